@@ -1,0 +1,139 @@
+//! Engines run batches of networks and report records. Two implementations share descriptions (program, table rows,
+//! record layout) and never arithmetic, so each is the other's check.
+
+use std::sync::Arc;
+
+use crate::data::Dataset;
+use crate::network::NetworkSpec;
+use crate::program::ProgramKey;
+use crate::sampler::tensors::NetworkData;
+use crate::stats::{Record, RecordMask, Scaled};
+
+/// Networks of one [`ProgramKey`], to be run together. The numbers of a network do not depend on its batch mates.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    pub key: ProgramKey,
+    pub networks: Vec<NetworkSpec>,
+    pub mask: RecordMask,
+    /// Which rows are wanted.
+    pub layers: LayerSelection,
+    /// Required exactly when the networks' input is a data set.
+    pub dataset: Option<Arc<Dataset>>,
+    /// Tensors that replace the drawn ones, one entry per network (tests and replay).
+    pub given: Option<Arc<Vec<GivenTensors>>>,
+}
+
+/// Rows to record.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LayerSelection {
+    All,
+    /// Sorted layer indices; indices beyond a network's last row are ignored.
+    Only(Vec<u32>),
+}
+
+impl LayerSelection {
+    pub fn contains(&self, layer: u32) -> bool {
+        match self {
+            LayerSelection::All => true,
+            LayerSelection::Only(list) => list.binary_search(&layer).is_ok(),
+        }
+    }
+}
+
+/// Weights, biases and data given from outside.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GivenTensors {
+    /// `weights[l - 1]` is W_l, [fan_out, fan_in] row-major, for l = 1 ..= depth (+ 1 for the readout).
+    pub weights: Vec<Vec<f32>>,
+    /// `biases[l - 1]` is b_l, [fan_out]; empty where the layer has none.
+    pub biases: Vec<Vec<f32>>,
+    pub data: NetworkData,
+}
+
+/// One recorded row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    pub step: u32,
+    pub layer: u32,
+    pub record: Record,
+}
+
+/// What became of one network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NetworkResult {
+    /// Position in [`Batch::networks`].
+    pub slot: usize,
+    /// Rows by step, then layer. Only the layers of the selection, and every row that the network summary needs: the
+    /// summary is in `delta_squares`.
+    pub rows: Vec<Row>,
+    /// |delta_l|^2 for l = 1 ..= depth at step 0, whatever the selection.
+    pub delta_squares: Vec<Scaled>,
+    /// The loss at step 0; absent for cotangents.
+    pub loss: Scaled,
+    /// `None`: ran. `Some`: this network failed, for this reason (others of the batch are unaffected).
+    pub error: Option<String>,
+}
+
+/// Receives results in any order.
+pub trait ResultSink {
+    fn network(&mut self, result: NetworkResult);
+}
+
+impl ResultSink for Vec<NetworkResult> {
+    fn network(&mut self, result: NetworkResult) {
+        self.push(result);
+    }
+}
+
+/// Arithmetic of an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Precision {
+    F32,
+    F64,
+}
+
+impl Precision {
+    pub fn name(self) -> &'static str {
+        match self {
+            Precision::F32 => "f32",
+            Precision::F64 => "f64",
+        }
+    }
+}
+
+/// What an engine is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EngineInfo {
+    /// For people: `cpu (AVX2, 2 threads)`, `NVIDIA H200 (Vulkan)`.
+    pub label: String,
+    pub precision: Precision,
+    /// Everything that byte-identity of results depends on: engine, precision, SIMD level, adapter, driver.
+    pub fingerprint: String,
+    /// Largest number of bytes that one batch may take.
+    pub memory_budget: u64,
+    /// A batch should have at least this many floating point operations to be worth a submission.
+    pub batch_flops: f64,
+}
+
+/// Why an engine could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error("{0}")]
+    NoAdapter(String),
+    #[error("the device was lost: {0}")]
+    DeviceLost(String),
+    #[error("out of memory: {0}")]
+    OutOfMemory(String),
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Runs batches; at most two are in flight.
+pub trait Engine: Send {
+    fn info(&self) -> &EngineInfo;
+    /// Bytes that a batch of networks of these depths takes. Never less for more networks.
+    fn bytes(&self, key: &ProgramKey, depths: &[u32], mask: RecordMask) -> u64;
+    fn submit(&mut self, batch: Arc<Batch>) -> Result<(), EngineError>;
+    /// Finishes the oldest submitted batch: hands every network's result to `out`, once, in any order.
+    fn next(&mut self, out: &mut dyn ResultSink) -> Result<(), EngineError>;
+}

@@ -1,0 +1,10 @@
+#![doc = include_str!("../README.md")]
+
+pub mod config;
+pub mod data;
+pub mod engine;
+pub mod network;
+pub mod plan;
+pub mod program;
+pub mod sampler;
+pub mod stats;

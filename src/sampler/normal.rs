@@ -1,0 +1,144 @@
+//! Normal draws from 32 random bits by integer arithmetic: sign, a 31-bit tail, one segment per leading zero of the
+//! tail, 256 cells a segment, linear interpolation inside a cell. The table is computed once from the inverse normal
+//! distribution with a portable libm, so its integers are the same everywhere; a test fixes its hash.
+
+use std::sync::LazyLock;
+
+/// Normal draws are `i * 2^-NORMAL_SCALE_LOG2`; the largest is 6.34 * 2^21 < 2^24.
+pub const NORMAL_SCALE_LOG2: i32 = 21;
+/// Cells per octave of the tail probability.
+pub const CELLS: usize = 256;
+/// Octaves of the 31-bit tail.
+pub const OCTAVES: usize = 31;
+
+/// Node values x * 2^21 at the borders of the cells, by increasing tail integer t (so decreasing x): entry
+/// `octave * 256 + cell` belongs to t = 2^octave (1 + cell/256), octave = floor(log2 t). One entry more closes the
+/// last cell (x = 0).
+pub static TABLE: LazyLock<Vec<i32>> = LazyLock::new(|| {
+    let mut nodes: Vec<i32> = (0..OCTAVES * CELLS)
+        .map(|i| {
+            let t = ((1u64 << (i / CELLS)) as f64) * (1.0 + (i % CELLS) as f64 / CELLS as f64);
+            node(t)
+        })
+        .collect();
+    nodes.push(0);
+    nodes
+});
+
+/// x * 2^21, rounded, where the upper tail of the normal distribution beyond x is (t + 1/2) / 2^32.
+fn node(t: f64) -> i32 {
+    let p = (t + 0.5) / 4_294_967_296.0;
+    libm::rint(upper_quantile(p) * f64::from(1 << NORMAL_SCALE_LOG2)) as i32
+}
+
+/// x with P(X > x) = p for 0 < p <= 1/2, by Newton's method on the logarithm of the tail.
+fn upper_quantile(p: f64) -> f64 {
+    let mut x = libm::sqrt((-2.0 * libm::log(2.0 * p)).max(0.0)) * 0.9;
+    for _ in 0..40 {
+        let tail = 0.5 * libm::erfc(x * std::f64::consts::FRAC_1_SQRT_2);
+        let density = libm::exp(-0.5 * x * x) / libm::sqrt(2.0 * std::f64::consts::PI);
+        let step = tail / density * libm::log(tail / p);
+        x += step;
+        if step.abs() < 1e-15 {
+            break;
+        }
+    }
+    x.max(0.0)
+}
+
+/// The magnitude for a 31-bit tail integer.
+#[inline(always)]
+fn magnitude(tail: u32, table: &[i32]) -> i32 {
+    let t = tail | u32::from(tail == 0);
+    let zeros = t.leading_zeros();
+    let octave = 31 - zeros;
+    // The bits below the leading one, left-aligned: 8 choose the cell, the next 16 the place inside it.
+    let aligned = (t << zeros) << 1;
+    let cell = (octave * CELLS as u32 + (aligned >> 24)) as usize;
+    let frac = (aligned >> 8) & 0xffff;
+    let (a, b) = (table[cell], table[cell + 1]);
+    a - (((a - b) as u32 * frac) >> 16) as i32
+}
+
+/// A normal integer from one random word; the draw is `i * 2^-21`. `table` is [`TABLE`].
+#[inline(always)]
+pub fn normal_integer(word: u32, table: &[i32]) -> i32 {
+    let m = magnitude(word & 0x7fff_ffff, table);
+    if word >> 31 == 1 { -m } else { m }
+}
+
+/// floor(P(X > 2) * 2^32): the smallest tail integer of a normal cut at +-2.
+pub const TRUNCATED_TAIL: u32 = 97_711_072;
+
+/// A normal integer cut at +-2 parent standard deviations: the tail is mapped onto [TRUNCATED_TAIL, 2^31).
+#[inline(always)]
+pub fn truncated_integer(word: u32, table: &[i32]) -> i32 {
+    let range = u64::from((1u32 << 31) - TRUNCATED_TAIL);
+    let tail = TRUNCATED_TAIL + ((u64::from((word & 0x7fff_ffff) << 1) * range) >> 32) as u32;
+    let m = magnitude(tail, table);
+    if word >> 31 == 1 { -m } else { m }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Moment of order k of the drawn distribution, integrated exactly over the linear cells.
+    fn moment(k: i32) -> f64 {
+        let unit = f64::from(1 << NORMAL_SCALE_LOG2);
+        let mut sum = 0.0;
+        for octave in 0..OCTAVES {
+            let mass = (1u64 << octave) as f64 / (1u64 << 31) as f64 / CELLS as f64;
+            for cell in 0..CELLS {
+                let (a, b) = (
+                    f64::from(TABLE[octave * CELLS + cell]) / unit,
+                    f64::from(TABLE[octave * CELLS + cell + 1]) / unit,
+                );
+                // Integral of x^k over a linear piece: sum of a^i b^(k-i) over i, divided by k + 1.
+                let mean = (0..=k).map(|i| a.powi(i) * b.powi(k - i)).sum::<f64>() / f64::from(k + 1);
+                sum += mass * mean;
+            }
+        }
+        sum
+    }
+
+    #[test]
+    fn variance_and_kurtosis_are_right_to_1e_5() {
+        assert!((moment(2) - 1.0).abs() < 1e-5, "variance {}", moment(2));
+        assert!((moment(4) - 3.0).abs() < 3e-5, "fourth moment {}", moment(4));
+        assert!((moment(6) - 15.0).abs() < 15e-5, "sixth moment {}", moment(6));
+    }
+
+    #[test]
+    fn tails_are_right_to_1e_5() {
+        for x in [0.5_f64, 1.0, 2.0, 3.0, 4.0] {
+            let want = 0.5 * libm::erfc(x * std::f64::consts::FRAC_1_SQRT_2);
+            let goal = (x * f64::from(1 << NORMAL_SCALE_LOG2)) as i32;
+            // Binary search for the largest tail integer that still gives a magnitude of at least x.
+            let (mut low, mut high) = (0u32, 1 << 31);
+            while high - low > 1 {
+                let mid = low + (high - low) / 2;
+                if magnitude(mid, &TABLE) >= goal { low = mid } else { high = mid }
+            }
+            let got = f64::from(low) / 4_294_967_296.0;
+            assert!((got / want - 1.0).abs() < 1e-5, "P(X > {x}) = {got}, want {want}");
+        }
+    }
+
+    #[test]
+    fn integers_fit_f32_and_the_table_decreases() {
+        assert!(TABLE.windows(2).all(|w| w[0] >= w[1]));
+        assert!(TABLE[0] < 1 << 24, "{}", TABLE[0]);
+        for word in [0, 1, 0x7fff_ffff, 0x8000_0000, u32::MAX] {
+            assert!(normal_integer(word, &TABLE).abs() <= 1 << 24);
+        }
+        let largest = (0..=64u32).map(|k| truncated_integer(k, &TABLE)).max().unwrap();
+        assert!(f64::from(largest) <= 2.0001 * f64::from(1 << NORMAL_SCALE_LOG2));
+    }
+
+    #[test]
+    fn the_table_is_the_same_on_every_machine() {
+        let bytes: Vec<u8> = TABLE.iter().flat_map(|v| v.to_le_bytes()).collect();
+        assert_eq!(&blake3::hash(&bytes).to_hex()[..16], "ad5cb858d98adc4e");
+    }
+}

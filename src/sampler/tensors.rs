@@ -1,0 +1,265 @@
+//! The tensors of a network that come before any arithmetic: weights, biases, inputs, targets and cotangents, as f32
+//! values that every engine agrees on bit for bit. An engine that draws on its own device must reproduce these.
+
+use super::{
+    NORMAL_SCALE_LOG2, TensorId, UNIFORM_SCALE_LOG2, below, normal, normal_integer, orthogonal::orthogonal,
+    truncated_integer, uniform_integer, words,
+};
+use crate::data::Dataset;
+use crate::network::{BiasLaw, Input, Loss, NetworkSpec, Target, WeightLaw};
+
+/// Power of two taken out of a tensor drawn at `scale`: the stored value is `x * 2^-e`. 0 for every scale within
+/// 2^+-40, so ordinary tensors hold their true values; floor(log2 |scale|) outside, so that no scale under- or
+/// overflows f32.
+pub fn scale_exponent(scale: f64) -> i32 {
+    if scale == 0.0 || (2f64.powi(-40)..=2f64.powi(40)).contains(&scale.abs()) { 0 } else { libm::ilogb(scale) }
+}
+
+/// fl32(scale * 2^-e).
+pub fn stored_scale(scale: f64) -> f32 {
+    libm::scalbn(scale, -scale_exponent(scale)) as f32
+}
+
+/// Fills `out` (row-major) with the integer draws of one tensor, times `unit`.
+fn fill(out: &mut [f32], seed: u64, tensor: TensorId, layer: u32, unit: f32, integer: impl Fn(u32) -> i32) {
+    for (block, four) in out.chunks_mut(4).enumerate() {
+        let words = words(seed, tensor, layer, 0, block as u32);
+        for (x, word) in four.iter_mut().zip(words) {
+            *x = integer(word) as f32 * unit;
+        }
+    }
+}
+
+/// Multiplies an f32 by 2^-k exactly (the results are normal numbers for every scale in use).
+fn unit(scale: f32, k: i32) -> f32 {
+    scale * 2f32.powi(-k)
+}
+
+fn fill_normal(out: &mut [f32], seed: u64, tensor: TensorId, layer: u32, scale: f32) {
+    let table: &[i32] = &normal::TABLE;
+    fill(out, seed, tensor, layer, unit(scale, NORMAL_SCALE_LOG2), |word| normal_integer(word, table));
+}
+
+/// Fills `out` with W of `layer`, [fan_out, fan_in] row-major, and returns the exponent e: W = out * 2^e.
+pub fn fill_weight(spec: &NetworkSpec, layer: u32, out: &mut [f32]) -> i32 {
+    let (rows, cols) = (spec.fan_out(layer) as usize, spec.fan_in(layer) as usize);
+    assert_eq!(out.len(), rows * cols, "the buffer holds the whole matrix");
+    let law = spec.weight_law(layer);
+    let scale = stored_scale(law.scale());
+    let (seed, id) = (spec.seed, TensorId::Weight);
+    match law {
+        WeightLaw::Normal { .. } => fill_normal(out, seed, id, layer, scale),
+        WeightLaw::Uniform { .. } => fill(out, seed, id, layer, unit(scale, UNIFORM_SCALE_LOG2), uniform_integer),
+        WeightLaw::TruncatedNormal { .. } => {
+            let table: &[i32] = &normal::TABLE;
+            fill(out, seed, id, layer, unit(scale, NORMAL_SCALE_LOG2), |word| truncated_integer(word, table));
+        }
+        WeightLaw::Orthogonal { .. } => {
+            fill_normal(out, seed, id, layer, 1.0);
+            let draws: Vec<f64> = out.iter().map(|&x| f64::from(x)).collect();
+            for (x, q) in out.iter_mut().zip(orthogonal(&draws, rows, cols)) {
+                *x = q as f32 * scale;
+            }
+        }
+        WeightLaw::Diagonal { .. } => {
+            out.fill(0.0);
+            out.iter_mut().step_by(cols + 1).take(rows.min(cols)).for_each(|x| *x = scale);
+        }
+        WeightLaw::Constant { .. } => out.fill(scale),
+    }
+    scale_exponent(law.scale())
+}
+
+/// Fills `out` with b of `layer`, [fan_out], and returns the exponent e: b = out * 2^e.
+pub fn fill_bias(spec: &NetworkSpec, layer: u32, out: &mut [f32]) -> i32 {
+    assert_eq!(out.len(), spec.fan_out(layer) as usize, "the buffer holds the whole bias");
+    match spec.bias_law(layer) {
+        BiasLaw::Zero => {
+            out.fill(0.0);
+            0
+        }
+        BiasLaw::Normal { std } => {
+            fill_normal(out, spec.seed, TensorId::Bias, layer, stored_scale(std));
+            scale_exponent(std)
+        }
+        BiasLaw::Uniform { bound } => {
+            let scale = unit(stored_scale(bound), UNIFORM_SCALE_LOG2);
+            fill(out, spec.seed, TensorId::Bias, layer, scale, uniform_integer);
+            scale_exponent(bound)
+        }
+    }
+}
+
+/// What a network sees: inputs, and either a target (mse: dense, cross_entropy: labels) or a cotangent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NetworkData {
+    /// x, [batch, input_size].
+    pub input: Vec<f32>,
+    pub target: TargetData,
+}
+
+/// Where the backward pass starts.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TargetData {
+    /// d, [batch, output_size], for `mse`.
+    Dense(Vec<f32>),
+    /// Class indices, [batch], for `cross_entropy`.
+    Labels(Vec<u32>),
+    /// dLoss/dh_L, [batch, width], for both cotangents.
+    Cotangent(Vec<f32>),
+}
+
+/// Draws inputs and targets of `spec`. `dataset` is required exactly when the input is a data set.
+pub fn network_data(spec: &NetworkSpec, dataset: Option<&Dataset>) -> NetworkData {
+    let order: Vec<usize> = match (spec.input, dataset) {
+        (Input::Digits, Some(set)) => {
+            let rows = set.labels.len() as u32;
+            (0..spec.batch_size).map(|b| permuted(spec.seed, 0, b, rows) as usize).collect()
+        }
+        _ => Vec::new(),
+    };
+    let input = input(spec, dataset, &order);
+    let target = target(spec, dataset, &order, &input);
+    NetworkData { input, target }
+}
+
+fn input(spec: &NetworkSpec, dataset: Option<&Dataset>, order: &[usize]) -> Vec<f32> {
+    let n = spec.input_size as usize;
+    let mut x = vec![0.0; spec.batch_size as usize * n];
+    if let (Input::Digits, Some(set)) = (spec.input, dataset) {
+        for (row, &source) in x.chunks_exact_mut(n).zip(order) {
+            row.copy_from_slice(&set.features[source * n..(source + 1) * n]);
+        }
+        return x;
+    }
+    fill_normal(&mut x, spec.seed, TensorId::Input, 0, 1.0);
+    match spec.input {
+        Input::Gaussian | Input::Digits => {}
+        Input::Sphere => {
+            for row in x.chunks_exact_mut(n) {
+                let square: f64 = row.iter().map(|&v| f64::from(v) * f64::from(v)).sum();
+                let scale = if square > 0.0 { (n as f64 / square).sqrt() } else { 0.0 };
+                row.iter_mut().for_each(|v| *v = (f64::from(*v) * scale) as f32);
+            }
+        }
+        Input::CorrelatedPairs => {
+            let c = spec.input_param;
+            let s = (1.0 - c * c).max(0.0).sqrt();
+            for pair in x.chunks_exact_mut(2 * n) {
+                let (a, b) = pair.split_at_mut(n);
+                for (a, b) in a.iter().zip(b) {
+                    *b = (c * f64::from(*a) + s * f64::from(*b)) as f32;
+                }
+            }
+        }
+    }
+    x
+}
+
+fn target(spec: &NetworkSpec, dataset: Option<&Dataset>, order: &[usize], input: &[f32]) -> TargetData {
+    let (batch, width, outputs) = (spec.batch_size as usize, spec.width as usize, spec.output_size as usize);
+    match spec.loss {
+        Loss::Cotangent => {
+            let mut g = vec![0.0; batch * width];
+            fill_normal(&mut g, spec.seed, TensorId::Cotangent, 0, 1.0);
+            return TargetData::Cotangent(g);
+        }
+        Loss::CotangentShared => {
+            let mut g = vec![0.0; width];
+            fill_normal(&mut g, spec.seed, TensorId::Cotangent, 0, 1.0);
+            return TargetData::Cotangent(g.repeat(batch));
+        }
+        Loss::Mse | Loss::CrossEntropy => {}
+    }
+    let dense = match spec.target {
+        Target::Zeros => vec![0.0; batch * outputs],
+        Target::Gaussian => {
+            let mut d = vec![0.0; batch * outputs];
+            fill_normal(&mut d, spec.seed, TensorId::Target, 0, 1.0);
+            d
+        }
+        Target::Teacher => teacher(spec, input),
+        Target::Classes => {
+            let labels: Vec<u32> = match dataset {
+                Some(set) => order.iter().map(|&i| set.labels[i]).collect(),
+                None => (0..spec.batch_size)
+                    .map(|b| below(words(spec.seed, TensorId::Label, 0, 0, b / 4)[b as usize % 4], spec.output_size))
+                    .collect(),
+            };
+            if spec.loss == Loss::CrossEntropy {
+                return TargetData::Labels(labels);
+            }
+            let mut d = vec![0.0; batch * outputs];
+            for (row, &label) in d.chunks_exact_mut(outputs).zip(&labels) {
+                row[label as usize] = 1.0;
+            }
+            d
+        }
+    };
+    if spec.loss == Loss::CrossEntropy {
+        let argmax = |row: &[f32]| (0..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best }) as u32;
+        return TargetData::Labels(dense.chunks_exact(outputs).map(argmax).collect());
+    }
+    TargetData::Dense(dense)
+}
+
+/// d = T x with T ~ N(0, 1/input_size), summed in float64.
+fn teacher(spec: &NetworkSpec, input: &[f32]) -> Vec<f32> {
+    let (n, outputs) = (spec.input_size as usize, spec.output_size as usize);
+    let mut t = vec![0.0; outputs * n];
+    fill_normal(&mut t, spec.seed, TensorId::Teacher, 0, (1.0 / n as f64).sqrt() as f32);
+    let mut d = Vec::with_capacity(spec.batch_size as usize * outputs);
+    for x in input.chunks_exact(n) {
+        d.extend(
+            t.chunks_exact(n)
+                .map(|row| row.iter().zip(x).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>() as f32),
+        );
+    }
+    d
+}
+
+/// Element `index` of a keyed random permutation of 0..n: a four-round Feistel network on the next even number of
+/// bits, walked along its cycle until the result is below n. O(1) expected, no table.
+pub fn permuted(seed: u64, stream: u32, index: u32, n: u32) -> u32 {
+    let half = (32 - n.max(2).saturating_sub(1).leading_zeros()).div_ceil(2);
+    let mask = (1u32 << half) - 1;
+    let mut x = index;
+    loop {
+        let (mut left, mut right) = (x >> half, x & mask);
+        for round in 0..4 {
+            let f = words(seed, TensorId::Order, round, stream, right)[0] & mask;
+            (left, right) = (right, left ^ f);
+        }
+        x = left << half | right;
+        if x < n {
+            return x;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_is_a_permutation_that_depends_on_the_key() {
+        for n in [1, 2, 3, 10, 1797] {
+            let mut seen: Vec<u32> = (0..n).map(|i| permuted(99, 0, i, n)).collect();
+            seen.sort_unstable();
+            assert!(seen.iter().enumerate().all(|(i, &v)| v == i as u32), "n = {n}");
+        }
+        assert_ne!(
+            (0..20).map(|i| permuted(1, 0, i, 1797)).collect::<Vec<_>>(),
+            (0..20).map(|i| permuted(2, 0, i, 1797)).collect::<Vec<_>>()
+        );
+    }
+
+    #[test]
+    fn ordinary_scales_are_stored_as_they_are() {
+        assert_eq!(scale_exponent(0.125), 0);
+        assert_eq!(scale_exponent(1e-31), -103);
+        assert_eq!(scale_exponent(0.0), 0);
+        let stored = f64::from(stored_scale(1e-300));
+        assert!((1.0..2.0).contains(&stored));
+    }
+}

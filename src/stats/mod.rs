@@ -1,0 +1,6 @@
+//! Statistics: the mergeable records that engines fill, and the named statistics that are float64 formulas over them.
+//! This module touches no file, clock or device.
+
+pub mod record;
+
+pub use record::{Count, Moments, Quantity, Record, RecordMask, Scaled, Sum};
