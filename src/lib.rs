@@ -8,3 +8,4 @@ pub mod plan;
 pub mod program;
 pub mod sampler;
 pub mod stats;
+pub mod theory;

@@ -1,0 +1,129 @@
+//! Expectations of an activation under a Gaussian, E f(phi(sqrt(q) x)) with x ~ N(0, 1), in float64: kinks are break
+//! points and a geometric ladder of them follows the activation's own scale, so q may be anything from 0 upwards.
+
+use super::quadrature::{clip_breaks, visit_nodes};
+use crate::network::{Activation, ActivationKind};
+
+/// Beyond this the Gaussian weight is below 1e-42.
+pub(super) const TAIL: f64 = 14.0;
+
+/// Expectations at variance q of the argument u = sqrt(q) x.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Moments {
+    /// E phi(u).
+    pub mean: f64,
+    /// E phi(u)^2.
+    pub square: f64,
+    /// E phi'(u)^2.
+    pub derivative_square: f64,
+    /// E phi'(u)^4.
+    pub derivative_fourth: f64,
+    /// d E phi(u)^2 / dq.
+    pub square_slope: f64,
+}
+
+/// Break points of the activation itself, in u: kinks, and a ladder that is dense where the function bends.
+pub(super) fn ladder(activation: &Activation, reach: f64) -> Vec<f64> {
+    let facts = activation.facts();
+    let scale = match activation.kind {
+        ActivationKind::Softplus => 1.0 / activation.param,
+        ActivationKind::Celu => activation.param,
+        _ => 1.0,
+    };
+    let mut points = vec![0.0];
+    points.extend(facts.flat.iter().filter(|v| v.is_finite()));
+    if !is_piecewise_linear(activation.kind) {
+        let mut step = 0.5 * scale;
+        while step < reach {
+            points.extend([-step, step]);
+            step *= 2.0;
+        }
+        // Away from scale 1 the other side may still bend at 1 (celu is linear there, softplus is not affected).
+        if scale > 1.0 {
+            points.extend([-1.0, 1.0]);
+        }
+    }
+    points
+}
+
+fn is_piecewise_linear(kind: ActivationKind) -> bool {
+    use ActivationKind::*;
+    matches!(kind, Linear | Relu | LeakyRelu | HardTanh | HardSigmoid | Relu6)
+}
+
+/// phi is a straight line on each side of 0, through 0: the slopes below and above.
+pub fn homogeneous(activation: &Activation) -> Option<[f64; 2]> {
+    use ActivationKind::*;
+    matches!(activation.kind, Linear | Relu | LeakyRelu).then(|| activation.facts().slopes_at_zero)
+}
+
+/// Break points in x of a Gaussian integral of functions of phi(sqrt(q) x).
+pub(super) fn gaussian_breaks(activation: &Activation, deviation: f64) -> Vec<f64> {
+    let mut points: Vec<f64> = ladder(activation, TAIL * deviation).iter().map(|u| u / deviation).collect();
+    points.extend([-9.0, -6.0, -4.0, -2.5, -1.2, 1.2, 2.5, 4.0, 6.0, 9.0]);
+    clip_breaks(points, -TAIL, TAIL)
+}
+
+/// The density of N(0, 1).
+pub(super) fn density(x: f64) -> f64 {
+    libm::exp(-0.5 * x * x) / (2.0 * std::f64::consts::PI).sqrt()
+}
+
+/// The expectations at variance `q` >= 0. At q = 0 they are the limits from above.
+pub fn moments(activation: &Activation, q: f64) -> Moments {
+    let deviation = q.sqrt();
+    if let Some([below, above]) = homogeneous(activation) {
+        let half_powers = |k: i32| 0.5 * (below.powi(k) + above.powi(k));
+        let first = 1.0 / (2.0 * std::f64::consts::PI).sqrt();
+        return Moments {
+            mean: deviation * first * (above - below),
+            square: q * half_powers(2),
+            derivative_square: half_powers(2),
+            derivative_fourth: half_powers(4),
+            square_slope: half_powers(2),
+        };
+    }
+    if activation.kind == ActivationKind::Sine {
+        // It oscillates at every scale; its Gaussian expectations are elementary.
+        let decay = |k: f64| libm::exp(-k * q);
+        return Moments {
+            mean: 0.0,
+            square: -0.5 * libm::expm1(-2.0 * q),
+            derivative_square: 0.5 * (1.0 + decay(2.0)),
+            derivative_fourth: 0.375 + 0.5 * decay(2.0) + 0.125 * decay(8.0),
+            square_slope: decay(2.0),
+        };
+    }
+    if q < 1e-18 {
+        return at_zero(activation);
+    }
+    let mut m = Moments { mean: 0.0, square: 0.0, derivative_square: 0.0, derivative_fourth: 0.0, square_slope: 0.0 };
+    visit_nodes(&gaussian_breaks(activation, deviation), |x, weight| {
+        let w = weight * density(x);
+        let (value, derivative) = (activation.value(deviation * x), activation.derivative(deviation * x));
+        let square = derivative * derivative;
+        m.mean += w * value;
+        m.square += w * value * value;
+        m.derivative_square += w * square;
+        m.derivative_fourth += w * square * square;
+        m.square_slope += w * value * derivative * x / deviation;
+    });
+    m
+}
+
+fn at_zero(activation: &Activation) -> Moments {
+    let facts = activation.facts();
+    let [below, above] = facts.slopes_at_zero;
+    let half_powers = |k: i32| 0.5 * (below.powi(k) + above.powi(k));
+    // d E phi^2 / dq = E phi'^2 + phi(0) phi''(0), the second derivative by a difference.
+    let h = 1e-4;
+    let curvature =
+        if facts.at_zero == 0.0 { 0.0 } else { (activation.derivative(h) - activation.derivative(-h)) / (2.0 * h) };
+    Moments {
+        mean: facts.at_zero,
+        square: facts.at_zero * facts.at_zero,
+        derivative_square: half_powers(2),
+        derivative_fourth: half_powers(4),
+        square_slope: half_powers(2) + facts.at_zero * curvature,
+    }
+}
