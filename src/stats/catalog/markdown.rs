@@ -1,0 +1,51 @@
+//! `docs/columns.md`, written from the catalog.
+
+use std::fmt::Write;
+
+use super::{CATALOG, derived, moments};
+
+const HEAD: &str = "\
+# Columns of `layers.csv`
+
+One row per network, recorded step and layer. Row 0 is the input, rows 1 to `depth` are the hidden layers (layer 1
+nearest the input), row `depth + 1` is the linear readout, where the loss has one. This file is generated from the
+catalog of statistics (`src/stats/catalog.rs`): `gradsweep list statistics --markdown > docs/columns.md`.
+
+An empty cell is an undefined or missing value, never zero. An exact zero has `l2 = 0.0` and an empty `log10_l2`; a value
+outside float64 has an empty `l2` and a `log10_l2`. A column exists if some network of the sweep can fill it.
+
+## Keys of a row
+
+`network, configuration, sweep, replicate, step, layer, layer_kind, fan_in, fan_out`, then every key that takes two
+values or more over the sweep file, empty where it does not apply. `layer_kind` is `input`, `hidden` or `readout`;
+`fan_in` and `fan_out` are the sizes of W_l, empty in row 0.
+";
+
+/// The text of `docs/columns.md`.
+pub fn markdown() -> String {
+    let mut out = HEAD.to_string();
+    out += "\n## Quantities\n\n| quantity | what | rows |\n|---|---|---|\n";
+    for (name, doc, rows) in moments::quantities() {
+        let _ = writeln!(out, "| `{name}` | {doc} | {rows} |");
+    }
+    out += "\n## Statistics of a quantity\n\nColumns are named `<quantity>_<statistic>`: `preact_grad_log10_l2`.\n";
+    out += "\n| statistic | level | unit | definition |\n|---|---|---|---|\n";
+    for (name, level, unit, doc) in moments::statistics() {
+        let _ = writeln!(out, "| `{name}` | {} | {unit} | {} |", level.name(), escape(&doc));
+    }
+    out += "\n## Other columns\n";
+    for (group, about) in derived::GROUPS {
+        let _ = writeln!(out, "\n### `{group}`: {about}\n");
+        out += "| column | level | unit | rows | definition |\n|---|---|---|---|---|\n";
+        for row in CATALOG.iter().filter(|row| row.group == group) {
+            let (name, level, doc) = (&row.name, row.level.name(), escape(&row.doc));
+            let _ = writeln!(out, "| `{name}` | {level} | {} | {} | {doc} |", row.unit, row.rows);
+        }
+    }
+    out
+}
+
+/// A bar would end the cell.
+fn escape(doc: &str) -> String {
+    doc.replace('|', "\\|")
+}
