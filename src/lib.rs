@@ -4,6 +4,7 @@ pub mod config;
 pub mod data;
 pub mod engine;
 pub mod network;
+pub mod output;
 pub mod plan;
 pub mod program;
 pub mod sampler;

@@ -29,6 +29,63 @@ pub enum Key {
     Steps,
 }
 
+impl Key {
+    /// Every key, in the order of columns.
+    pub const ALL: [Key; 23] = [
+        Key::Architecture,
+        Key::Depth,
+        Key::Width,
+        Key::BatchSize,
+        Key::InputSize,
+        Key::OutputSize,
+        Key::Activation,
+        Key::Init,
+        Key::Gain,
+        Key::SigmaW,
+        Key::SigmaB,
+        Key::Bias,
+        Key::Norm,
+        Key::NormEps,
+        Key::NormAffine,
+        Key::FinalNorm,
+        Key::Residual,
+        Key::ResidualScale,
+        Key::ResidualEvery,
+        Key::Loss,
+        Key::Input,
+        Key::Target,
+        Key::Steps,
+    ];
+    /// As it stands in a sweep file.
+    pub fn name(self) -> &'static str {
+        [
+            "architecture",
+            "depth",
+            "width",
+            "batch_size",
+            "input_size",
+            "output_size",
+            "activation",
+            "init",
+            "gain",
+            "sigma_w",
+            "sigma_b",
+            "bias",
+            "norm",
+            "norm_eps",
+            "norm_affine",
+            "final_norm",
+            "residual",
+            "residual_scale",
+            "residual_every",
+            "loss",
+            "input",
+            "target",
+            "steps",
+        ][self as usize]
+    }
+}
+
 /// A value as it stands in a configuration: canonical spelling, checked.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {

@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn arithmetic_agrees_with_f64_where_f64_can_hold_it() {
-        for (a, b) in [(3.0, 7.0), (1e200, 1e-150), (2.5e-300, 4.0)] {
+        for (a, b) in [(3.0, 7.0), (1e120, 1e-150), (2.5e-290, 4.0)] {
             let (x, y) = (Scaled::new(a, 3), Scaled::new(b, -5));
             assert!((x.times(y).value().unwrap() / (a * b * 0.25) - 1.0).abs() < 1e-15);
             assert!((x.over(y).over(Scaled::new(1.0, 8)).value().unwrap_or(f64::NAN) / (a / b) - 1.0).abs() < 1e-15);

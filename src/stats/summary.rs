@@ -83,8 +83,7 @@ pub fn summarise(spec: &NetworkSpec, result: &NetworkResult, decades: f64) -> Su
         max_trainable_depth: None,
     };
     if result.error.is_some() {
-        summary.status = Status::Failed;
-        return summary;
+        return Summary { status: Status::Failed, loss: None, log10_loss: None, ..summary };
     }
     let deltas = &result.delta_squares;
     let (Some(first), Some(last)) = (deltas.first(), deltas.last()) else { return summary };

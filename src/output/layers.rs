@@ -1,0 +1,102 @@
+//! `layers.csv`: one row per network, recorded step and layer. The column order is known from the plan, before the
+//! first network has run.
+
+use super::text::{header, push_cell, push_int, push_text, push_value};
+use crate::config::Key;
+use crate::engine::{LayerSelection, NetworkResult};
+use crate::network::spec::LayerKind;
+use crate::plan::{Plan, PlannedNetwork};
+use crate::stats::catalog::{self, RowContext, StatisticRow};
+
+/// Formats rows of `layers.csv`.
+#[derive(Clone, Debug)]
+pub struct LayersWriter {
+    sweeps: Vec<String>,
+    varying: Vec<Key>,
+    layers: LayerSelection,
+    columns: Vec<&'static StatisticRow>,
+}
+
+/// The columns before the varying keys.
+const FIXED: [&str; 9] =
+    ["network", "configuration", "sweep", "replicate", "step", "layer", "layer_kind", "fan_in", "fan_out"];
+
+impl LayersWriter {
+    pub fn new(plan: &Plan) -> Self {
+        let find = |name: &String| catalog::find(name).expect("the plan takes its columns from the catalog");
+        LayersWriter {
+            sweeps: plan.sweeps.clone(),
+            varying: plan.varying.clone(),
+            layers: plan.record.layers.clone(),
+            columns: plan.record.columns.iter().map(find).collect(),
+        }
+    }
+
+    /// Names of all columns, in order.
+    pub fn names(&self) -> Vec<&'static str> {
+        let keys = self.varying.iter().map(|key| key.name());
+        FIXED.into_iter().chain(keys).chain(self.columns.iter().map(|row| row.name.as_str())).collect()
+    }
+
+    /// The header line.
+    pub fn header(&self) -> Vec<u8> {
+        header(self.names())
+    }
+
+    /// The rows that engines must record: those of the plan, and the rows after them where a formula looks at these.
+    pub fn recorded_layers(&self) -> LayerSelection {
+        catalog::layers_for(&self.columns, &self.layers)
+    }
+
+    /// Appends the rows of one network. The rows of `result` are in the order that the engine promises.
+    pub fn append_network(&self, planned: &PlannedNetwork, result: &NetworkResult, out: &mut Vec<u8>) {
+        let (prefix, keys) = self.repeated(planned);
+        for (i, row) in result.rows.iter().enumerate() {
+            if !self.layers.contains(row.layer) {
+                continue;
+            }
+            let next = result.rows.get(i + 1).filter(|n| n.step == row.step && n.layer == row.layer + 1);
+            let spec = &planned.spec;
+            let kind = spec.layer_kind(row.layer);
+            out.extend_from_slice(&prefix);
+            push_int(out, row.step.into());
+            out.push(b',');
+            push_int(out, row.layer.into());
+            out.push(b',');
+            out.extend_from_slice(kind.name().as_bytes());
+            if kind == LayerKind::Input {
+                out.extend_from_slice(b",,");
+            } else {
+                out.push(b',');
+                push_int(out, spec.fan_in(row.layer).into());
+                out.push(b',');
+                push_int(out, spec.fan_out(row.layer).into());
+            }
+            out.extend_from_slice(&keys);
+            let context = RowContext { spec, layer: row.layer, this: &row.record, next: next.map(|n| &n.record) };
+            for column in &self.columns {
+                out.push(b',');
+                push_cell(out, column.cell(&context));
+            }
+            out.push(b'\n');
+        }
+    }
+
+    /// What all rows of a network share: the columns up to `step`, and those of the varying keys.
+    fn repeated(&self, planned: &PlannedNetwork) -> (Vec<u8>, Vec<u8>) {
+        let (mut prefix, mut keys) = (Vec::with_capacity(128), Vec::with_capacity(128));
+        push_text(&mut prefix, &planned.network_id);
+        prefix.push(b',');
+        push_text(&mut prefix, &planned.configuration_id);
+        prefix.push(b',');
+        push_text(&mut prefix, self.sweeps.get(planned.sweep as usize).map_or("", String::as_str));
+        prefix.push(b',');
+        push_int(&mut prefix, planned.replicate.into());
+        prefix.push(b',');
+        for key in &self.varying {
+            keys.push(b',');
+            push_value(&mut keys, planned.value(*key));
+        }
+        (prefix, keys)
+    }
+}

@@ -1,0 +1,92 @@
+//! `networks.csv`: one row per network, with its whole configuration, what became of it, and the summary of its
+//! gradients.
+
+use super::text::{header, push_int, push_optional, push_text, push_value};
+use crate::config::Key;
+use crate::engine::NetworkResult;
+use crate::plan::{Plan, PlannedNetwork};
+use crate::stats::summary::{Summary, Verdict, summarise};
+
+/// Formats rows of `networks.csv`.
+#[derive(Clone, Debug)]
+pub struct NetworksWriter {
+    sweeps: Vec<String>,
+    verdict_decades: f64,
+}
+
+const IDENTITY: [&str; 6] = ["network", "configuration", "index", "sweep", "replicate", "seed"];
+const SUMMARY: [&str; 10] = [
+    "status",
+    "error",
+    "loss",
+    "log10_loss",
+    "log10_grad_ratio_total",
+    "grad_decades_per_layer",
+    "grad_fit_r2",
+    "depth_scale",
+    "verdict",
+    "max_trainable_depth",
+];
+
+/// The column of a key. `loss` is the value of the loss here, so the key of that name is `loss_function`.
+fn key_column(key: Key) -> &'static str {
+    if key == Key::Loss { "loss_function" } else { key.name() }
+}
+
+impl NetworksWriter {
+    pub fn new(plan: &Plan) -> Self {
+        NetworksWriter { sweeps: plan.sweeps.clone(), verdict_decades: plan.verdict_decades }
+    }
+
+    /// Names of all columns, in order.
+    pub fn names(&self) -> Vec<&'static str> {
+        IDENTITY.into_iter().chain(Key::ALL.iter().map(|key| key_column(*key))).chain(SUMMARY).collect()
+    }
+
+    /// The header line.
+    pub fn header(&self) -> Vec<u8> {
+        header(self.names())
+    }
+
+    /// Appends the row of one network and returns its summary.
+    pub fn append_network(&self, planned: &PlannedNetwork, result: &NetworkResult, out: &mut Vec<u8>) -> Summary {
+        let summary = summarise(&planned.spec, result, self.verdict_decades);
+        push_text(out, &planned.network_id);
+        out.push(b',');
+        push_text(out, &planned.configuration_id);
+        out.push(b',');
+        push_int(out, planned.index);
+        out.push(b',');
+        push_text(out, self.sweeps.get(planned.sweep as usize).map_or("", String::as_str));
+        out.push(b',');
+        push_int(out, planned.replicate.into());
+        out.push(b',');
+        push_int(out, planned.spec.seed);
+        for key in Key::ALL.iter() {
+            out.push(b',');
+            push_value(out, planned.value(*key));
+        }
+        out.push(b',');
+        push_text(out, summary.status.name());
+        out.push(b',');
+        push_text(out, result.error.as_deref().unwrap_or(""));
+        let numbers = [
+            summary.loss,
+            summary.log10_loss,
+            summary.log10_grad_ratio_total,
+            summary.grad_decades_per_layer,
+            summary.grad_fit_r2,
+            summary.depth_scale,
+        ];
+        for number in numbers {
+            out.push(b',');
+            push_optional(out, number);
+        }
+        out.push(b',');
+        push_text(out, summary.verdict.map_or("", Verdict::name));
+        out.push(b',');
+        push_optional(out, summary.max_trainable_depth);
+        out.push(b'\n');
+        summary
+    }
+}
