@@ -7,6 +7,8 @@ pub mod network;
 pub mod output;
 pub mod plan;
 pub mod program;
+pub mod run;
 pub mod sampler;
 pub mod stats;
+pub mod store;
 pub mod theory;

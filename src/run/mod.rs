@@ -1,0 +1,3 @@
+//! The loop: plan x engine x store.
+
+pub mod human;

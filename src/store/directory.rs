@@ -1,0 +1,428 @@
+//! One run directory from opening to completion: which state it is in, what is already done, committing parts, and the
+//! final tables.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use super::lock::Lock;
+use super::manifest::{FileEntry, Identity, MANIFEST_VERSION, Manifest, State, Tally, rfc3339};
+use super::merge::{RowIndex, Table};
+use super::part::{BUFFER, Footer, NetworkRows, Part, PartError};
+use super::{Attempt, Storage, StoreError, discard_on_error};
+
+const MANIFEST: &str = "manifest.json";
+const SWEEP: &str = "sweep.toml";
+const PARTS: &str = "parts";
+
+/// What was found at a path.
+#[derive(Debug)]
+pub enum Opened {
+    /// New, or unfinished and of the same identity: [`RunDirectory::begin`] goes on.
+    Ready(Box<RunDirectory>),
+    /// Finished earlier, with the same identity.
+    Complete(Box<Manifest>),
+}
+
+/// A run directory that this process has locked.
+pub struct RunDirectory {
+    path: PathBuf,
+    storage: Arc<dyn Storage>,
+    identity: Identity,
+    identity_hash: String,
+    manifest: Option<Manifest>,
+    index: RowIndex,
+    tally: Tally,
+    notes: Vec<String>,
+    begun: Instant,
+    /// Seconds of earlier sittings.
+    seconds_before: f64,
+    /// The directory did not exist before.
+    created: bool,
+    lock: Option<Lock>,
+}
+
+impl std::fmt::Debug for RunDirectory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RunDirectory").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// What a sitting starts with.
+#[derive(Clone, Copy, Debug)]
+pub struct Begin<'a> {
+    /// Label and fingerprint of every engine that will work.
+    pub engines: &'a [(String, String)],
+    /// Go on although other engines computed the parts that are there.
+    pub mixed: bool,
+    /// The sweep file, verbatim.
+    pub sweep_file: &'a [u8],
+    /// Settings beside the sweep file, as given: `--set ...`.
+    pub settings: &'a [String],
+}
+
+/// First lines of the two tables.
+#[derive(Clone, Debug)]
+pub struct Headers {
+    pub layers: Vec<u8>,
+    pub networks: Vec<u8>,
+}
+
+impl RunDirectory {
+    /// Looks at `path`, creates it if need be, and locks it.
+    pub fn open(path: &Path, storage: Arc<dyn Storage>, identity: Identity) -> Result<Opened, StoreError> {
+        let created = !path.exists();
+        if created {
+            storage.create_dir(path).attempt("create", path)?;
+        }
+        // Before the lock file is written: a directory that is somebody else's stays untouched.
+        inspect(path, &identity)?;
+        let lock = Lock::acquire(path)?;
+        let manifest = inspect(path, &identity)?;
+        let mut notes = Vec::new();
+        if let Some(manifest) = manifest.as_ref().filter(|m| m.state == State::Complete) {
+            let missing = manifest.files.iter().find(|f| !path.join(&f.name).exists());
+            match missing {
+                None => {
+                    // A kill during the last clean-up leaves parts that nobody needs.
+                    let _ = remove_parts(&*storage, path);
+                    return Ok(Opened::Complete(Box::new(manifest.clone())));
+                }
+                Some(file) => notes.push(format!("{} is missing: computing it again", path.join(&file.name).display())),
+            }
+        }
+        let networks = identity.networks;
+        Ok(Opened::Ready(Box::new(RunDirectory {
+            path: path.to_path_buf(),
+            storage,
+            identity_hash: identity.hash(),
+            identity,
+            seconds_before: manifest.as_ref().filter(|m| m.state == State::Running).map_or(0.0, |m| m.seconds),
+            manifest,
+            index: RowIndex::new(networks),
+            tally: Tally::default(),
+            notes,
+            begun: Instant::now(),
+            created,
+            lock: Some(lock),
+        })))
+    }
+
+    /// Reads the parts that are there and writes the manifest. Returns, for each of `chunks` chunks, whether it is done.
+    pub fn begin(&mut self, chunks: usize, begin: Begin) -> Result<Vec<bool>, StoreError> {
+        let mut done = vec![false; chunks];
+        let mut fingerprints: Vec<String> = begin.engines.iter().map(|(_, f)| f.clone()).collect();
+        let mut labels: Vec<String> = begin.engines.iter().map(|(label, _)| label.clone()).collect();
+        let parts = self.path.join(PARTS);
+        for (path, part) in self.read_parts()? {
+            let part = match part {
+                Ok(part) if (part.footer.chunk as usize) < chunks => part,
+                Ok(_) => return Err(StoreError::Internal(format!("{}: its chunk is unknown", path.display()))),
+                Err(PartError::Io(source)) => return Err(StoreError::Disk { action: "read", path, source }),
+                Err(fault) => {
+                    self.notes.push(format!("{}: {fault}: computing it again", path.display()));
+                    self.storage.remove(&path).attempt("remove", &path)?;
+                    continue;
+                }
+            };
+            let fingerprint = &part.footer.fingerprint;
+            if !fingerprints.contains(fingerprint) {
+                if !begin.mixed {
+                    return Err(StoreError::Occupied(format!(
+                        "{}: this run was begun on another engine, whose numbers differ in their last digits\n  \
+                         there: {fingerprint}\n  now:   {}\n\
+                         use the same device and tool, choose another directory with -o, or mix them with --mixed",
+                        self.path.display(),
+                        begin.engines.iter().map(|(_, f)| f.as_str()).collect::<Vec<_>>().join(", ")
+                    )));
+                }
+                fingerprints.push(fingerprint.clone());
+            }
+            if std::mem::replace(&mut done[part.footer.chunk as usize], true) {
+                // Two parts of one chunk: the names are read in order, so every process keeps the same one.
+                self.storage.remove(&path).attempt("remove", &path)?;
+                continue;
+            }
+            if !self.index.add(&part) {
+                return Err(StoreError::Internal(format!("{}: a network outside the plan", path.display())));
+            }
+            self.tally.add(&part.footer.tally);
+        }
+        if let Some(earlier) = self.manifest.as_ref().filter(|_| done.contains(&true)) {
+            labels.extend(earlier.engines.iter().filter(|e| !begin.engines.iter().any(|(l, _)| l == *e)).cloned());
+        }
+        labels.dedup();
+        fingerprints.dedup();
+        let started = match &self.manifest {
+            Some(earlier) if earlier.state == State::Running => earlier.started.clone(),
+            _ => now(),
+        };
+        self.manifest = Some(Manifest {
+            schema_version: MANIFEST_VERSION,
+            tool: concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).to_string(),
+            state: State::Running,
+            identity_hash: self.identity_hash.clone(),
+            identity: self.identity.clone(),
+            settings: begin.settings.to_vec(),
+            engines: labels,
+            fingerprints,
+            started,
+            finished: None,
+            seconds: self.seconds_before,
+            counts: self.tally.clone(),
+            files: Vec::new(),
+        });
+        self.write_manifest()?;
+        self.write_file(SWEEP, |file, storage| storage.write(file, begin.sweep_file))?;
+        self.storage.create_dir(&parts).attempt("create", &parts)?;
+        self.storage.sync_dir(&self.path).attempt("synchronise", &self.path)?;
+        Ok(done)
+    }
+
+    /// Parts on disk in the order of their names; files that a kill left half-written are removed.
+    fn read_parts(&self) -> Result<Vec<(PathBuf, Result<Part, PartError>)>, StoreError> {
+        let parts = self.path.join(PARTS);
+        if !parts.exists() {
+            return Ok(Vec::new());
+        }
+        let mut names = list(&parts).attempt("read", &parts)?;
+        names.sort();
+        let mut found = Vec::new();
+        for name in names {
+            let path = parts.join(&name);
+            if name.ends_with(".part") {
+                let part = Part::open(&path, &self.identity_hash);
+                found.push((path, part));
+            } else if name.ends_with(".tmp") {
+                self.storage.remove(&path).attempt("remove", &path)?;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Makes a finished chunk permanent.
+    pub fn commit(
+        &mut self,
+        chunk: u32,
+        fingerprint: &str,
+        rows: &[NetworkRows],
+        tally: Tally,
+    ) -> Result<(), StoreError> {
+        let footer = Footer::new(chunk, &self.identity_hash, fingerprint, rows, tally);
+        let part = Part::write(&*self.storage, &self.path.join(PARTS), footer, rows)?;
+        self.tally.add(&part.footer.tally);
+        if !self.index.add(&part) {
+            return Err(StoreError::Internal(format!("chunk {chunk}: a network outside the plan")));
+        }
+        Ok(())
+    }
+
+    /// Merges the parts into the tables, marks the run as complete and removes the parts.
+    pub fn finish(mut self, headers: &Headers, extra: &[(&str, Vec<u8>)]) -> Result<Manifest, StoreError> {
+        if let Some(missing) = self.index.first_missing() {
+            return Err(StoreError::Internal(format!("network {missing} has no rows")));
+        }
+        let networks = self.identity.networks;
+        let mut files = Vec::new();
+        let tables = [
+            ("layers.csv", Table::Layers, &headers.layers, self.tally.rows),
+            ("networks.csv", Table::Networks, &headers.networks, networks),
+        ];
+        for (name, table, header, rows) in tables {
+            let (bytes, hash) = self.write_file(name, |file, storage| {
+                let mut buffer = Vec::with_capacity(2 * BUFFER);
+                buffer.extend_from_slice(header);
+                self.index.copy(table, 0..networks, |bytes| {
+                    buffer.extend_from_slice(bytes);
+                    if buffer.len() < BUFFER {
+                        return Ok(());
+                    }
+                    storage.write(file, &buffer)?;
+                    buffer.clear();
+                    Ok(())
+                })?;
+                storage.write(file, &buffer)
+            })?;
+            files.push(FileEntry { name: name.to_string(), bytes, rows: Some(rows), blake3: hash });
+        }
+        for (name, content) in extra {
+            let (bytes, hash) = self.write_file(name, |file, storage| storage.write(file, content))?;
+            files.push(FileEntry { name: (*name).to_string(), bytes, rows: None, blake3: hash });
+        }
+        let sweep = self.path.join(SWEEP);
+        let text = fs::read(&sweep).attempt("read", &sweep)?;
+        files.push(FileEntry {
+            name: SWEEP.to_string(),
+            bytes: text.len() as u64,
+            rows: None,
+            blake3: blake3::hash(&text).to_hex().to_string(),
+        });
+        self.storage.sync_dir(&self.path).attempt("synchronise", &self.path)?;
+        let seconds = self.seconds();
+        let manifest = self.manifest.as_mut().ok_or_else(|| StoreError::Internal("the run has not begun".into()))?;
+        manifest.state = State::Complete;
+        manifest.finished = Some(now());
+        manifest.seconds = seconds;
+        manifest.counts = self.tally.clone();
+        manifest.files = files;
+        let manifest = manifest.clone();
+        self.write_manifest()?;
+        remove_parts(&*self.storage, &self.path)?;
+        Ok(manifest)
+    }
+
+    /// Writes down how far the run has come; call it when the run stops early.
+    pub fn pause(&mut self) -> Result<(), StoreError> {
+        let (seconds, tally) = (self.seconds(), self.tally.clone());
+        if let Some(manifest) = &mut self.manifest {
+            manifest.seconds = seconds;
+            manifest.counts = tally;
+            self.write_manifest()?;
+        }
+        Ok(())
+    }
+
+    /// Seconds of work over all sittings.
+    pub fn seconds(&self) -> f64 {
+        let total = self.seconds_before + self.begun.elapsed().as_secs_f64();
+        (total * 1e3).round() / 1e3
+    }
+
+    /// Counts over everything that is committed.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Where the committed rows lie.
+    pub fn rows(&self) -> &RowIndex {
+        &self.index
+    }
+
+    /// What the user should know about the state in which the directory was found; each is told once.
+    pub fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn write_manifest(&self) -> Result<(), StoreError> {
+        let Some(manifest) = &self.manifest else { return Ok(()) };
+        let mut text = serde_json::to_vec_pretty(manifest).expect("strings and numbers always serialise");
+        text.push(b'\n');
+        self.write_file(MANIFEST, |file, storage| storage.write(file, &text))?;
+        self.storage.sync_dir(&self.path).attempt("synchronise", &self.path)
+    }
+
+    /// Writes `name` so that it appears complete or not at all. Returns its size and its hash.
+    fn write_file(
+        &self,
+        name: &str,
+        write: impl FnOnce(&mut File, &Hashing) -> io::Result<()>,
+    ) -> Result<(u64, String), StoreError> {
+        let path = self.path.join(name);
+        let temporary = self.path.join(format!("{name}.tmp"));
+        let storage = Hashing { storage: &*self.storage, state: Default::default() };
+        let written = (|| {
+            let mut file = self.storage.create(&temporary)?;
+            write(&mut file, &storage)?;
+            self.storage.sync(&file)
+        })();
+        discard_on_error(&*self.storage, &temporary, written.attempt("write", &path))?;
+        self.storage.rename(&temporary, &path).attempt("rename", &temporary)?;
+        let (bytes, hasher) = storage.state.into_inner();
+        Ok((bytes, hasher.finalize().to_hex().to_string()))
+    }
+}
+
+impl Drop for RunDirectory {
+    fn drop(&mut self) {
+        // Nothing was begun: leave no trace of a run that, say, found no adapter.
+        if self.created && self.manifest.is_none() {
+            drop(self.lock.take());
+            let _ = fs::remove_dir(&self.path);
+        }
+    }
+}
+
+/// Writes through a storage and hashes what goes by.
+struct Hashing<'a> {
+    storage: &'a dyn Storage,
+    state: std::cell::RefCell<(u64, blake3::Hasher)>,
+}
+
+impl Hashing<'_> {
+    fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
+        let mut state = self.state.borrow_mut();
+        state.0 += bytes.len() as u64;
+        state.1.update(bytes);
+        self.storage.write(file, bytes)
+    }
+}
+
+/// The manifest of a directory that may be used for `identity`; `None` for a fresh one.
+fn inspect(path: &Path, identity: &Identity) -> Result<Option<Manifest>, StoreError> {
+    if !path.is_dir() {
+        return Err(StoreError::Occupied(format!("{}: is no directory; choose another with -o", path.display())));
+    }
+    let file = path.join(MANIFEST);
+    if !file.exists() {
+        let mut names = list(path).attempt("read", path)?;
+        names.retain(|name| name != Lock::FILE_NAME && !name.ends_with(".tmp"));
+        if names.is_empty() {
+            return Ok(None);
+        }
+        names.sort();
+        let more = if names.len() > 3 { format!(" and {} more", names.len() - 3) } else { String::new() };
+        names.truncate(3);
+        return Err(StoreError::Occupied(format!(
+            "{}: not empty, and no run of this tool (it has {}{more} and no {MANIFEST}); choose another directory with -o",
+            path.display(),
+            names.join(", ")
+        )));
+    }
+    let text = fs::read(&file).attempt("read", &file)?;
+    let manifest: Manifest = serde_json::from_slice(&text).map_err(|e| {
+        StoreError::Occupied(format!(
+            "{}: not readable ({e}); choose another directory with -o, or remove this one",
+            file.display()
+        ))
+    })?;
+    let mut differences = manifest.identity.differences(identity);
+    if manifest.identity_hash != identity.hash() && differences.is_empty() {
+        differences.push("the manifest was changed by hand".to_string());
+    }
+    if differences.is_empty() {
+        return Ok(Some(manifest));
+    }
+    Err(StoreError::Occupied(format!(
+        "{}: holds another run\n  {}\nchoose another directory with -o, or remove this one",
+        path.display(),
+        differences.join("\n  ")
+    )))
+}
+
+fn remove_parts(storage: &dyn Storage, path: &Path) -> Result<(), StoreError> {
+    let parts = path.join(PARTS);
+    if !parts.exists() {
+        return Ok(());
+    }
+    for name in list(&parts).attempt("read", &parts)? {
+        if name.ends_with(".part") || name.ends_with(".tmp") {
+            let file = parts.join(name);
+            storage.remove(&file).attempt("remove", &file)?;
+        }
+    }
+    storage.remove_dir(&parts).attempt("remove", &parts)
+}
+
+fn list(path: &Path) -> io::Result<Vec<String>> {
+    fs::read_dir(path)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+}
+
+fn now() -> String {
+    rfc3339(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()))
+}
