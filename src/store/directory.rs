@@ -63,6 +63,9 @@ pub struct Begin<'a> {
     pub settings: &'a [String],
 }
 
+/// A file that may be a part.
+type Candidate = (PathBuf, Result<Part, PartError>);
+
 /// First lines of the two tables.
 #[derive(Clone, Debug)]
 pub struct Headers {
@@ -182,7 +185,7 @@ impl RunDirectory {
     }
 
     /// Parts on disk in the order of their names; files that a kill left half-written are removed.
-    fn read_parts(&self) -> Result<Vec<(PathBuf, Result<Part, PartError>)>, StoreError> {
+    fn read_parts(&self) -> Result<Vec<Candidate>, StoreError> {
         let parts = self.path.join(PARTS);
         if !parts.exists() {
             return Ok(Vec::new());
