@@ -157,4 +157,6 @@ fn representative_layers(spec: &NetworkSpec) -> [u32; 8] {
 }
 
 #[cfg(test)]
+mod formula_tests;
+#[cfg(test)]
 mod tests;
