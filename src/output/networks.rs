@@ -5,7 +5,7 @@ use super::text::{header, push_int, push_optional, push_text, push_value};
 use crate::config::Key;
 use crate::engine::NetworkResult;
 use crate::plan::{Plan, PlannedNetwork};
-use crate::stats::summary::{Summary, Verdict, summarise};
+use crate::stats::summary::{COLUMNS, Summary, Verdict, summarise};
 
 /// Formats rows of `networks.csv`.
 #[derive(Clone, Debug)]
@@ -15,19 +15,6 @@ pub struct NetworksWriter {
 }
 
 const IDENTITY: [&str; 6] = ["network", "configuration", "index", "sweep", "replicate", "seed"];
-const SUMMARY: [&str; 10] = [
-    "status",
-    "error",
-    "loss",
-    "log10_loss",
-    "log10_grad_ratio_total",
-    "grad_decades_per_layer",
-    "grad_fit_r2",
-    "depth_scale",
-    "verdict",
-    "max_trainable_depth",
-];
-
 /// The column of a key. `loss` is the value of the loss here, so the key of that name is `loss_function`.
 fn key_column(key: Key) -> &'static str {
     if key == Key::Loss { "loss_function" } else { key.name() }
@@ -40,7 +27,7 @@ impl NetworksWriter {
 
     /// Names of all columns, in order.
     pub fn names(&self) -> Vec<&'static str> {
-        IDENTITY.into_iter().chain(Key::ALL.iter().map(|key| key_column(*key))).chain(SUMMARY).collect()
+        IDENTITY.into_iter().chain(Key::ALL.iter().map(|key| key_column(*key))).chain(COLUMNS.map(|c| c.0)).collect()
     }
 
     /// The header line.

@@ -159,4 +159,4 @@ fn representative_layers(spec: &NetworkSpec) -> [u32; 8] {
 #[cfg(test)]
 mod formula_tests;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,8 +1,9 @@
-//! `docs/columns.md`, written from the catalog.
+//! `docs/columns.md`, written from the catalog and the columns of the summary.
 
 use std::fmt::Write;
 
 use super::{CATALOG, derived, moments};
+use crate::stats::summary;
 
 const HEAD: &str = "\
 # Columns of `layers.csv`
@@ -19,6 +20,17 @@ outside float64 has an empty `l2` and a `log10_l2`. A column exists if some netw
 `network, configuration, sweep, replicate, step, layer, layer_kind, fan_in, fan_out`, then every key that takes two
 values or more over the sweep file, empty where it does not apply. `layer_kind` is `input`, `hidden` or `readout`;
 `fan_in` and `fan_out` are the sizes of W_l, empty in row 0.
+";
+
+const NETWORKS: &str = "
+# Columns of `networks.csv`
+
+One row per network: `network, configuration, index, sweep, replicate, seed`, then every key of the sweep file, empty
+where it does not apply, then the columns below. The key `loss` stands in the column `loss_function`, because `loss` is
+the value of the loss here. L is the number of hidden layers.
+
+| column | unit | definition |
+|---|---|---|
 ";
 
 /// The text of `docs/columns.md`.
@@ -41,6 +53,10 @@ pub fn markdown() -> String {
             let (name, level, doc) = (&row.name, row.level.name(), escape(&row.doc));
             let _ = writeln!(out, "| `{name}` | {level} | {} | {} | {doc} |", row.unit, row.rows);
         }
+    }
+    out += NETWORKS;
+    for (name, unit, doc) in summary::COLUMNS {
+        let _ = writeln!(out, "| `{name}` | {unit} | {} |", escape(doc));
     }
     out
 }

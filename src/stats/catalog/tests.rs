@@ -4,7 +4,7 @@ use super::*;
 use crate::network::*;
 use crate::stats::{Count, Moments, Scaled, Sum};
 
-pub(super) fn spec() -> NetworkSpec {
+pub(in crate::stats) fn spec() -> NetworkSpec {
     NetworkSpec {
         architecture: Architecture::Mlp,
         depth: 6,
