@@ -5,7 +5,7 @@ use super::text::{header, push_cell, push_int, push_text, push_value};
 use crate::config::Key;
 use crate::engine::{LayerSelection, NetworkResult};
 use crate::network::spec::LayerKind;
-use crate::plan::{Plan, PlannedNetwork};
+use crate::plan::{Plan, PlannedNetwork, RecordPlan};
 use crate::stats::catalog::{self, RowContext, StatisticRow};
 
 /// Formats rows of `layers.csv`.
@@ -23,12 +23,16 @@ const FIXED: [&str; 9] =
 
 impl LayersWriter {
     pub fn new(plan: &Plan) -> Self {
+        LayersWriter::of(&plan.sweeps, &plan.varying, &plan.record)
+    }
+
+    pub(super) fn of(sweeps: &[String], varying: &[Key], record: &RecordPlan) -> Self {
         let find = |name: &String| catalog::find(name).expect("the plan takes its columns from the catalog");
         LayersWriter {
-            sweeps: plan.sweeps.clone(),
-            varying: plan.varying.clone(),
-            layers: plan.record.layers.clone(),
-            columns: plan.record.columns.iter().map(find).collect(),
+            sweeps: sweeps.to_vec(),
+            varying: varying.to_vec(),
+            layers: record.layers.clone(),
+            columns: record.columns.iter().map(find).collect(),
         }
     }
 

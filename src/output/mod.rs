@@ -7,3 +7,6 @@ mod text;
 
 pub use layers::LayersWriter;
 pub use networks::NetworksWriter;
+
+#[cfg(test)]
+mod tests;

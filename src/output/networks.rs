@@ -22,7 +22,11 @@ fn key_column(key: Key) -> &'static str {
 
 impl NetworksWriter {
     pub fn new(plan: &Plan) -> Self {
-        NetworksWriter { sweeps: plan.sweeps.clone(), verdict_decades: plan.verdict_decades }
+        NetworksWriter::of(&plan.sweeps, plan.verdict_decades)
+    }
+
+    pub(super) fn of(sweeps: &[String], verdict_decades: f64) -> Self {
+        NetworksWriter { sweeps: sweeps.to_vec(), verdict_decades }
     }
 
     /// Names of all columns, in order.

@@ -157,6 +157,6 @@ fn representative_layers(spec: &NetworkSpec) -> [u32; 8] {
 }
 
 #[cfg(test)]
-mod formula_tests;
+pub(crate) mod formula_tests;
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

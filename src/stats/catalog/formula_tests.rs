@@ -124,7 +124,7 @@ fn moments(tensor: &Tensor, e: i32) -> Moments {
 
 /// The two records of [`raw`], every tensor stored at an exponent of its own, and every sum times a power of two split
 /// off; `shift` is added to the exponents of gradients (as if the loss were 2^shift times as large).
-pub(super) fn records(_: &NetworkSpec, shift: i32) -> (Record, Record) {
+pub(crate) fn records(shift: i32) -> (Record, Record) {
     let raw = raw();
     let (mut this, mut next) = (Record::EMPTY, Record::EMPTY);
     let mut set = |q: Quantity, tensor: &Tensor, e: i32| {
@@ -265,7 +265,7 @@ fn spec_of(row: &StatisticRow) -> NetworkSpec {
 #[test]
 fn every_column_is_what_its_definition_says_of_raw_tensors() {
     let expected = expected();
-    let (this, next) = records(&spec(), 0);
+    let (this, next) = records(0);
     for row in CATALOG.iter() {
         let spec = spec_of(row);
         let cell = row.cell(&RowContext { spec: &spec, layer: 2, this: &this, next: Some(&next) });
@@ -279,7 +279,7 @@ fn every_column_is_what_its_definition_says_of_raw_tensors() {
 #[test]
 fn gradients_outside_float64_keep_their_logarithms_and_ratios() {
     let shift = -20_000;
-    let (near, far) = (records(&spec(), 0), records(&spec(), shift));
+    let (near, far) = (records(0), records(shift));
     for row in CATALOG.iter() {
         let spec = spec_of(row);
         let cell = |(this, next): &(Record, Record)| {
@@ -300,7 +300,7 @@ fn gradients_outside_float64_keep_their_logarithms_and_ratios() {
 
 #[test]
 fn path_gain_equals_chi_between_equal_widths_when_records_agree() {
-    let (mut this, next) = records(&spec(), 0);
+    let (mut this, next) = records(0);
     let square = moments(&raw().next_weight, 0).sum_of_squares().times(this.sum(Sum::PhiGradSquare)).over(8.0.into());
     // Sum over i, j, b of (w_ij phi'_bj)^2 where every column of W has the same norm.
     this.sums[Sum::PathSquare as usize] = square;
@@ -320,7 +320,7 @@ fn path_gain_equals_chi_between_equal_widths_when_records_agree() {
 #[test]
 fn zero_is_never_missing_and_missing_never_zero() {
     let spec = NetworkSpec { activation: ActivationKind::Relu.into(), ..spec() };
-    let (mut this, mut next) = records(&spec, 0);
+    let (mut this, mut next) = records(0);
     let zeros = Tensor { columns: 8, x: vec![0.0; 32] };
     this.moments[Quantity::PreactGrad as usize] = moments(&zeros, -40);
     let cell = |name: &str, this: &Record, next: &Record| {
@@ -349,7 +349,7 @@ fn zero_is_never_missing_and_missing_never_zero() {
 #[test]
 fn non_finite_elements_are_counted_and_left_out() {
     let spec = spec();
-    let (mut this, next) = records(&spec, 0);
+    let (mut this, next) = records(0);
     let whole = this;
     let m = &mut this.moments[Quantity::PreactGrad as usize];
     (m.count, m.nonfinite) = (m.count + 8, 8);

@@ -4,7 +4,7 @@ use super::*;
 use crate::network::*;
 use crate::stats::{Count, Moments, Scaled, Sum};
 
-pub(in crate::stats) fn spec() -> NetworkSpec {
+pub(crate) fn spec() -> NetworkSpec {
     NetworkSpec {
         architecture: Architecture::Mlp,
         depth: 6,
@@ -212,7 +212,7 @@ fn nothing_recorded_means_empty_everywhere() {
 
 #[test]
 fn a_column_that_does_not_apply_is_empty_whatever_was_recorded() {
-    let (this, next) = super::formula_tests::records(&spec(), 0);
+    let (this, next) = super::formula_tests::records(0);
     for spec in structures() {
         for layer in 0..spec.rows() {
             let context = RowContext { spec: &spec, layer, this: &this, next: Some(&next) };
@@ -271,7 +271,7 @@ fn masked(record: &Record, mask: RecordMask) -> Record {
 fn the_mask_of_a_column_is_enough_and_none_of_it_is_idle() {
     let spec = NetworkSpec { depth: 4, ..spec() };
     let residual = NetworkSpec { residual: Residual::PostAct, ..spec.clone() };
-    let (this, next) = super::formula_tests::records(&spec, 0);
+    let (this, next) = super::formula_tests::records(0);
     for row in CATALOG.iter() {
         let spec = if row.name == "branch_ratio" { &residual } else { &spec };
         let cell = |mask: RecordMask| {
