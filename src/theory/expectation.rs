@@ -69,10 +69,13 @@ pub(super) fn density(x: f64) -> f64 {
     libm::exp(-0.5 * x * x) / (2.0 * std::f64::consts::PI).sqrt()
 }
 
-/// The expectations at variance `q` >= 0. At q = 0 they are the limits from above.
+/// The expectations at variance `q` >= 0. At q = 0 they are the limits from above; beyond 1e200 the activation is its
+/// asymptotes.
 pub fn moments(activation: &Activation, q: f64) -> Moments {
     let deviation = q.sqrt();
-    if let Some([below, above]) = homogeneous(activation) {
+    let far = activation.facts().far.map(|line| line.slope);
+    let lines = if q > 1e200 && far != [0.0, 0.0] { Some(far) } else { homogeneous(activation) };
+    if let Some([below, above]) = lines {
         let half_powers = |k: i32| 0.5 * (below.powi(k) + above.powi(k));
         let first = 1.0 / (2.0 * std::f64::consts::PI).sqrt();
         return Moments {
@@ -125,5 +128,73 @@ fn at_zero(activation: &Activation) -> Moments {
         derivative_square: half_powers(2),
         derivative_fourth: half_powers(4),
         square_slope: half_powers(2) + facts.at_zero * curvature,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::activation::TABLE;
+    use std::f64::consts::PI;
+
+    #[test]
+    fn erf_and_hard_tanh_equal_their_closed_forms() {
+        for q in [1e-3, 0.3, 1.0, 50.0, 1e6] {
+            let m = moments(&ActivationKind::Erf.into(), q);
+            assert!((m.square - 2.0 / PI * libm::asin(2.0 * q / (1.0 + 2.0 * q))).abs() < 1e-13, "{q}");
+            assert!((m.derivative_square * (1.0 + 4.0 * q).sqrt() - 4.0 / PI).abs() < 1e-12, "{q}");
+            assert!((m.derivative_fourth * (1.0 + 8.0 * q).sqrt() - 16.0 / (PI * PI)).abs() < 1e-12, "{q}");
+            let inside = libm::erf(1.0 / (2.0 * q).sqrt());
+            assert!((moments(&ActivationKind::HardTanh.into(), q).derivative_square - inside).abs() < 1e-13, "{q}");
+        }
+    }
+
+    #[test]
+    fn every_activation_agrees_with_a_brute_force_sum() {
+        for row in &TABLE {
+            let activation = Activation::from(row.kind);
+            for q in [0.04_f64, 1.0, 30.0] {
+                let (steps, reach) = (200_000, 12.0);
+                let h = 2.0 * reach / f64::from(steps);
+                let mut want = [0.0; 3];
+                for i in 0..steps {
+                    let x = -reach + h * (f64::from(i) + 0.5);
+                    let (v, d) = (activation.value(q.sqrt() * x), activation.derivative(q.sqrt() * x));
+                    for (sum, term) in want.iter_mut().zip([v, v * v, d * d]) {
+                        *sum += h * density(x) * term;
+                    }
+                }
+                let m = moments(&activation, q);
+                for (got, want) in [m.mean, m.square, m.derivative_square].iter().zip(want) {
+                    // The midpoint sum is wrong by up to h/2 at a jump of phi'.
+                    assert!((got - want).abs() < 5e-4 * want.abs().max(1e-2), "{} {q}: {got} {want}", row.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_slope_of_the_variance_is_its_difference_quotient() {
+        for row in &TABLE {
+            let activation = Activation::from(row.kind);
+            for q in [0.01, 1.0, 20.0] {
+                let h = 1e-4 * q;
+                let want = (moments(&activation, q + h).square - moments(&activation, q - h).square) / (2.0 * h);
+                let got = moments(&activation, q).square_slope;
+                assert!((got - want).abs() < 1e-6 * got.abs().max(1e-3), "{} {q}: {got} {want}", row.name);
+            }
+        }
+    }
+
+    #[test]
+    fn expectations_are_continuous_where_the_method_changes() {
+        for row in &TABLE {
+            let activation = Activation::from(row.kind);
+            for q in [1e-18, 1e200] {
+                let (a, b) = (moments(&activation, q * 0.999), moments(&activation, q * 1.001));
+                let gap = (a.derivative_square / b.derivative_square - 1.0).abs();
+                assert!(gap < 3e-3, "{} at {q}: {a:?} {b:?}", row.name);
+            }
+        }
     }
 }

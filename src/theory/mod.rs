@@ -1,12 +1,19 @@
 //! Mean-field theory of random networks: what the gradients of a network should be before it is run. Pure float64
 //! mathematics over the activation table; it knows nothing of engines, and nothing of files.
 
+pub mod batch_norm;
 pub mod correlation;
 pub mod critical;
 pub mod expectation;
+pub mod finite_width;
 pub mod mean_field;
+pub mod predict;
 pub mod quadrature;
+pub mod recursion;
 mod root;
+#[cfg(test)]
+mod simulation;
 
 pub use critical::{CriticalPoint, critical};
 pub use mean_field::{MeanField, Phase, chi, mean_field, next_variance};
+pub use predict::{Prediction, predict, predict_from};

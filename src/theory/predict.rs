@@ -1,0 +1,272 @@
+//! The prediction for one network: mean field where layers are plain, the gradient's total change for every norm and
+//! residual form, and what finite width adds. A field is `None` where no theory is known.
+
+use super::finite_width::log_variance;
+use super::mean_field::{MeanField, mean_field};
+use super::recursion::{bias_square, trace, weight_square};
+use crate::network::{Input, NetworkSpec, Norm, Residual};
+
+/// What theory says of a network before it is run. Ratios are of squared norms, as log10.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Prediction {
+    /// Effective weight scale of the hidden layers: sqrt(width * variance of a weight).
+    pub sigma_w: Option<f64>,
+    /// Standard deviation of the hidden layers' biases.
+    pub sigma_b: Option<f64>,
+    /// Plain layers without norm only.
+    pub mean_field: Option<MeanField>,
+    /// Mean square of z_1, from the actual input: the q_1 that the recursion starts at.
+    pub first_variance: Option<f64>,
+    /// log10 of |delta_l|^2 / |delta_{l+1}|^2, l = 1 ..= L-1. Empty where no theory is known.
+    pub log10_grad_ratios: Vec<f64>,
+    /// log10 of |delta_1|^2 / |delta_L|^2: the logarithm of the mean over seeds.
+    pub log10_grad_ratio_total: Option<f64>,
+    /// log10 of |dLoss/dx|^2 / |dLoss/dh_L|^2.
+    pub log10_act_grad_ratio_total: Option<f64>,
+    /// What to add to `log10_grad_ratio_total` for the mean of the logarithm, to first order in depth/width (Hanin
+    /// 2018). Exact to that order for `linear`, `relu` and `leaky_relu`; elsewhere the variance's own fluctuation is
+    /// left out.
+    pub finite_width_shift: Option<f64>,
+    /// Standard deviation over seeds of log10 |delta_1|^2 / |delta_L|^2, to the same order.
+    pub seed_scatter: Option<f64>,
+}
+
+/// Mean square of a component of the standardised digits: 61 of 64 pixels vary.
+pub const DIGITS_SQUARE: f64 = 61.0 / 64.0;
+
+/// Predicts a network from the mean square of its kind of input.
+pub fn predict(spec: &NetworkSpec) -> Prediction {
+    predict_from(spec, if spec.input == Input::Digits { DIGITS_SQUARE } else { 1.0 })
+}
+
+/// Predicts a network whose input has the given mean square.
+pub fn predict_from(spec: &NetworkSpec, input_square: f64) -> Prediction {
+    // Deep in the network all layers are alike; the first may have another fan-in.
+    let hidden = spec.depth.max(2);
+    let mut prediction = Prediction::default();
+    let Some(w) = weight_square(spec, hidden) else {
+        return prediction;
+    };
+    let sigma_b = bias_square(spec, hidden).sqrt();
+    prediction.sigma_w = Some(w.sqrt());
+    prediction.sigma_b = Some(sigma_b);
+    let plain = spec.norm == Norm::None && spec.residual == Residual::None;
+    if plain {
+        prediction.mean_field = Some(mean_field(&spec.activation, w.sqrt(), sigma_b));
+    }
+    // Batch norm's theory wants samples that are alike and independent.
+    let independent = matches!(spec.input, Input::Gaussian | Input::Sphere)
+        || (spec.input == Input::CorrelatedPairs && spec.input_param == 0.0);
+    if spec.norm == Norm::Batch && !independent {
+        return prediction;
+    }
+    let Some(trace) = trace(spec, input_square) else {
+        return prediction;
+    };
+    prediction.first_variance = trace.preact_square.first().copied();
+    let deltas = &trace.log10_delta_square;
+    let ratios: Vec<f64> = deltas.windows(2).map(|pair| pair[0] - pair[1]).collect();
+    if ratios.iter().any(|r| !r.is_finite()) {
+        return prediction;
+    }
+    prediction.log10_grad_ratio_total = Some(deltas[0] - deltas[deltas.len() - 1]);
+    prediction.log10_act_grad_ratio_total = Some(trace.log10_input_grad_square).filter(|ratio| ratio.is_finite());
+    prediction.log10_grad_ratios = ratios;
+    if plain && let Some(variance) = log_variance(spec, &trace, independent) {
+        prediction.finite_width_shift = Some(-0.5 * variance * std::f64::consts::LOG10_E);
+        prediction.seed_scatter = Some(variance.sqrt() * std::f64::consts::LOG10_E);
+    }
+    prediction
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::simulation::spec;
+    use super::*;
+    use crate::network::{Activation, ActivationKind, InitKind, activation::TABLE};
+
+    fn he() -> f64 {
+        2f64.sqrt()
+    }
+
+    #[track_caller]
+    fn close(got: Option<f64>, want: f64, tolerance: f64) {
+        let got = got.expect("theory is known here");
+        assert!((got - want).abs() < tolerance, "{got}, not {want}");
+    }
+
+    fn with_init(kind: InitKind) -> NetworkSpec {
+        let mut s = spec(ActivationKind::Relu, 1.0);
+        s.init.kind = kind;
+        if kind == InitKind::PytorchDefault {
+            s.init.sigma_b = None;
+        }
+        s
+    }
+
+    #[test]
+    fn relu_keeps_halves_or_takes_a_sixth() {
+        for (kind, factor) in [
+            (InitKind::HeNormal, 1.0),
+            (InitKind::HeUniform, 1.0),
+            (InitKind::XavierNormal, 0.5),
+            (InitKind::XavierUniform, 0.5),
+            (InitKind::PytorchDefault, 1.0 / 6.0),
+        ] {
+            let p = predict(&with_init(kind));
+            assert_eq!(p.log10_grad_ratios.len(), 15);
+            for ratio in &p.log10_grad_ratios {
+                assert!((ratio - f64::log10(factor)).abs() < 1e-12, "{kind:?}: {ratio}");
+            }
+            close(p.log10_grad_ratio_total, 15.0 * f64::log10(factor), 1e-9);
+        }
+    }
+
+    #[test]
+    fn hanins_variance_at_batch_1() {
+        let mut s = spec(ActivationKind::Relu, he());
+        s.batch_size = 1;
+        let p = predict(&s);
+        let ln = 5.0 * 15.0 / 64.0;
+        close(p.seed_scatter, f64::sqrt(ln) * std::f64::consts::LOG10_E, 1e-12);
+        close(p.finite_width_shift, -0.5 * ln * std::f64::consts::LOG10_E, 1e-12);
+        // About -0.8 decades at L = 200, n = 256.
+        (s.depth, s.width, s.input_size) = (200, 256, 256);
+        close(predict(&s).finite_width_shift, -0.8, 0.05);
+        // Independent cotangents average it away: at batch 16 the own part falls to a sixteenth.
+        s.batch_size = 16;
+        assert!(predict(&s).finite_width_shift.unwrap() > -0.35);
+    }
+
+    #[test]
+    fn sigmoid_loses_about_250_decades_at_depth_200() {
+        let mut s = spec(ActivationKind::Sigmoid, 1.0);
+        (s.depth, s.width, s.input_size) = (200, 256, 256);
+        close(predict(&s).log10_grad_ratio_total, -250.0, 1.0);
+    }
+
+    #[test]
+    fn per_sample_norms_lose_phi_prime_over_phi() {
+        for norm in [Norm::Layer, Norm::Rms] {
+            for (kind, factor, digits) in [
+                (ActivationKind::Relu, 1.0, 1e-4),
+                (ActivationKind::Tanh, 1.178, 6e-4),
+                (ActivationKind::Sigmoid, 0.153, 6e-4),
+            ] {
+                for sigma_w in [0.7, 3.0] {
+                    let s = NetworkSpec { norm, ..spec(kind, sigma_w) };
+                    let last = *predict(&s).log10_grad_ratios.last().unwrap();
+                    assert!((10f64.powf(last) - factor).abs() < digits, "{kind:?}: {}", 10f64.powf(last));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn batch_norm_explodes_per_layer() {
+        let s = |kind, batch_size| NetworkSpec { norm: Norm::Batch, batch_size, ..spec(kind, 1.0) };
+        let last = |p: Prediction| 10f64.powf(*p.log10_grad_ratios.last().unwrap());
+        assert!((last(predict(&s(ActivationKind::Relu, 2048))) - 1.467).abs() < 1e-3);
+        assert!((last(predict(&s(ActivationKind::Relu, 32))) - 1.521).abs() < 1.5e-3);
+        assert!((last(predict(&s(ActivationKind::Linear, 10))) - 8.0 / 7.0).abs() < 1e-4);
+        assert_eq!(predict(&s(ActivationKind::Relu, 3)).log10_grad_ratio_total, None);
+    }
+
+    #[test]
+    fn pre_act_residual_networks_grow_as_the_closed_forms_say() {
+        let mut s = spec(ActivationKind::Relu, he());
+        s.residual = Residual::PreAct;
+        for (a, depth) in [(1.0, 16), (0.5, 7), (0.25, 100)] {
+            (s.residual_scale, s.depth) = (a, depth);
+            close(predict(&s).log10_act_grad_ratio_total, f64::from(depth) * f64::log10(1.0 + a * a), 1e-9);
+        }
+        (s.residual_scale, s.depth) = (0.1, 100);
+        close(predict(&s).log10_act_grad_ratio_total, std::f64::consts::LOG10_E, 0.01);
+        // Pre-layer-norm: L + 1, and (L + 1)/2 from delta_L to delta_1.
+        (s.residual_scale, s.depth, s.norm) = (1.0, 32, Norm::Layer);
+        let p = predict(&s);
+        close(p.log10_act_grad_ratio_total, 33f64.log10(), 1e-4);
+        close(p.log10_grad_ratio_total, 16.5f64.log10(), 1e-4);
+        // Pre-batch-norm: the product of the closed form, 82 at 32 and 218 at 64 for large B.
+        (s.norm, s.batch_size) = (Norm::Batch, 4096);
+        for (depth, quoted) in [(32u32, 82.0), (64, 218.0)] {
+            s.depth = depth;
+            let product: f64 =
+                (0..depth).map(|l| 1.0 + 1.0 / (1.0 + f64::from(l) * (1.0 - std::f64::consts::FRAC_1_PI))).product();
+            assert!((product - quoted).abs() < 0.6);
+            close(predict(&s).log10_act_grad_ratio_total, product.log10(), 2e-3);
+        }
+    }
+
+    #[test]
+    fn tanh_residual_networks_grow_slower_than_any_exponential() {
+        let total = |depth| {
+            let s = NetworkSpec { residual: Residual::PreAct, depth, ..spec(ActivationKind::Tanh, 1.0) };
+            predict(&s).log10_act_grad_ratio_total.unwrap()
+        };
+        let rates: Vec<f64> = [8, 16, 32, 64, 128, 256].map(|d| total(d) / f64::from(d)).to_vec();
+        assert!(rates.windows(2).all(|pair| pair[1] < 0.85 * pair[0]), "{rates:?}");
+    }
+
+    #[test]
+    fn orthogonal_linear_is_an_isometry() {
+        let mut s = spec(ActivationKind::Linear, 1.0);
+        s.init.kind = InitKind::Orthogonal;
+        (s.depth, s.input_size) = (100, 32);
+        close(predict(&s).log10_grad_ratio_total, 0.0, 1e-12);
+        s.init.kind = InitKind::Identity;
+        close(predict(&s).log10_grad_ratio_total, 0.0, 1e-12);
+    }
+
+    #[test]
+    fn every_row_of_every_table_is_a_number_or_nothing() {
+        let inits =
+            [InitKind::HeNormal, InitKind::TruncatedNormal, InitKind::Zeros, InitKind::Constant, InitKind::Identity];
+        for row in &TABLE {
+            for norm in Norm::TABLE {
+                for residual in Residual::TABLE {
+                    for kind in inits {
+                        let mut s = spec(row.kind, 1.0);
+                        s.activation = Activation::from(row.kind);
+                        (s.norm, s.residual, s.depth) = (norm.word, residual.word, 5);
+                        (s.init.kind, s.init.param) = (kind, 0.1);
+                        let p = predict(&s);
+                        let isotropic = matches!(kind, InitKind::HeNormal | InitKind::TruncatedNormal)
+                            || (kind == InitKind::Identity
+                                && row.kind == ActivationKind::Linear
+                                && norm.word == Norm::None
+                                && residual.word == Residual::None);
+                        let name = format!("{} {} {} {kind:?}", row.name, norm.name, residual.name);
+                        assert_eq!(p.log10_grad_ratio_total.is_some(), isotropic, "{name}");
+                        let numbers = [
+                            p.log10_grad_ratio_total,
+                            p.log10_act_grad_ratio_total,
+                            p.finite_width_shift,
+                            p.seed_scatter,
+                        ];
+                        assert!(numbers.iter().flatten().all(|v| v.is_finite()), "{name}: {p:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn extreme_scales_and_depths_stay_finite() {
+        for (kind, gain) in [
+            (ActivationKind::Relu, 10.0),
+            (ActivationKind::Relu, 0.1),
+            (ActivationKind::Tanh, 0.1),
+            (ActivationKind::Gelu, 10.0),
+            (ActivationKind::Sigmoid, 1e3),
+            (ActivationKind::Sine, 30.0),
+        ] {
+            let s = NetworkSpec { depth: 1024, ..spec(kind, gain * he()) };
+            let p = predict(&s);
+            assert!(p.log10_grad_ratio_total.is_some(), "{kind:?} {gain}");
+            if kind == ActivationKind::Relu {
+                close(p.log10_grad_ratio_total, 1023.0 * 2.0 * f64::log10(gain), 1e-6);
+            }
+        }
+    }
+}

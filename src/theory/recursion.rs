@@ -1,0 +1,270 @@
+//! Second moments layer by layer, forwards and backwards, for every combination of norm and residual form: the plain
+//! recursion of Schoenholz et al. 2017, residual forms after Yang & Schoenholz 2017, batch norm after Yang et al. 2019.
+//! Weights are independent of the gradients that pass them, and width is large.
+
+use super::batch_norm::{BatchMoments, batch_moments};
+use super::expectation::{Moments, moments};
+use crate::network::{
+    ActivationKind, BiasLaw, Loss, NetworkSpec, Norm, Residual, Target, WeightLaw, init::TRUNCATED_STD,
+};
+
+/// What the recursion finds. Sums of squares are relative to |dLoss/dh_L|^2 = 1 and kept as log10.
+pub struct Trace {
+    /// Mean square of z_l, l = 1..=L.
+    pub preact_square: Vec<f64>,
+    /// Mean square of h_l, l = 0..=L.
+    pub act_square: Vec<f64>,
+    /// log10 |delta_l|^2, l = 1..=L.
+    pub log10_delta_square: Vec<f64>,
+    /// log10 |dLoss/dx|^2.
+    pub log10_input_grad_square: f64,
+}
+
+/// The factor by which `W_layer` maps mean squares, E|z|^2/fan_out = w E|h|^2/fan_in, which is also |W^T delta|^2 =
+/// w |delta|^2. `None` where W is not isotropic.
+pub fn weight_square(spec: &NetworkSpec, layer: u32) -> Option<f64> {
+    let (i, o) = (f64::from(spec.fan_in(layer)), f64::from(spec.fan_out(layer)));
+    let plain_linear =
+        spec.activation.kind == ActivationKind::Linear && spec.norm == Norm::None && spec.residual == Residual::None;
+    match spec.weight_law(layer) {
+        WeightLaw::Normal { std } => Some(i * std * std),
+        WeightLaw::Uniform { bound } => Some(i * bound * bound / 3.0),
+        WeightLaw::TruncatedNormal { parent_std } => Some(i * (parent_std * TRUNCATED_STD).powi(2)),
+        WeightLaw::Orthogonal { gain } => Some(gain * gain * (i / o).min(1.0)),
+        WeightLaw::Diagonal { value } if plain_linear => Some(value * value * (i / o).min(1.0)),
+        WeightLaw::Diagonal { .. } | WeightLaw::Constant { .. } => None,
+    }
+}
+
+/// Variance of the bias of `layer`.
+pub fn bias_square(spec: &NetworkSpec, layer: u32) -> f64 {
+    match spec.bias_law(layer) {
+        BiasLaw::Zero => 0.0,
+        BiasLaw::Normal { std } => std * std,
+        BiasLaw::Uniform { bound } => bound * bound / 3.0,
+    }
+}
+
+/// Covariance of a gradient between the samples of a batch, per unit: `own` on the diagonal, `shared` for all pairs,
+/// `centred` times (1 - 1/B on the diagonal, -1/B off it).
+#[derive(Clone, Copy, Default)]
+struct Covariance {
+    own: f64,
+    shared: f64,
+    centred: f64,
+}
+
+impl Covariance {
+    fn trace(&self, batch: f64) -> f64 {
+        (self.own + self.shared) * batch + self.centred * (batch - 1.0)
+    }
+    fn add(&mut self, other: Covariance, factor: f64) {
+        self.own += factor * other.own;
+        self.shared += factor * other.shared;
+        self.centred += factor * other.centred;
+    }
+    fn scale(&mut self, factor: f64) {
+        *self = Covariance { own: self.own * factor, shared: self.shared * factor, centred: self.centred * factor };
+    }
+}
+
+/// The argument of phi in one layer, and what the norm's backward pass divides by.
+#[derive(Clone, Copy)]
+struct Argument {
+    moments: Moments,
+    /// E 1/(norm's denominator)^2; 1 without a norm.
+    inverse_square: f64,
+}
+
+struct Recursion<'a> {
+    spec: &'a NetworkSpec,
+    batch: f64,
+    /// Only under batch norm.
+    batch_moments: Option<BatchMoments>,
+}
+
+/// Runs both passes from an input of mean square `input_square`; `None` where no theory is known.
+pub fn trace(spec: &NetworkSpec, input_square: f64) -> Option<Trace> {
+    let batch_moments = match spec.norm {
+        Norm::Batch if spec.batch_size < 4 => return None,
+        Norm::Batch => Some(batch_moments(&spec.activation, spec.batch_size)),
+        _ => None,
+    };
+    Recursion { spec, batch: f64::from(spec.batch_size), batch_moments }.run(input_square)
+}
+
+impl Recursion<'_> {
+    fn run(&self, input_square: f64) -> Option<Trace> {
+        let (spec, depth) = (self.spec, self.spec.depth as usize);
+        let weights: Vec<f64> = (1..=spec.depth).map(|l| weight_square(spec, l)).collect::<Option<_>>()?;
+        if weights.contains(&0.0) {
+            return None;
+        }
+        // Forwards. `spread` is the mean square of h less its covariance between samples: what batch norm divides by.
+        let mut square = vec![input_square];
+        let mut mean = vec![0.0];
+        let mut spread = vec![input_square];
+        let mut preact_square = Vec::with_capacity(depth);
+        let mut arguments: Vec<Option<Argument>> = Vec::with_capacity(depth);
+        for l in 1..=depth {
+            let (w, b) = (weights[l - 1], bias_square(spec, l as u32));
+            let a = spec.residual_scale;
+            let form = spec.layer_residual(l as u32);
+            if spec.is_linear_stem(l as u32) {
+                let z = w * square[0] + b;
+                preact_square.push(z);
+                arguments.push(None);
+                square.push(z);
+                mean.push(0.0);
+                spread.push(w * spread[0]);
+                continue;
+            }
+            let before = form == Residual::PreAct;
+            let (z, z_spread) = (w * square[l - 1] + b, w * spread[l - 1]);
+            let argument =
+                if before { self.argument(square[l - 1], spread[l - 1])? } else { self.argument(z, z_spread)? };
+            let m = argument.moments;
+            let branch_spread = self.batch_moments.map_or(0.0, |m| m.square - m.product);
+            arguments.push(Some(argument));
+            match form {
+                Residual::PreAct => {
+                    let z = w * m.square + b;
+                    preact_square.push(z);
+                    square.push(square[l - 1] + a * a * z);
+                    mean.push(0.0);
+                    spread.push(spread[l - 1] + a * a * w * branch_spread);
+                }
+                Residual::PostAct => {
+                    let from = l - spec.residual_every as usize;
+                    preact_square.push(z);
+                    square.push(square[from] + 2.0 * a * mean[from] * m.mean + a * a * m.square);
+                    mean.push(mean[from] + a * m.mean);
+                    spread.push(spread[from] + a * a * branch_spread);
+                }
+                Residual::None => {
+                    preact_square.push(z);
+                    square.push(m.square);
+                    mean.push(m.mean);
+                    spread.push(branch_spread);
+                }
+            }
+        }
+        let top = self.top_covariance(square[depth], spread[depth])?;
+        let (log10_delta_square, log10_input_grad_square) = self.backward(&weights, &arguments, top);
+        Some(Trace { preact_square, act_square: square, log10_delta_square, log10_input_grad_square })
+    }
+
+    fn argument(&self, square: f64, spread: f64) -> Option<Argument> {
+        let eps = self.spec.norm_eps;
+        match (self.spec.norm, self.batch_moments) {
+            (Norm::None, _) => Some(Argument { moments: moments(&self.spec.activation, square), inverse_square: 1.0 }),
+            (Norm::Batch, Some(m)) => {
+                let b = self.batch;
+                // The sphere's radius ignores eps; where eps matters there is no theory.
+                if eps > 1e-3 * spread * (b - 1.0) / b {
+                    return None;
+                }
+                let moments = Moments {
+                    mean: m.mean,
+                    square: m.square,
+                    derivative_square: f64::NAN,
+                    derivative_fourth: f64::NAN,
+                    square_slope: f64::NAN,
+                };
+                // E 1/s^2 of the variance of B normal numbers: the inverse of a chi-square of B - 1 degrees.
+                Some(Argument { moments, inverse_square: b / ((b - 3.0) * spread + b * eps) })
+            }
+            _ => Some(Argument {
+                moments: moments(&self.spec.activation, square / (square + eps)),
+                inverse_square: 1.0 / (square + eps),
+            }),
+        }
+    }
+
+    /// Covariance of dLoss/dh_L between samples. It matters under batch norm with residual sums alone: everywhere else
+    /// ratios do not depend on it.
+    fn top_covariance(&self, square: f64, spread: f64) -> Option<Covariance> {
+        let spec = self.spec;
+        let own = Covariance { own: 1.0, ..Covariance::default() };
+        if spec.norm != Norm::Batch || spec.residual == Residual::None {
+            return Some(own);
+        }
+        if spec.final_norm && spec.loss.has_readout() {
+            return Some(Covariance { centred: 1.0, ..Covariance::default() });
+        }
+        match (spec.loss, spec.target) {
+            (Loss::Cotangent, _) => Some(own),
+            (Loss::CotangentShared, _) => Some(Covariance { shared: 1.0, ..Covariance::default() }),
+            (Loss::Mse, Target::Gaussian | Target::Zeros) => {
+                let readout = spec.depth + 1;
+                let w = weight_square(spec, readout)?;
+                let target = if spec.target == Target::Gaussian { 1.0 } else { 0.0 };
+                let shared = w * (square - spread) + bias_square(spec, readout);
+                Some(Covariance { own: target + w * spread, shared, centred: 0.0 })
+            }
+            _ => None,
+        }
+    }
+
+    /// log10 |delta_l|^2 for l = 1..=L and log10 |dLoss/dx|^2, relative to |dLoss/dh_L|^2.
+    fn backward(&self, weights: &[f64], arguments: &[Option<Argument>], top: Covariance) -> (Vec<f64>, f64) {
+        let (spec, depth) = (self.spec, weights.len());
+        let a = spec.residual_scale;
+        let mut grads = vec![Covariance::default(); depth + 1];
+        grads[depth] = top;
+        grads[depth].scale(1.0 / top.trace(self.batch));
+        // log10 of the factor taken out of every entry of `grads` that is still to be read.
+        let mut taken = 0.0;
+        let mut deltas = vec![0.0; depth];
+        for l in (1..=depth).rev() {
+            let (w, grad) = (weights[l - 1], grads[l]);
+            let form = spec.layer_residual(l as u32);
+            let mut delta = grad;
+            match (form, &arguments[l - 1]) {
+                (_, None) => grads[l - 1].add(delta, w),
+                (Residual::PreAct, Some(argument)) => {
+                    delta.scale(a * a);
+                    let mut through = delta;
+                    through.scale(w);
+                    let through = self.through(argument, through);
+                    grads[l - 1].add(grad, 1.0);
+                    grads[l - 1].add(through, 1.0);
+                }
+                (form, Some(argument)) => {
+                    delta = self.through(argument, grad);
+                    if form == Residual::PostAct {
+                        delta.scale(a * a);
+                        grads[l - spec.residual_every as usize].add(grad, 1.0);
+                    }
+                    grads[l - 1].add(delta, w);
+                }
+            }
+            deltas[l - 1] = delta.trace(self.batch).log10() + taken;
+            // A power of two that keeps the gradients yet to come near 1, whatever the depth.
+            let pending = &mut grads[..l];
+            let largest = pending.iter().map(|g| g.trace(self.batch)).fold(0.0, f64::max);
+            if largest > 0.0 && largest.is_finite() {
+                let exponent = libm::ilogb(largest);
+                pending.iter_mut().for_each(|g| g.scale(libm::exp2(-f64::from(exponent))));
+                taken += f64::from(exponent) * std::f64::consts::LOG10_2;
+            }
+        }
+        (deltas, grads[0].trace(self.batch).log10() + taken)
+    }
+
+    /// A gradient at phi(u) taken back through phi and the norm.
+    fn through(&self, argument: &Argument, grad: Covariance) -> Covariance {
+        match &self.batch_moments {
+            None => {
+                let mut out = grad;
+                out.scale(argument.moments.derivative_square * argument.inverse_square);
+                out
+            }
+            Some(m) => {
+                let b = self.batch;
+                let trace = grad.own * m.independent + grad.shared * m.shared + grad.centred * m.centred(b);
+                Covariance { centred: trace * argument.inverse_square / (b - 1.0), ..Covariance::default() }
+            }
+        }
+    }
+}
