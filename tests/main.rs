@@ -1,4 +1,5 @@
 //! The one integration test binary: a module per subject.
 
 mod columns;
+mod csv_readers;
 mod tidy;

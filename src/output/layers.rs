@@ -26,7 +26,8 @@ impl LayersWriter {
         LayersWriter::of(&plan.sweeps, &plan.varying, &plan.record)
     }
 
-    pub(super) fn of(sweeps: &[String], varying: &[Key], record: &RecordPlan) -> Self {
+    /// From the parts of a plan that decide the table.
+    pub fn of(sweeps: &[String], varying: &[Key], record: &RecordPlan) -> Self {
         let find = |name: &String| catalog::find(name).expect("the plan takes its columns from the catalog");
         LayersWriter {
             sweeps: sweeps.to_vec(),

@@ -25,7 +25,8 @@ impl NetworksWriter {
         NetworksWriter::of(&plan.sweeps, plan.verdict_decades)
     }
 
-    pub(super) fn of(sweeps: &[String], verdict_decades: f64) -> Self {
+    /// From the parts of a plan that decide the table.
+    pub fn of(sweeps: &[String], verdict_decades: f64) -> Self {
         NetworksWriter { sweeps: sweeps.to_vec(), verdict_decades }
     }
 

@@ -49,7 +49,7 @@ pub struct RecordPlan {
     pub mask: RecordMask,
     pub layers: LayerSelection,
     /// Names of the statistic columns that the sweep file asked for (already expanded from `basic`, `full` or a list),
-    /// in catalog order.
+    /// in catalog order: those that some planned network can fill ([`crate::stats::catalog::can_fill`]).
     pub columns: Vec<String>,
 }
 
