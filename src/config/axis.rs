@@ -32,7 +32,7 @@ pub struct Axis {
 }
 
 impl Axis {
-    pub fn len(&self) -> usize {
+    pub fn length(&self) -> usize {
         self.columns.first().map_or(1, |c| c.settings.len())
     }
     /// "depth", or "activation+init" for a zip.

@@ -94,7 +94,7 @@ impl SweepFile {
 impl Sweep {
     /// Number of points: the product of the axes.
     pub fn points(&self) -> u64 {
-        self.axes.iter().map(|axis| axis.len() as u64).product()
+        self.axes.iter().map(|axis| axis.length() as u64).product()
     }
 }
 

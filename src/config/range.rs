@@ -171,7 +171,7 @@ fn steps(from: f64, to: f64, step: f64, mark: Mark, reporter: &mut Reporter) -> 
     }
     // The end is included when it is hit up to rounding.
     let num = (exact + 1e-9 * exact.max(1.0)).floor() + 1.0;
-    if !(num <= LARGEST_PLAN as f64) {
+    if num.is_nan() || num > LARGEST_PLAN as f64 {
         reporter.at(mark, format!("a step of {step:?} from {from:?} to {to:?} makes more than 10^7 values"));
         return None;
     }

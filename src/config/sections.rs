@@ -99,10 +99,10 @@ fn top(root: &Table, file_name: &str, overrides: &Overrides, reporter: &mut Repo
         }
     }
     check_names(defaults, "[defaults]", &["replicates"], reporter);
-    if let Some(entry) = defaults.get("replicates") {
-        if let Some(v) = integer("replicates", &entry.node, 1, LARGEST_REPLICATES, reporter) {
-            replicates = v as u32;
-        }
+    if let Some(entry) = defaults.get("replicates")
+        && let Some(v) = integer("replicates", &entry.node, 1, LARGEST_REPLICATES, reporter)
+    {
+        replicates = v as u32;
     }
     // Checked once here, so that a mistake is found even if every sweep overrides it.
     let mut default_notes = Vec::new();

@@ -1,13 +1,23 @@
 //! The plan: a sweep file expanded into networks, with identities, seeds, costs, buckets and chunks. Pure and
 //! deterministic: it touches no file, clock or device. One network takes 32 bytes; everything else is decoded on demand.
 
-use std::ops::Range;
+mod chunk;
+mod expand;
+mod identity;
+mod refuse;
+mod resolve;
 
-use crate::config::{Key, Value};
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::config::{Key, LayersRequest, StatisticsRequest, SweepError, SweepFile, Value};
 use crate::engine::LayerSelection;
 use crate::network::NetworkSpec;
 use crate::program::ProgramKey;
-use crate::stats::RecordMask;
+use crate::stats::{RecordMask, catalog};
+use chunk::Member;
+use expand::Expansion;
+use resolve::Resolved;
 
 /// A planned network, decoded.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,6 +67,7 @@ pub struct RecordPlan {
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub name: String,
+    /// The root seed.
     pub seed: u64,
     /// Names of the sweeps in file order.
     pub sweeps: Vec<String>,
@@ -70,4 +81,205 @@ pub struct Plan {
     pub chunks: Vec<Chunk>,
     /// What a reader should know: keys dropped, networks merged, values rounded together.
     pub notes: Vec<String>,
+    /// Networks in plan order.
+    entries: Vec<Entry>,
+    /// What [`Entry::bucket`] points into.
+    keys: Vec<ProgramKey>,
+    /// Decodes entries.
+    file: Arc<SweepFile>,
 }
+
+/// A network as the plan stores it: 32 bytes, from which everything else is decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Entry {
+    /// The hex digits of the network's id.
+    network: u64,
+    seed: u64,
+    /// Index of the point in its sweep, before filters.
+    point: u32,
+    replicate: u32,
+    bucket: u32,
+    sweep: u16,
+    depth: u16,
+}
+
+impl Plan {
+    /// Expands a sweep file. Varying keys and statistic columns are those of all sweeps, also under `--only` and
+    /// `--limit`.
+    pub fn new(file: &SweepFile) -> Result<Plan, SweepError> {
+        let request: &[String] = match &file.record.statistics {
+            StatisticsRequest::Basic => &["basic".to_string()],
+            StatisticsRequest::Full => &["full".to_string()],
+            StatisticsRequest::List(names) => names,
+        };
+        let mut reporter = file.reporter();
+        let requested = catalog::columns(request).unwrap_or_else(|error| {
+            reporter.at(file.record.statistics_mark, error.to_string());
+            Vec::new()
+        });
+        reporter.check()?;
+        let mut expansion = expand::expand(file, &requested)?;
+        let layers = match &file.record.layers {
+            LayersRequest::All => LayerSelection::All,
+            LayersRequest::Only(list) => LayerSelection::Only(list.clone()),
+        };
+        check_record(file, &layers, &expansion)?;
+        if matches!(file.record.statistics, StatisticsRequest::List(_)) {
+            for row in requested.iter().filter(|row| !expansion.columns.iter().any(|c| c.name == row.name)) {
+                let note = format!("column `{}` is left out: no network can fill it", row.name);
+                expansion.notes.push(note);
+            }
+        }
+        let record = RecordPlan {
+            mask: catalog::mask_for(&expansion.columns),
+            layers,
+            columns: expansion.columns.iter().map(|row| row.name.clone()).collect(),
+        };
+        let Expansion { entries, keys, varying, notes, .. } = expansion;
+        let member = |entry: &Entry| Member { bucket: entry.bucket, depth: entry.depth.into() };
+        let bucket_order = chunk::bucket_order(entries.iter().map(member), &keys);
+        let row_bytes = chunk::row_bytes(varying.len(), &record);
+        let chunks = chunk::chunks(&bucket_order, |i| member(&entries[i as usize]), &keys, row_bytes, &record.layers);
+        Ok(Plan {
+            name: file.name.clone(),
+            seed: file.seed,
+            sweeps: file.sweeps.iter().map(|sweep| sweep.name.clone()).collect(),
+            varying,
+            record,
+            verdict_decades: file.verdict_decades,
+            bucket_order,
+            chunks,
+            notes,
+            entries,
+            keys,
+            file: Arc::new(file.clone()),
+        })
+    }
+
+    /// Number of networks.
+    pub fn len(&self) -> u64 {
+        self.entries.len() as u64
+    }
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Decodes network `index < len()`.
+    pub fn network(&self, index: u64) -> PlannedNetwork {
+        let entry = &self.entries[index as usize];
+        let mut resolved = self.resolve(entry);
+        resolved.spec.seed = entry.seed;
+        let mut configuration = String::new();
+        resolved.write_canonical(&mut configuration, false);
+        PlannedNetwork {
+            index,
+            sweep: entry.sweep.into(),
+            replicate: entry.replicate,
+            configuration_id: identity::configuration_id(&configuration),
+            network_id: identity::network_id(entry.network),
+            values: Key::ALL.iter().map(|&key| resolved.shown(key).map(|setting| setting.value())).collect(),
+            spec: resolved.spec,
+        }
+    }
+
+    /// The canonical configuration of network `index`, as JSON.
+    pub fn configuration(&self, index: u64) -> String {
+        let mut configuration = String::new();
+        self.resolve(&self.entries[index as usize]).write_canonical(&mut configuration, false);
+        configuration
+    }
+
+    fn resolve(&self, entry: &Entry) -> Resolved {
+        let point = expand::Point::new(&self.file.sweeps[entry.sweep as usize], entry.point.into());
+        let mut resolved = resolve::resolve(point.given());
+        resolve::solve_critical(&mut resolved).expect("the plan holds only points that were solved when it was made");
+        resolved
+    }
+
+    /// The index of a network by its id (`n-...`) or by its index in the plan.
+    pub fn find(&self, name: &str) -> Option<u64> {
+        if let Some(hex) = name.strip_prefix("n-") {
+            let hash = u64::from_str_radix(hex, 16).ok().filter(|_| hex.len() == 16)?;
+            return self.entries.iter().position(|entry| entry.network == hash).map(|i| i as u64);
+        }
+        name.parse().ok().filter(|&index| index < self.len())
+    }
+
+    /// Hex blake3 of everything that results depend on and that the sweep file decides: networks, sweeps, record,
+    /// columns, verdict. Precision and numerics version are not in it.
+    pub fn identity(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        let mut part = |bytes: &[u8]| {
+            hasher.update(&(bytes.len() as u64).to_le_bytes());
+            hasher.update(bytes);
+        };
+        part(b"gradsweep plan 1");
+        part(self.name.as_bytes());
+        self.sweeps.iter().for_each(|name| part(name.as_bytes()));
+        part(b"varying");
+        self.varying.iter().for_each(|key| part(key.name().as_bytes()));
+        part(b"columns");
+        self.record.columns.iter().for_each(|name| part(name.as_bytes()));
+        match &self.record.layers {
+            LayerSelection::All => part(b"all"),
+            LayerSelection::Only(list) => list.iter().for_each(|layer| part(&layer.to_le_bytes())),
+        }
+        part(&self.verdict_decades.to_le_bytes());
+        let mut networks = Vec::with_capacity(16 * self.entries.len());
+        for entry in &self.entries {
+            networks.extend(entry.network.to_le_bytes());
+            networks.extend(entry.replicate.to_le_bytes());
+            networks.extend(u32::from(entry.sweep).to_le_bytes());
+        }
+        part(&networks);
+        hasher.finalize().to_hex().to_string()
+    }
+
+    /// Floating point operations of all networks.
+    pub fn total_flops(&self) -> f64 {
+        self.chunks.iter().map(|chunk| chunk.flops).sum()
+    }
+    /// Rows of `layers.csv`.
+    pub fn total_rows(&self) -> u64 {
+        self.chunks.iter().map(|chunk| chunk.rows).sum()
+    }
+    /// Size of `layers.csv`, estimated.
+    pub fn total_bytes(&self) -> u64 {
+        self.total_rows() * chunk::row_bytes(self.varying.len(), &self.record)
+    }
+    /// Networks of sweep `sweep`.
+    pub fn networks_of_sweep(&self, sweep: u32) -> u64 {
+        self.entries.iter().filter(|entry| u32::from(entry.sweep) == sweep).count() as u64
+    }
+    /// The buckets in bucket order, with the number of networks and the largest depth of each.
+    pub fn buckets(&self) -> Vec<(ProgramKey, u64, u32)> {
+        let mut buckets: Vec<(ProgramKey, u64, u32)> = Vec::new();
+        for &index in &self.bucket_order {
+            let entry = &self.entries[index as usize];
+            let key = self.keys[entry.bucket as usize];
+            match buckets.last_mut() {
+                Some(last) if last.0 == key => last.1 += 1,
+                _ => buckets.push((key, 1, entry.depth.into())),
+            }
+        }
+        buckets
+    }
+}
+
+/// A selection that leaves nothing to record is a mistake.
+fn check_record(file: &SweepFile, layers: &LayerSelection, expansion: &Expansion) -> Result<(), SweepError> {
+    let mut reporter = file.reporter();
+    if expansion.columns.is_empty() {
+        reporter.at(file.record.statistics_mark, "no network of this file can fill any of these columns");
+    }
+    if let LayerSelection::Only(list) = layers
+        && list.first().is_none_or(|&first| first >= expansion.most_rows)
+    {
+        let last = expansion.most_rows.saturating_sub(1);
+        reporter.at(file.record.layers_mark, format!("no network has any of these layers (the last is {last})"));
+    }
+    reporter.check()
+}
+
+#[cfg(test)]
+mod tests;

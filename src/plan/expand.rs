@@ -1,0 +1,369 @@
+//! Expansion: every point of every sweep, filtered, resolved and checked, merged with its equals and given replicates.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as MapEntry;
+
+use super::Entry;
+use super::identity;
+use super::refuse::refuse;
+use super::resolve::{KeySet, Resolved, Settings, resolve, solve_critical};
+use crate::config::{Axis, Key, Mark, Reporter, Setting, Sweep, SweepError, SweepFile};
+use crate::network::{Loss, NetworkSpec, Norm};
+use crate::program::ProgramKey;
+use crate::stats::catalog::{StatisticRow, can_fill};
+
+/// What expansion finds out.
+pub struct Expansion {
+    pub entries: Vec<Entry>,
+    /// Keys of the buckets, in order of first appearance.
+    pub keys: Vec<ProgramKey>,
+    pub varying: Vec<Key>,
+    /// The statistic columns that some network can fill.
+    pub columns: Vec<&'static StatisticRow>,
+    /// Most rows that one network has.
+    pub most_rows: u32,
+    pub notes: Vec<String>,
+}
+
+/// Position of a point on every axis; the last axis moves fastest.
+pub struct Point<'a> {
+    axes: &'a [Axis],
+    positions: Vec<usize>,
+    given: Settings,
+}
+
+impl<'a> Point<'a> {
+    /// Point `index` of a sweep.
+    pub fn new(sweep: &'a Sweep, index: u64) -> Self {
+        let mut positions = vec![0; sweep.axes.len()];
+        let mut rest = index;
+        for (position, axis) in positions.iter_mut().zip(&sweep.axes).rev() {
+            let length = axis.length().max(1) as u64;
+            *position = (rest % length) as usize;
+            rest /= length;
+        }
+        let mut point = Point { axes: &sweep.axes, positions, given: [None; Key::COUNT] };
+        for axis in 0..point.axes.len() {
+            point.read(axis);
+        }
+        point
+    }
+
+    fn read(&mut self, axis: usize) {
+        for column in &self.axes[axis].columns {
+            self.given[column.key as usize] = column.settings.get(self.positions[axis]).copied();
+        }
+    }
+
+    fn advance(&mut self) {
+        for axis in (0..self.axes.len()).rev() {
+            self.positions[axis] += 1;
+            let wrapped = self.positions[axis] >= self.axes[axis].length();
+            if wrapped {
+                self.positions[axis] = 0;
+            }
+            self.read(axis);
+            if !wrapped {
+                return;
+            }
+        }
+    }
+
+    pub fn given(&self) -> &Settings {
+        &self.given
+    }
+
+    /// Where the value of `key` stands, if the file gives it.
+    fn mark(&self, key: Key) -> Option<Mark> {
+        self.axes.iter().zip(&self.positions).find_map(|(axis, &position)| {
+            axis.columns.iter().find(|column| column.key == key).map(|column| column.value_mark(position))
+        })
+    }
+}
+
+/// A fault that many points may share.
+struct Fault {
+    mark: Mark,
+    message: String,
+    first: String,
+    points: u64,
+}
+
+struct Expander<'a> {
+    file: &'a SweepFile,
+    reporter: Reporter,
+    out: Expansion,
+    buckets: HashMap<ProgramKey, u32>,
+    /// Replicates planned so far, by configuration.
+    planned: HashMap<u128, u32>,
+    first_values: Settings,
+    varies: KeySet,
+    unfilled: Vec<&'static StatisticRow>,
+    merged: u64,
+}
+
+/// Expands a file. `columns` are the requested statistics.
+pub fn expand(file: &SweepFile, columns: &[&'static StatisticRow]) -> Result<Expansion, SweepError> {
+    let mut expander = Expander {
+        file,
+        reporter: file.reporter(),
+        out: Expansion {
+            entries: Vec::new(),
+            keys: Vec::new(),
+            varying: Vec::new(),
+            columns: Vec::new(),
+            most_rows: 0,
+            notes: file.notes.clone(),
+        },
+        buckets: HashMap::new(),
+        planned: HashMap::new(),
+        first_values: [None; Key::COUNT],
+        varies: KeySet(0),
+        unfilled: columns.to_vec(),
+        merged: 0,
+    };
+    let mut unused_defaults: Vec<Key> = Vec::new();
+    let mut used_anywhere = KeySet(0);
+    for (number, sweep) in file.sweeps.iter().enumerate() {
+        let used = expander.sweep(number, sweep);
+        used_anywhere.0 |= used.0;
+        for column in sweep.axes.iter().flat_map(|axis| &axis.columns) {
+            if used.contains(column.key) || !expander.reporter.is_empty() {
+                continue;
+            }
+            let (name, place) = (column.key.name(), column.key.row().where_it_applies);
+            if column.from_defaults {
+                unused_defaults.push(column.key);
+            } else {
+                let sweep = &sweep.name;
+                let message = format!("`{name}` applies to no network of sweep `{sweep}`: it is for {place}");
+                expander.reporter.at(column.mark, message);
+            }
+        }
+    }
+    expander.reporter.check()?;
+    unused_defaults.sort_unstable();
+    unused_defaults.dedup();
+    for key in unused_defaults.into_iter().filter(|key| !used_anywhere.contains(*key)) {
+        let note =
+            format!("`{}` of [defaults] applies to no network: it is for {}", key.name(), key.row().where_it_applies);
+        expander.out.notes.push(note);
+    }
+    if expander.merged > 0 {
+        let note = format!("{} networks equal an earlier one and were merged with it", expander.merged);
+        expander.out.notes.push(note);
+    }
+    let mut out = expander.out;
+    out.varying = Key::ALL.into_iter().filter(|key| expander.varies.contains(*key)).collect();
+    out.columns = columns.iter().copied().filter(|row| !expander.unfilled.iter().any(|u| u.name == row.name)).collect();
+    Ok(out)
+}
+
+impl Expander<'_> {
+    /// Expands one sweep and returns the given keys that apply to some network of it.
+    fn sweep(&mut self, number: usize, sweep: &Sweep) -> KeySet {
+        let selected = self.file.only.as_ref().is_none_or(|only| only.contains(&number));
+        let mut used = KeySet(0);
+        let mut dropped = [0u64; Key::COUNT];
+        let mut faults: Vec<Fault> = Vec::new();
+        let mut survivors = 0u64;
+        let mut last_filter = 0;
+        let mut flat_shared = false;
+        let mut point = Point::new(sweep, 0);
+        for index in 0..sweep.points() {
+            if index > 0 {
+                point.advance();
+            }
+            let mut resolved = resolve(point.given());
+            match self.filtered(sweep, &resolved) {
+                Err(()) => return used,
+                Ok(Some(filter)) => {
+                    last_filter = last_filter.max(filter);
+                    continue;
+                }
+                Ok(None) => survivors += 1,
+            }
+            for key in Key::ALL {
+                if resolved.dropped.contains(key) {
+                    dropped[key as usize] += 1;
+                } else if point.given()[key as usize].is_some() {
+                    used.insert(key);
+                }
+            }
+            if let Some(fault) = self.fault(&point, &mut resolved) {
+                add_fault(&mut faults, fault);
+                continue;
+            }
+            flat_shared |= resolved.spec.loss == Loss::CotangentShared && resolved.spec.norm == Norm::Batch;
+            self.observe(&resolved);
+            if selected {
+                self.plan(number, sweep, index as u32, &resolved);
+            }
+        }
+        if survivors == 0 {
+            self.emptied(sweep, last_filter);
+            // Nothing can be said of its keys.
+            used = KeySet(u32::MAX);
+        }
+        for fault in faults {
+            let points = sweep.points();
+            let shared = if points > 1 {
+                let (name, n, first) = (&sweep.name, fault.points, &fault.first);
+                format!(" (sweep `{name}`: {n} of {points} points, the first with {first}; leave them out by `where`)")
+            } else {
+                String::new()
+            };
+            self.reporter.at(fault.mark, format!("{}{shared}", fault.message));
+        }
+        self.note_dropped(sweep, &dropped, survivors);
+        if flat_shared {
+            let note = "batch norm projects out the shared cotangent of `cotangent_shared`: expect gradients near 0";
+            self.out.notes.push(format!("sweep `{}`: {note}", sweep.name));
+        }
+        used
+    }
+
+    /// The first filter that removes a point.
+    fn filtered(&mut self, sweep: &Sweep, resolved: &Resolved) -> Result<Option<usize>, ()> {
+        for (i, filter) in sweep.filters.iter().enumerate() {
+            match filter.keeps(|variable| resolved.operand(variable)) {
+                Ok(true) => {}
+                Ok(false) => return Ok(Some(i)),
+                Err(message) => {
+                    self.reporter.at(filter.mark, format!("the filter cannot be evaluated: {message}"));
+                    return Err(());
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn emptied(&mut self, sweep: &Sweep, last_filter: usize) {
+        if let Some(filter) = sweep.filters.get(last_filter) {
+            let message = format!(
+                "`{}` removes the last of the {} points of sweep `{}`: nothing is left to run",
+                filter.text,
+                sweep.points(),
+                sweep.name
+            );
+            self.reporter.at(filter.mark, message);
+        }
+    }
+
+    /// What makes this point impossible, if anything does. Solves for the critical point on the way.
+    fn fault(&self, point: &Point, resolved: &mut Resolved) -> Option<Fault> {
+        let (keys, message): (&[Key], String) = match refuse(&resolved.spec) {
+            Some(refusal) => (refusal.keys, refusal.reason),
+            None => (&[Key::Init, Key::SigmaB, Key::Activation], solve_critical(resolved).err()?),
+        };
+        let mark = keys.iter().find_map(|&key| point.mark(key)).unwrap_or_default();
+        let first: Vec<String> = keys
+            .iter()
+            .filter_map(|&key| Some(format!("{} = {}", key.name(), shown(resolved.settings[key as usize]?))))
+            .collect();
+        Some(Fault { mark, message, first: first.join(", "), points: 1 })
+    }
+
+    /// Takes note of a network's values and of the columns that it can fill.
+    fn observe(&mut self, resolved: &Resolved) {
+        for key in Key::ALL {
+            if let Some(value) = resolved.stated(key) {
+                match self.first_values[key as usize] {
+                    None => self.first_values[key as usize] = Some(value),
+                    Some(first) if first != value => self.varies.insert(key),
+                    Some(_) => {}
+                }
+            }
+        }
+        let spec = &resolved.spec;
+        self.out.most_rows = self.out.most_rows.max(spec.rows());
+        self.unfilled.retain(|row| !can_fill(row, spec));
+    }
+
+    /// Adds the networks of a point that are not planned yet.
+    fn plan(&mut self, number: usize, sweep: &Sweep, index: u32, resolved: &Resolved) {
+        let limit = self.file.limit.unwrap_or(u64::MAX);
+        if self.out.entries.len() as u64 >= limit {
+            return;
+        }
+        let mut configuration = String::new();
+        resolved.write_canonical(&mut configuration, false);
+        let first = match self.planned.entry(identity::fingerprint(&configuration)) {
+            MapEntry::Vacant(entry) => {
+                entry.insert(sweep.replicates);
+                0
+            }
+            MapEntry::Occupied(mut entry) => {
+                let known = *entry.get();
+                self.merged += u64::from(known.min(sweep.replicates));
+                entry.insert(known.max(sweep.replicates));
+                known
+            }
+        };
+        if first >= sweep.replicates {
+            return;
+        }
+        let mut start = String::new();
+        resolved.write_canonical(&mut start, true);
+        let bucket = self.bucket(&resolved.spec);
+        let mut buffer = String::new();
+        let (root, seeding) = (self.file.seed, self.file.seeding);
+        for replicate in first..sweep.replicates {
+            if self.out.entries.len() as u64 >= limit {
+                return;
+            }
+            self.out.entries.push(Entry {
+                network: identity::network_hash(&configuration, root, replicate, seeding, &mut buffer),
+                seed: identity::seed(&start, root, replicate, seeding, &mut buffer),
+                point: index,
+                replicate,
+                bucket,
+                sweep: number as u16,
+                depth: resolved.spec.depth as u16,
+            });
+        }
+    }
+
+    fn bucket(&mut self, spec: &NetworkSpec) -> u32 {
+        let key = ProgramKey::of(spec);
+        let next = self.out.keys.len() as u32;
+        match self.buckets.entry(key) {
+            MapEntry::Occupied(entry) => *entry.get(),
+            MapEntry::Vacant(entry) => {
+                self.out.keys.push(key);
+                *entry.insert(next)
+            }
+        }
+    }
+
+    fn note_dropped(&mut self, sweep: &Sweep, dropped: &[u64; Key::COUNT], survivors: u64) {
+        for column in sweep.axes.iter().flat_map(|axis| &axis.columns) {
+            let n = dropped[column.key as usize];
+            if n > 0 && !column.from_defaults {
+                let (name, key) = (&sweep.name, column.key.name());
+                let place = column.key.row().where_it_applies;
+                self.out.notes.push(format!(
+                    "sweep `{name}`: `{key}` is for {place}; it was left out of {n} of {survivors} points"
+                ));
+            }
+        }
+    }
+}
+
+fn add_fault(faults: &mut Vec<Fault>, fault: Fault) {
+    if let Some(known) = faults.iter_mut().find(|known| known.message == fault.message) {
+        known.points += 1;
+    } else if faults.len() < 8 {
+        // Faults with a number in their message may be many: the first few say enough.
+        faults.push(fault);
+    }
+}
+
+fn shown(setting: Setting) -> String {
+    match setting.value() {
+        crate::config::Value::Int(v) => v.to_string(),
+        crate::config::Value::Float(v) => format!("{v:?}"),
+        crate::config::Value::Bool(v) => v.to_string(),
+        crate::config::Value::Word(word) => word,
+    }
+}
