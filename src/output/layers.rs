@@ -1,6 +1,7 @@
 //! `layers.csv`: one row per network, recorded step and layer. The column order is known from the plan, before the
 //! first network has run.
 
+use super::fields::Field;
 use super::text::{header, push_cell, push_int, push_text, push_value};
 use crate::config::Key;
 use crate::engine::{LayerSelection, NetworkResult};
@@ -18,8 +19,17 @@ pub struct LayersWriter {
 }
 
 /// The columns before the varying keys.
-const FIXED: [&str; 9] =
-    ["network", "configuration", "sweep", "replicate", "step", "layer", "layer_kind", "fan_in", "fan_out"];
+const FIXED: [Field; 9] = [
+    Field::new("network", "string", "id of the network"),
+    Field::new("configuration", "string", "id of all keys but the replicate"),
+    Field::new("sweep", "string", "name of the sweep"),
+    Field::new("replicate", "integer", "number of the independent draw"),
+    Field::new("step", "integer", "training step; 0 = at initialisation"),
+    Field::new("layer", "integer", "0 = input, 1 = nearest the input"),
+    Field::new("layer_kind", "string", "input, hidden or readout"),
+    Field::new("fan_in", "integer", "inputs of the layer's weights"),
+    Field::new("fan_out", "integer", "outputs of the layer's weights"),
+];
 
 impl LayersWriter {
     pub fn new(plan: &Plan) -> Self {
@@ -37,15 +47,15 @@ impl LayersWriter {
         }
     }
 
-    /// Names of all columns, in order.
-    pub fn names(&self) -> Vec<&'static str> {
-        let keys = self.varying.iter().map(|key| key.name());
-        FIXED.into_iter().chain(keys).chain(self.columns.iter().map(|row| row.name.as_str())).collect()
+    /// All columns, in order.
+    pub fn fields(&self) -> Vec<Field> {
+        let keys = self.varying.iter().map(|key| Field::of_key(key.name(), *key));
+        FIXED.into_iter().chain(keys).chain(self.columns.iter().map(|row| Field::of_statistic(row))).collect()
     }
 
     /// The header line.
     pub fn header(&self) -> Vec<u8> {
-        header(self.names())
+        header(&self.fields())
     }
 
     /// The rows that engines must record: those of the plan, and the rows after them where a formula looks at these.

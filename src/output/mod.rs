@@ -1,10 +1,12 @@
 //! Tables as text: rows of `layers.csv` and `networks.csv` as bytes, by the CSV rules of the interface. Everything here
 //! is a pure function of the plan and a network's result, so rows may be formatted on any thread; it opens no file.
 
+mod fields;
 mod layers;
 mod networks;
 mod text;
 
+pub use fields::{Field, datapackage};
 pub use layers::LayersWriter;
 pub use networks::NetworksWriter;
 

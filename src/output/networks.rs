@@ -1,6 +1,7 @@
 //! `networks.csv`: one row per network, with its whole configuration, what became of it, and the summary of its
 //! gradients.
 
+use super::fields::Field;
 use super::text::{header, push_int, push_optional, push_text, push_value};
 use crate::config::Key;
 use crate::engine::NetworkResult;
@@ -14,7 +15,15 @@ pub struct NetworksWriter {
     verdict_decades: f64,
 }
 
-const IDENTITY: [&str; 6] = ["network", "configuration", "index", "sweep", "replicate", "seed"];
+const IDENTITY: [Field; 6] = [
+    Field::new("network", "string", "id of the network"),
+    Field::new("configuration", "string", "id of all keys but the replicate"),
+    Field::new("index", "integer", "position in plan order"),
+    Field::new("sweep", "string", "name of the sweep"),
+    Field::new("replicate", "integer", "number of the independent draw"),
+    Field::new("seed", "integer", "53-bit key of every random number of the network"),
+];
+
 /// The column of a key. `loss` is the value of the loss here, so the key of that name is `loss_function`.
 fn key_column(key: Key) -> &'static str {
     if key == Key::Loss { "loss_function" } else { key.name() }
@@ -30,14 +39,19 @@ impl NetworksWriter {
         NetworksWriter { sweeps: sweeps.to_vec(), verdict_decades }
     }
 
-    /// Names of all columns, in order.
-    pub fn names(&self) -> Vec<&'static str> {
-        IDENTITY.into_iter().chain(Key::ALL.iter().map(|key| key_column(*key))).chain(COLUMNS.map(|c| c.0)).collect()
+    /// All columns, in order.
+    pub fn fields(&self) -> Vec<Field> {
+        let keys = Key::ALL.iter().map(|key| Field::of_key(key_column(*key), *key));
+        let summary = COLUMNS.iter().map(|&(name, unit, doc)| match unit {
+            "word" | "text" => Field::new(name, "string", doc),
+            _ => Field { unit, ..Field::new(name, "number", doc) },
+        });
+        IDENTITY.into_iter().chain(keys).chain(summary).collect()
     }
 
     /// The header line.
     pub fn header(&self) -> Vec<u8> {
-        header(self.names())
+        header(&self.fields())
     }
 
     /// Appends the row of one network and returns its summary.

@@ -184,7 +184,8 @@ fn a_network_row_has_every_key_and_its_summary() {
 #[test]
 fn names_are_unique_in_both_tables() {
     let layers = writer(&Key::ALL, &["full"], LayerSelection::All);
-    for names in [layers.names(), NetworksWriter::of(&sweeps(), 2.0).names()] {
+    for fields in [layers.fields(), NetworksWriter::of(&sweeps(), 2.0).fields()] {
+        let names: Vec<&str> = fields.iter().map(|field| field.name).collect();
         let mut unique = names.clone();
         unique.sort_unstable();
         unique.dedup();
@@ -214,4 +215,30 @@ fn a_record_of_an_engine_that_saw_nothing_leaves_the_cells_empty() {
     result.rows.iter_mut().for_each(|row| row.record = Record::EMPTY);
     let (_, rows) = layers(&all(&["full"]), &planned(spec()), &result);
     assert!(rows.iter().all(|row| row[13..].iter().all(String::is_empty)));
+}
+
+#[test]
+fn the_data_package_describes_every_column_of_both_tables() {
+    let (layers, networks) = (writer(&Key::ALL, &["full"], LayerSelection::All), NetworksWriter::of(&sweeps(), 2.0));
+    let tables = [("layers.csv", layers.fields()), ("networks.csv", networks.fields())];
+    let package: serde_json::Value = serde_json::from_str(&super::datapackage("Depth.Sweep", &tables)).unwrap();
+    assert_eq!((&package["name"], &package["title"]), (&"depth.sweep".into(), &"Depth.Sweep".into()));
+    for (i, header) in [layers.header(), networks.header()].into_iter().enumerate() {
+        let fields = package["resources"][i]["schema"]["fields"].as_array().unwrap();
+        let names: Vec<&str> = fields.iter().map(|field| field["name"].as_str().unwrap()).collect();
+        assert_eq!(names.join(",") + "\n", String::from_utf8(header).unwrap());
+        let kinds = ["string", "integer", "number", "boolean", "any"];
+        assert!(fields.iter().all(|f| kinds.contains(&f["type"].as_str().unwrap())));
+        assert!(fields.iter().all(|f| !f["description"].as_str().unwrap().is_empty()));
+    }
+    // The types are those of the cells.
+    let (_, rows) = self::layers(&all(&["full"]), &planned(spec()), &result(&spec(), 0));
+    for (field, text) in all(&["full"]).fields().iter().zip(&rows[2]).filter(|(_, text)| !text.is_empty()) {
+        match field.kind {
+            "integer" => drop(text.parse::<u64>().expect(field.name)),
+            "number" => assert!(text.parse::<f64>().is_ok() && text.parse::<u64>().is_err(), "{}", field.name),
+            "boolean" => assert!(text == "true" || text == "false"),
+            _ => {}
+        }
+    }
 }

@@ -1,7 +1,6 @@
 //! Cells as bytes: numbers as the shortest text that reads back equal, text quoted by RFC 4180.
 
-use std::io::Write;
-
+use super::fields::Field;
 use crate::config::Value;
 use crate::stats::catalog::Cell;
 
@@ -63,14 +62,9 @@ pub fn push_optional(out: &mut Vec<u8>, value: Option<f64>) {
 }
 
 /// A header line.
-pub fn header<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
-    let mut out = Vec::new();
-    for name in names {
-        let _ = write!(out, "{name},");
-    }
-    out.pop();
-    out.push(b'\n');
-    out
+pub fn header(fields: &[Field]) -> Vec<u8> {
+    let names: Vec<&str> = fields.iter().map(|field| field.name).collect();
+    (names.join(",") + "\n").into_bytes()
 }
 
 #[cfg(test)]
