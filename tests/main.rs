@@ -2,4 +2,6 @@
 
 mod columns;
 mod csv_readers;
+mod golden;
+mod support;
 mod tidy;

@@ -1,6 +1,8 @@
 //! Engines run batches of networks and report records. Two implementations share descriptions (program, table rows,
 //! record layout) and never arithmetic, so each is the other's check.
 
+pub mod cpu;
+
 use std::sync::Arc;
 
 use crate::data::Dataset;

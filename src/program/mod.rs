@@ -112,7 +112,7 @@ impl Program {
         let has_readout = key.loss.has_readout();
         let mut ops = Vec::new();
         let mut source = Slot::Act { back: 1 };
-        if key.final_norm {
+        if key.final_norm && has_readout {
             ops.push(Op::Norm { src: source, dst: Slot::FinalAct });
             source = Slot::FinalAct;
         }

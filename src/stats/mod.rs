@@ -2,6 +2,7 @@
 //! This module touches no file, clock or device.
 
 pub mod catalog;
+pub mod histogram;
 pub mod record;
 mod scaled;
 pub mod summary;

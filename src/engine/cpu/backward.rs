@@ -1,0 +1,275 @@
+//! The backward half of a network's run: ops in reverse, each adding into its inputs' gradients, with the statistics of
+//! every gradient taken in the pass that writes it.
+
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
+
+use super::kernels::{column_sums, dot, paths_above};
+use super::moments::Accumulator;
+use super::network::{Runner, accumulate, typical_product};
+use super::real::Real;
+use super::tensor::{Tensor, power};
+use crate::network::Residual;
+use crate::program::{Op, Slot};
+use crate::stats::{Count, Quantity, RecordMask, Scaled, Sum};
+
+impl<T: Real> Runner<'_, T> {
+    pub(super) fn backward(&mut self) {
+        let depth = self.spec.depth;
+        for layer in (1..=depth + 1).rev() {
+            if layer <= depth {
+                self.record_act_grad(layer);
+            }
+            let Some(block) = self.program.block(layer, depth) else { continue };
+            for op in block.ops.iter().rev() {
+                self.backward_op(layer, *op);
+            }
+            if layer <= depth {
+                self.path_factors(layer);
+            }
+        }
+        self.record_act_grad(0);
+    }
+
+    fn record_act_grad(&mut self, layer: u32) {
+        let mut grad = std::mem::take(&mut self.workspace.act_grads[layer as usize]);
+        grad.normalise();
+        let columns = if layer == 0 { self.spec.input_size } else { self.spec.width } as usize;
+        self.recorded(layer, Quantity::ActGrad, columns, &mut grad);
+        if layer > 0 {
+            self.observe(layer, "act_grad", &[self.spec.batch_size as usize, columns], &grad);
+        }
+        self.workspace.act_grads[layer as usize] = grad;
+    }
+
+    /// Adds `scale * grad` into the gradient of `slot`.
+    fn give(&mut self, layer: u32, slot: Slot, grad: &mut Tensor<T>, scale: f64) {
+        let place = match slot {
+            Slot::Act { back } => {
+                let place = &mut self.workspace.act_grads[(layer - back) as usize];
+                if place.data.is_empty() && scale == 1.0 {
+                    std::mem::swap(place, grad);
+                } else {
+                    accumulate(place, grad, scale);
+                }
+                return;
+            }
+            Slot::Preact => &mut self.workspace.preact_grad,
+            Slot::PhiArg => &mut self.workspace.phi_arg_grad,
+            Slot::Phi => &mut self.workspace.phi_grad_in,
+            Slot::FinalAct => &mut self.workspace.final_grad,
+        };
+        // Every other slot has one reader, so one writer of its gradient.
+        if scale == 1.0 {
+            std::mem::swap(place, grad);
+        } else {
+            place.data.clear();
+            accumulate(place, grad, scale);
+        }
+    }
+
+    /// The gradient of an op's output.
+    fn take_grad(&mut self, layer: u32, slot: Slot) -> Tensor<T> {
+        std::mem::take(match slot {
+            Slot::Act { back } => &mut self.workspace.act_grads[(layer - back) as usize],
+            Slot::Preact => &mut self.workspace.preact_grad,
+            Slot::PhiArg => &mut self.workspace.phi_arg_grad,
+            Slot::Phi => &mut self.workspace.phi_grad_in,
+            Slot::FinalAct => &mut self.workspace.final_grad,
+        })
+    }
+
+    fn backward_op(&mut self, layer: u32, op: Op) {
+        match op {
+            Op::Add { skip, branch, dst } => {
+                let mut grad = self.take_grad(layer, dst);
+                let scale = self.spec.residual_scale;
+                // The branch takes a copy, the skip the tensor itself.
+                let mut copy = std::mem::take(&mut self.workspace.fresh);
+                copy.data.clear();
+                accumulate(&mut copy, &grad, scale);
+                self.give(layer, branch, &mut copy, 1.0);
+                self.workspace.fresh = copy;
+                self.give(layer, skip, &mut grad, 1.0);
+            }
+            Op::Copy { src, dst } => {
+                let mut grad = self.take_grad(layer, dst);
+                self.give(layer, src, &mut grad, 1.0);
+            }
+            Op::Activation { src, dst } => self.activation_backward(layer, src, dst),
+            Op::Norm { src, dst } => {
+                let mut grad = self.take_grad(layer, dst);
+                grad.normalise();
+                let spec = self.spec;
+                let columns = spec.width as usize;
+                let mut out = std::mem::take(&mut self.workspace.fresh);
+                let state = &mut self.workspace.layers[layer as usize];
+                let (u, norm) = (&state.phi_arg, &mut state.norm);
+                self.arch.dispatch(|| super::norm::backward(spec.norm, &grad, u, columns, norm, &mut out));
+                out.normalise();
+                self.give(layer, src, &mut out, 1.0);
+                self.workspace.fresh = out;
+            }
+            Op::Linear { src, dst } => self.linear_backward(layer, src, dst),
+        }
+    }
+
+    /// dLoss/du = dLoss/dphi * phi'(u).
+    fn activation_backward(&mut self, layer: u32, src: Slot, dst: Slot) {
+        let grad = self.take_grad(layer, dst);
+        let mut out = std::mem::take(&mut self.workspace.fresh);
+        let phi_grad = &self.workspace.layers[layer as usize].phi_grad;
+        let typical = typical_product(&[grad.log2_max(), phi_grad.log2_max()], 1);
+        let shift = if typical.abs() > T::ORDINARY / 2 { typical } else { 0 };
+        let scale = power::<T>(-shift);
+        out.resize(grad.data.len());
+        let columns = self.spec.width as usize;
+        self.arch.dispatch(|| {
+            let rows = out
+                .data
+                .chunks_exact_mut(columns)
+                .zip(grad.data.chunks_exact(columns))
+                .zip(phi_grad.data.chunks_exact(columns));
+            for ((o, g), d) in rows {
+                for ((o, g), d) in o.iter_mut().zip(g).zip(d) {
+                    *o = (*g * scale) * *d;
+                }
+            }
+        });
+        out.exponent = grad.exponent + phi_grad.exponent + shift;
+        out.abs_max = super::kernels::abs_max(&out.data);
+        // The incoming gradient is done with: keep its buffer.
+        self.give(layer, src, &mut out, 1.0);
+        self.workspace.fresh = if out.data.capacity() >= grad.data.capacity() { out } else { grad };
+    }
+
+    /// Statistics of delta_l, dW_l and db_l, and the gradient of the layer's input.
+    fn linear_backward(&mut self, layer: u32, src: Slot, dst: Slot) {
+        let batch = self.spec.batch_size as usize;
+        let (fan_in, fan_out) = (self.spec.fan_in(layer) as usize, self.spec.fan_out(layer) as usize);
+        let mut delta = self.take_grad(layer, dst);
+        delta.normalise();
+        self.recorded(layer, Quantity::PreactGrad, fan_out, &mut delta);
+        self.sample_spread(layer);
+        self.cosines(layer, Quantity::PreactGrad, fan_out, &delta);
+        self.observe(layer, "preact_grad", &[batch, fan_out], &delta);
+        if self.spec.layer_has_bias(layer) {
+            self.bias_grad(layer, fan_out, &delta);
+        }
+        let source = self.take(layer, src);
+        self.weight_grad(layer, fan_out, fan_in, &delta, &source);
+        self.put(layer, src, source);
+        // dLoss/dsrc = delta W.
+        let mut grad = std::mem::take(&mut self.workspace.fresh);
+        let weight = &self.workspace.layers[layer as usize].weight;
+        let typical = typical_product(&[delta.log2_max(), weight.log2_max()], fan_out);
+        let shift = if typical.abs() > T::ORDINARY / 2 { typical } else { 0 };
+        grad.resize(batch * fan_in);
+        grad.exponent = delta.exponent + weight.exponent + shift;
+        matmul(
+            MatMut::from_row_major_slice_mut(&mut grad.data, batch, fan_in),
+            Accum::Replace,
+            MatRef::from_row_major_slice(&delta.data, batch, fan_out),
+            MatRef::from_row_major_slice(&weight.data, fan_out, fan_in),
+            power::<T>(-shift),
+            Par::Seq,
+        );
+        grad.abs_max = self.arch.dispatch(|| super::kernels::abs_max(&grad.data));
+        self.give(layer, src, &mut grad, 1.0);
+        self.workspace.fresh = grad;
+        self.workspace.preact_grad = delta;
+    }
+
+    /// Spread over samples of log10 |delta_l(b)|, from the squares of the pass before.
+    fn sample_spread(&mut self, layer: u32) {
+        let logs = || self.workspace.squares.iter().filter(|s| **s > 0.0 && s.is_finite()).map(|s| 0.5 * s.log10());
+        let count = logs().count();
+        let mean = logs().sum::<f64>() / count as f64;
+        let deviation = logs().map(|v| (v - mean) * (v - mean)).sum::<f64>();
+        self.set_sum(layer, Sum::SampleLogGradDeviation, Scaled::from(deviation));
+        self.set_count(layer, Count::GradSamples, count as u64);
+    }
+
+    fn bias_grad(&mut self, layer: u32, fan_out: usize, delta: &Tensor<T>) {
+        let workspace = &mut *self.workspace;
+        let (sums, scratch) = (&mut workspace.bias_grad, &mut workspace.rows[0]);
+        self.arch.dispatch(|| column_sums(&delta.data, fan_out, scratch, sums));
+        let mut acc = Accumulator::new(self.detail(Quantity::BiasGrad));
+        acc.row(&self.workspace.bias_grad[..]);
+        self.record(layer).moments[Quantity::BiasGrad as usize] = acc.finish(delta.exponent);
+        if self.trace.is_some() {
+            let data = self.workspace.bias_grad.iter().map(|&v| T::from_f64(v)).collect();
+            self.observe(layer, "bias_grad", &[fan_out], &Tensor { data, exponent: delta.exponent, abs_max: 0.0 });
+        }
+    }
+
+    /// dLoss/dW = delta^T source, its moments and <W, dW>.
+    fn weight_grad(&mut self, layer: u32, fan_out: usize, fan_in: usize, delta: &Tensor<T>, source: &Tensor<T>) {
+        let batch = self.spec.batch_size as usize;
+        let mut grad = std::mem::take(&mut self.workspace.weight_grad);
+        grad.resize(fan_out * fan_in);
+        let typical = typical_product(&[delta.log2_max(), source.log2_max()], batch);
+        let shift = if typical.abs() > T::ORDINARY / 2 { typical } else { 0 };
+        grad.exponent = delta.exponent + source.exponent + shift;
+        matmul(
+            MatMut::from_row_major_slice_mut(&mut grad.data, fan_out, fan_in),
+            Accum::Replace,
+            MatRef::from_row_major_slice(&delta.data, batch, fan_out).transpose(),
+            MatRef::from_row_major_slice(&source.data, batch, fan_in),
+            power::<T>(-shift),
+            Par::Seq,
+        );
+        let mut acc = Accumulator::new(self.detail(Quantity::WeightGrad));
+        let weight = &self.workspace.layers[layer as usize].weight;
+        let product = self.arch.dispatch(|| {
+            let mut product = 0.0;
+            for (g, w) in grad.data.chunks_exact(fan_in).zip(weight.data.chunks_exact(fan_in)) {
+                acc.row(g);
+                product += dot(g, w);
+            }
+            product
+        });
+        let exponent = grad.exponent + weight.exponent;
+        self.set_sum(layer, Sum::WeightDotGrad, Scaled::new(product, exponent));
+        self.record(layer).moments[Quantity::WeightGrad as usize] = acc.finish(grad.exponent);
+        self.observe(layer, "weight_grad", &[fan_out, fan_in], &grad);
+        self.workspace.weight_grad = grad;
+    }
+
+    /// Sum, sum of squares, maximum and (full) count above 1 of f = |W phi'| over all paths out of the layer's units:
+    /// W_{l+1}, or a W_l under `pre_act`.
+    fn path_factors(&mut self, layer: u32) {
+        let spec = self.spec;
+        if self.record(layer).counts[Count::PhiElements as usize] == 0 {
+            return;
+        }
+        let (next, scale) = match spec.layer_residual(layer) {
+            Residual::PreAct => (layer, spec.residual_scale.abs()),
+            _ => (layer + 1, 1.0),
+        };
+        if next >= spec.rows() {
+            return;
+        }
+        let fan_out = u64::from(spec.fan_out(next));
+        let (phi, out) = (&self.workspace.layers[layer as usize], &self.workspace.layers[next as usize]);
+        let (units, weights) = (&phi.phi_stats.units, &out.weight_units);
+        let exponent = phi.phi_grad.exponent + out.weight.exponent;
+        let sum = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
+        let largest = units.max.iter().zip(&weights.max).map(|(a, b)| a.to_f64() * b.to_f64()).fold(0.0, f64::max);
+        let abs = Scaled::new(scale * sum(&units.abs, &weights.abs), exponent);
+        let square = Scaled::new(scale * scale * sum(&units.square, &weights.square), 2 * exponent);
+        let max = Scaled::new(scale * largest, exponent);
+        let above = self.mask.contains(RecordMask::PATH_ABOVE_ONE).then(|| {
+            let bound = libm::scalbn(1.0 / scale, -exponent);
+            paths_above(&out.weight.data, &phi.phi_grad.data, spec.width as usize, bound)
+        });
+        let elements = phi.phi_grad.data.len() as u64;
+        self.set_sum(layer, Sum::PathAbs, abs);
+        self.set_sum(layer, Sum::PathSquare, square);
+        self.set_sum(layer, Sum::PathMax, max);
+        self.set_count(layer, Count::Paths, elements * fan_out);
+        if let Some(above) = above {
+            self.set_count(layer, Count::PathsAboveOne, above);
+        }
+    }
+}

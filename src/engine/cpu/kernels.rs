@@ -1,0 +1,341 @@
+//! Passes over tensors that are not matrix products: column sums, cosines between samples, statistics of phi', path
+//! factors. Every function is inlined into the caller's SIMD dispatch.
+
+use super::real::Real;
+
+const LANES: usize = 8;
+/// Rows between two flushes of a float32 column accumulator into float64.
+const FLUSH: usize = 32;
+
+/// Calls `f(j, partial)` semantics over columns: sums `x[b, j]` into `out[j]`.
+#[inline(always)]
+pub fn column_sums<T: Real>(x: &[T], columns: usize, scratch: &mut Vec<T>, out: &mut Vec<f64>) {
+    out.clear();
+    out.resize(columns, 0.0);
+    for block in x.chunks(FLUSH * columns) {
+        scratch.clear();
+        scratch.resize(columns, T::ZERO);
+        for row in block.chunks_exact(columns) {
+            add(&mut scratch[..columns], row);
+        }
+        for (o, s) in out.iter_mut().zip(&*scratch) {
+            *o += s.to_f64();
+        }
+    }
+}
+
+#[inline(always)]
+fn add<T: Real>(acc: &mut [T], x: &[T]) {
+    for (a, v) in acc.iter_mut().zip(x) {
+        *a += *v;
+    }
+}
+
+/// Which samples are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pairs {
+    All,
+    /// Samples 2k and 2k + 1.
+    Adjacent,
+}
+
+/// Sum of 1 - cosine over sample pairs, and the number of pairs. `squares[b]` is |x_b|^2; samples whose square is zero
+/// or not finite take part in no pair.
+///
+/// With unit vectors u_b, the sum over all pairs of |u_a - u_b|^2 / 2 is V/2 (sum |u_b - s|^2 - |sum (u_b - s)|^2 / V) for
+/// any shift s; the first unit vector as shift keeps the differences exact where all samples are nearly parallel.
+#[inline(always)]
+pub fn cosine_gaps<T: Real>(
+    x: &[T],
+    columns: usize,
+    squares: &[f64],
+    pairs: Pairs,
+    scratch: &mut [Vec<T>; 2],
+) -> (f64, u64) {
+    let valid = |b: usize| squares[b] > 0.0 && squares[b].is_finite();
+    let inverse = |b: usize| T::from_f64(1.0 / squares[b].sqrt());
+    match pairs {
+        Pairs::Adjacent => {
+            let (mut gap, mut count) = (0.0, 0);
+            for (k, pair) in x.chunks_exact(2 * columns).enumerate() {
+                if valid(2 * k) && valid(2 * k + 1) {
+                    let (a, b) = pair.split_at(columns);
+                    let (ia, ib) = (inverse(2 * k), inverse(2 * k + 1));
+                    gap += 0.5 * difference_square(a, ia, b, ib);
+                    count += 1;
+                }
+            }
+            (gap, count)
+        }
+        Pairs::All => {
+            let Some(first) = (0..squares.len()).find(|&b| valid(b)) else { return (0.0, 0) };
+            let [shift, acc] = scratch;
+            let scale = inverse(first);
+            shift.clear();
+            shift.extend(x[first * columns..(first + 1) * columns].iter().map(|&v| v * scale));
+            acc.clear();
+            acc.resize(columns, T::ZERO);
+            let mut sums = vec![0.0; columns];
+            let (mut total, mut count, mut since) = (0.0, 0u64, 0);
+            for (b, row) in x.chunks_exact(columns).enumerate() {
+                if !valid(b) {
+                    continue;
+                }
+                count += 1;
+                total += shifted(row, inverse(b), shift, acc);
+                since += 1;
+                if since == FLUSH {
+                    since = 0;
+                    flush(acc, &mut sums);
+                }
+            }
+            flush(acc, &mut sums);
+            let square: f64 = sums.iter().map(|v| v * v).sum();
+            let v = count as f64;
+            ((0.5 * (v * total - square)).max(0.0), count * (count - 1) / 2)
+        }
+    }
+}
+
+#[inline(always)]
+fn flush<T: Real>(acc: &mut [T], sums: &mut [f64]) {
+    for (s, a) in sums.iter_mut().zip(acc) {
+        *s += a.to_f64();
+        *a = T::ZERO;
+    }
+}
+
+/// |scale x - shift|^2, and the difference added to `acc`.
+#[inline(always)]
+fn shifted<T: Real>(x: &[T], scale: T, shift: &[T], acc: &mut [T]) -> f64 {
+    let n = x.len();
+    let (shift, acc) = (&shift[..n], &mut acc[..n]);
+    let mut lanes = [T::ZERO; LANES];
+    let whole = n / LANES * LANES;
+    for i in (0..whole).step_by(LANES) {
+        for l in 0..LANES {
+            let d = x[i + l] * scale - shift[i + l];
+            acc[i + l] += d;
+            lanes[l] += d * d;
+        }
+    }
+    for i in whole..n {
+        let d = x[i] * scale - shift[i];
+        acc[i] += d;
+        lanes[i - whole] += d * d;
+    }
+    lanes.iter().map(|v| v.to_f64()).sum()
+}
+
+#[inline(always)]
+fn difference_square<T: Real>(a: &[T], ia: T, b: &[T], ib: T) -> f64 {
+    let mut lanes = [T::ZERO; LANES];
+    for (a, b) in a.chunks(LANES).zip(b.chunks(LANES)) {
+        for l in 0..a.len() {
+            let d = a[l] * ia - b[l] * ib;
+            lanes[l] += d * d;
+        }
+    }
+    lanes.iter().map(|v| v.to_f64()).sum()
+}
+
+/// Per unit: sum of |x|, sum of x^2 and maximum of |x| over rows; used for phi' over samples and for W over outputs.
+#[derive(Clone, Debug, Default)]
+pub struct UnitStats<T> {
+    pub abs: Vec<f64>,
+    pub square: Vec<f64>,
+    pub max: Vec<T>,
+    scratch: Vec<T>,
+}
+
+impl<T: Real> UnitStats<T> {
+    #[inline(always)]
+    pub fn fill(&mut self, x: &[T], columns: usize) {
+        self.begin(columns);
+        for block in x.chunks(FLUSH * columns) {
+            for row in block.chunks_exact(columns) {
+                self.row(row);
+            }
+            self.flush();
+        }
+    }
+
+    #[inline(always)]
+    pub fn begin(&mut self, columns: usize) {
+        for v in [&mut self.abs, &mut self.square] {
+            v.clear();
+            v.resize(columns, 0.0);
+        }
+        self.max.clear();
+        self.max.resize(columns, T::ZERO);
+        self.scratch.clear();
+        self.scratch.resize(2 * columns, T::ZERO);
+    }
+
+    #[inline(always)]
+    pub fn row(&mut self, x: &[T]) {
+        let n = x.len();
+        let (abs, square) = self.scratch.split_at_mut(n);
+        let (square, max) = (&mut square[..n], &mut self.max[..n]);
+        for j in 0..n {
+            let a = x[j].magnitude();
+            abs[j] += a;
+            square[j] += a * a;
+            max[j] = if a > max[j] { a } else { max[j] };
+        }
+    }
+
+    #[inline(always)]
+    pub fn flush(&mut self) {
+        let n = self.abs.len();
+        for j in 0..n {
+            self.abs[j] += self.scratch[j].to_f64();
+            self.square[j] += self.scratch[n + j].to_f64();
+        }
+        self.scratch.fill(T::ZERO);
+    }
+
+    /// Rows between two flushes.
+    pub const FLUSH: usize = FLUSH;
+}
+
+/// (sum of phi', saturated elements, elements with u > 0) of one row.
+#[inline(always)]
+pub fn phi_row<T: Real>(u: &[T], d: &[T], threshold: T, knee: [T; 2]) -> (f64, u64, u64) {
+    let mut sum = [T::ZERO; LANES];
+    let mut saturated = [0u32; LANES];
+    let mut active = [0u32; LANES];
+    for (u, d) in u.chunks(LANES).zip(d.chunks(LANES)) {
+        for l in 0..u.len() {
+            sum[l] += d[l];
+            let beyond = u[l] <= knee[0] || u[l] >= knee[1];
+            saturated[l] += u32::from(beyond & (d[l].magnitude() < threshold));
+            active[l] += u32::from(u[l] > T::ZERO);
+        }
+    }
+    let total = |v: [u32; LANES]| v.iter().map(|&x| u64::from(x)).sum();
+    (sum.iter().map(|v| v.to_f64()).sum(), total(saturated), total(active))
+}
+
+/// Sum of a[i] * b[i].
+#[inline(always)]
+pub fn dot<T: Real>(a: &[T], b: &[T]) -> f64 {
+    let mut lanes = [T::ZERO; LANES];
+    for (a, b) in a.chunks(LANES).zip(b.chunks(LANES)) {
+        for l in 0..a.len() {
+            lanes[l] += a[l] * b[l];
+        }
+    }
+    lanes.iter().map(|v| v.to_f64()).sum()
+}
+
+/// Largest finite |x|.
+#[inline(always)]
+pub fn abs_max<T: Real>(x: &[T]) -> f64 {
+    let mut lanes = [T::ZERO; LANES];
+    for chunk in x.chunks(LANES) {
+        for l in 0..chunk.len() {
+            let a = chunk[l].magnitude();
+            lanes[l] = if a > lanes[l] && a < T::INFINITY { a } else { lanes[l] };
+        }
+    }
+    lanes.iter().fold(0.0, |m: f64, v| m.max(v.to_f64()))
+}
+
+/// Number of (i, j, b) with |w[i, j]| |d[b, j]| > `bound`: per unit j, the weights sorted, one binary search a sample.
+pub fn paths_above<T: Real>(w: &[T], d: &[T], columns: usize, bound: f64) -> u64 {
+    let mut sorted = vec![0.0; w.len() / columns];
+    let mut count = 0;
+    for j in 0..columns {
+        for (s, v) in sorted.iter_mut().zip(w.iter().skip(j).step_by(columns)) {
+            *s = v.to_f64().abs();
+        }
+        sorted.sort_unstable_by(f64::total_cmp);
+        for v in d.iter().skip(j).step_by(columns) {
+            let v = v.to_f64().abs();
+            count += (sorted.len() - sorted.partition_point(|&s| s * v <= bound)) as u64;
+        }
+    }
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(rows: usize, columns: usize) -> Vec<f64> {
+        (0..rows * columns).map(|i| ((i * 37 + i * i * 11) % 101) as f64 / 50.0 - 0.97).collect()
+    }
+
+    #[test]
+    fn cosine_gaps_equal_the_sum_over_pairs() {
+        let (rows, columns) = (9, 13);
+        let mut x = sample(rows, columns);
+        x[4 * columns..5 * columns].fill(0.0);
+        let squares: Vec<f64> = x.chunks(columns).map(|r| r.iter().map(|v| v * v).sum()).collect();
+        let cosine = |a: usize, b: usize| {
+            let dot: f64 = (0..columns).map(|j| x[a * columns + j] * x[b * columns + j]).sum();
+            dot / (squares[a] * squares[b]).sqrt()
+        };
+        let (mut want, mut pairs) = (0.0, 0);
+        for a in 0..rows {
+            for b in a + 1..rows {
+                if a != 4 && b != 4 {
+                    want += 1.0 - cosine(a, b);
+                    pairs += 1;
+                }
+            }
+        }
+        let mut scratch = [Vec::new(), Vec::new()];
+        let (gap, count) = cosine_gaps(&x, columns, &squares, Pairs::All, &mut scratch);
+        assert_eq!(count, pairs);
+        assert!((gap - want).abs() < 1e-10 * want, "{gap} {want}");
+        let (gap, count) = cosine_gaps(&x, columns, &squares, Pairs::Adjacent, &mut scratch);
+        let want: f64 = [0, 2, 6].iter().map(|&a| 1.0 - cosine(a, a + 1)).sum();
+        assert_eq!(count, 3);
+        assert!((gap - want).abs() < 1e-10 * want);
+    }
+
+    #[test]
+    fn tiny_gaps_survive_in_float32() {
+        let columns = 64;
+        let base: Vec<f64> = sample(1, columns);
+        let x: Vec<f32> = (0..8)
+            .flat_map(|b| {
+                base.iter().enumerate().map(move |(j, v)| (v * (1.0 + 1e-4 * ((b * 7 + j) % 5) as f64)) as f32)
+            })
+            .collect();
+        let wide: Vec<f64> = x.iter().map(|&v| f64::from(v)).collect();
+        let squares: Vec<f64> = wide.chunks(columns).map(|r| r.iter().map(|v| v * v).sum()).collect();
+        let mut scratch = [Vec::new(), Vec::new()];
+        let (want, _) = cosine_gaps(&wide, columns, &squares, Pairs::All, &mut scratch);
+        let (got, _) = cosine_gaps(&x, columns, &squares, Pairs::All, &mut [Vec::new(), Vec::new()]);
+        assert!((got / want - 1.0).abs() < 1e-2, "{got} {want}");
+    }
+
+    #[test]
+    fn paths_above_one_equal_the_count_by_hand() {
+        let (w, d, columns) = (sample(5, 7), sample(4, 7), 7);
+        let mut want = 0;
+        for i in 0..5 {
+            for b in 0..4 {
+                want += (0..7).filter(|&j| (w[i * 7 + j] * d[b * 7 + j]).abs() > 0.3).count() as u64;
+            }
+        }
+        assert_eq!(paths_above(&w, &d, columns, 0.3), want);
+    }
+
+    #[test]
+    fn unit_statistics_equal_the_direct_sums() {
+        let (rows, columns) = (70, 5);
+        let x = sample(rows, columns);
+        let mut stats = UnitStats::default();
+        stats.fill(&x, columns);
+        for j in 0..columns {
+            let column = || x.iter().skip(j).step_by(columns).map(|v| v.abs());
+            assert!((stats.abs[j] - column().sum::<f64>()).abs() < 1e-10);
+            assert!((stats.square[j] - column().map(|v| v * v).sum::<f64>()).abs() < 1e-10);
+            assert_eq!(stats.max[j], column().fold(0.0, f64::max));
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! The native CPU engine: one network per thread, matrix products by faer, everything else in fused vectorised passes;
+//! float32, or float64 as the oracle for everything.
+
+mod activate;
+mod backward;
+mod kernels;
+mod loss;
+mod math;
+mod moments;
+mod network;
+mod norm;
+mod real;
+mod tensor;
+mod trace;
+mod workspace;
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use pulp::Arch;
+
+use super::{Batch, Engine, EngineError, EngineInfo, GivenTensors, NetworkResult, Precision, ResultSink, Row};
+use crate::data::Dataset;
+use crate::network::{NetworkSpec, Residual};
+use crate::program::{Program, ProgramKey};
+use crate::sampler::tensors::{NetworkData, TargetData, network_data};
+use crate::stats::{Quantity, Record, RecordMask, Scaled};
+use network::{Outcome, Runner};
+use real::Real;
+pub use trace::NamedTensor;
+use trace::Trace;
+use workspace::Workspace;
+
+/// The native engine.
+#[derive(Debug)]
+pub struct CpuEngine {
+    info: EngineInfo,
+    arch: Arch,
+    pool: Arc<rayon::ThreadPool>,
+    in_flight: VecDeque<InFlight>,
+}
+
+#[derive(Debug)]
+struct InFlight {
+    results: Receiver<NetworkResult>,
+    expected: usize,
+}
+
+/// Which vector instructions the engine uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SimdLevel {
+    /// The best that the processor has.
+    Auto,
+    /// No run-time choice: what the compiler emits for the target's baseline.
+    Portable,
+}
+
+impl CpuEngine {
+    /// `threads` = 0 uses every core.
+    pub fn new(precision: Precision, threads: usize) -> Result<Self, EngineError> {
+        Self::with_simd(precision, threads, SimdLevel::Auto)
+    }
+
+    pub fn with_simd(precision: Precision, threads: usize, level: SimdLevel) -> Result<Self, EngineError> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|i| format!("network-{i}"))
+            .build()
+            .map_err(|e| EngineError::Failed(format!("cannot start {threads} threads: {e}")))?;
+        let arch = match level {
+            SimdLevel::Auto => Arch::new(),
+            SimdLevel::Portable => Arch::Scalar,
+        };
+        let (simd, threads) = (simd_name(arch), pool.current_num_threads());
+        let info = EngineInfo {
+            label: format!("cpu ({simd}, {threads} thread{})", if threads == 1 { "" } else { "s" }),
+            precision,
+            fingerprint: format!("cpu {} {simd} {}", precision.name(), std::env::consts::ARCH),
+            memory_budget: memory_budget(),
+            batch_flops: 2e10,
+        };
+        Ok(CpuEngine { info, arch, pool: Arc::new(pool), in_flight: VecDeque::new() })
+    }
+}
+
+fn simd_name(arch: Arch) -> &'static str {
+    match arch {
+        Arch::Scalar => "portable",
+        #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+        Arch::V3(_) => "AVX2",
+        #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+        Arch::V4(_) => "AVX-512",
+        _ => "SIMD",
+    }
+}
+
+/// Half of the memory that is available now; 4 GiB where that is not known.
+fn memory_budget() -> u64 {
+    let available = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let line = text.lines().find(|l| l.starts_with("MemAvailable:"))?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok()
+    });
+    available.map_or(4 << 30, |kib| kib * 1024 / 2)
+}
+
+impl Engine for CpuEngine {
+    fn info(&self) -> &EngineInfo {
+        &self.info
+    }
+
+    fn bytes(&self, key: &ProgramKey, depths: &[u32], _mask: RecordMask) -> u64 {
+        // One workspace per thread for the deepest networks, and the records of all.
+        let element = if self.info.precision == Precision::F32 { 4 } else { 8 };
+        let mut deepest: Vec<u32> = depths.to_vec();
+        deepest.sort_unstable_by(|a, b| b.cmp(a));
+        let at_work = deepest.iter().take(self.pool.current_num_threads());
+        let (b, n) = (u64::from(key.batch_size), u64::from(key.width));
+        let per_layer = n * n + b * n * if key.residual == Residual::None { 3 } else { 5 };
+        let input = b * u64::from(key.input_size) + n * u64::from(key.input_size);
+        let scratch = 6 * b * n + n * n + input;
+        let workspaces: u64 = at_work.map(|&l| (u64::from(l) * per_layer + scratch) * element).sum();
+        let records: u64 = depths.iter().map(|&l| (u64::from(l) + 2) * size_of::<Row>() as u64).sum();
+        workspaces + records
+    }
+
+    fn submit(&mut self, batch: Arc<Batch>) -> Result<(), EngineError> {
+        let (sender, results) = channel();
+        let expected = batch.networks.len();
+        let program = Arc::new(Program::new(batch.key));
+        let (arch, precision) = (self.arch, self.info.precision);
+        for slot in 0..expected {
+            let (batch, program, sender) = (batch.clone(), program.clone(), sender.clone());
+            self.pool.spawn_fifo(move || run_slot(&batch, &program, slot, arch, precision, &sender));
+        }
+        self.in_flight.push_back(InFlight { results, expected });
+        Ok(())
+    }
+
+    fn next(&mut self, out: &mut dyn ResultSink) -> Result<(), EngineError> {
+        let Some(batch) = self.in_flight.pop_front() else {
+            return Err(EngineError::Failed("no batch is in flight".into()));
+        };
+        for _ in 0..batch.expected {
+            let result = batch.results.recv();
+            out.network(result.map_err(|_| EngineError::Failed("a worker thread ended early".into()))?);
+        }
+        Ok(())
+    }
+}
+
+/// Runs one network of a batch and sends its result, also when it fails.
+fn run_slot(
+    batch: &Batch,
+    program: &Program,
+    slot: usize,
+    arch: Arch,
+    precision: Precision,
+    sender: &Sender<NetworkResult>,
+) {
+    let spec = &batch.networks[slot];
+    let given = batch.given.as_ref().map(|g| &g[slot]);
+    let run = || match precision {
+        Precision::F32 => SINGLE.with_borrow_mut(|w| run_network(spec, program, batch, given, arch, w, None)),
+        Precision::F64 => DOUBLE.with_borrow_mut(|w| run_network(spec, program, batch, given, arch, w, None)),
+    };
+    let result = match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(outcome) => collect(batch, slot, outcome),
+        Err(panic) => {
+            let reason = panic.downcast_ref::<String>().cloned();
+            let reason = reason.or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string()));
+            NetworkResult {
+                slot,
+                rows: Vec::new(),
+                delta_squares: Vec::new(),
+                loss: Scaled::ABSENT,
+                error: Some(format!("internal error: {}", reason.unwrap_or_default())),
+            }
+        }
+    };
+    // The receiver is gone only when the whole run has been given up.
+    let _ = sender.send(result);
+}
+
+thread_local! {
+    static SINGLE: RefCell<Workspace<f32>> = RefCell::default();
+    static DOUBLE: RefCell<Workspace<f64>> = RefCell::default();
+}
+
+fn run_network<T: Real>(
+    spec: &NetworkSpec,
+    program: &Program,
+    batch: &Batch,
+    given: Option<&GivenTensors>,
+    arch: Arch,
+    workspace: &mut Workspace<T>,
+    trace: Option<&mut Trace>,
+) -> Outcome {
+    let drawn;
+    let data = match given {
+        Some(given) => &given.data,
+        None => {
+            drawn = network_data(spec, batch.dataset.as_deref());
+            &drawn
+        }
+    };
+    Runner { spec, program, mask: batch.mask, arch, workspace, records: Vec::new(), trace }.run(data, given)
+}
+
+fn collect(batch: &Batch, slot: usize, outcome: Outcome) -> NetworkResult {
+    let depth = batch.networks[slot].depth as usize;
+    let delta = |record: &Record| record.moments(Quantity::PreactGrad).sum_of_squares();
+    let delta_squares = outcome.records[1..=depth].iter().map(delta).collect();
+    let rows = outcome.records.into_iter().enumerate().filter(|(layer, _)| batch.layers.contains(*layer as u32));
+    let rows = rows.map(|(layer, record)| Row { step: 0, layer: layer as u32, record }).collect();
+    NetworkResult { slot, rows, delta_squares, loss: outcome.loss, error: None }
+}
+
+/// Every tensor of one network at initialisation, computed in `precision`: `input`, `target`, and `layers.{l}.` weight,
+/// bias, preact, act, preact_grad, act_grad, weight_grad, bias_grad. The true values are `data * 2^log2_scale`.
+pub fn tensors(
+    spec: &NetworkSpec,
+    dataset: Option<&Dataset>,
+    given: Option<&GivenTensors>,
+    precision: Precision,
+) -> Vec<NamedTensor> {
+    let program = Program::new(ProgramKey::of(spec));
+    let data = given.map_or_else(|| network_data(spec, dataset), |g| g.data.clone());
+    let mut trace = Trace::default();
+    let arch = Arch::new();
+    let mask = RecordMask::BASIC;
+    match precision {
+        Precision::F32 => {
+            let mut workspace = Workspace::<f32>::default();
+            let trace = Some(&mut trace);
+            Runner { spec, program: &program, mask, arch, workspace: &mut workspace, records: Vec::new(), trace }
+                .run(&data, given);
+        }
+        Precision::F64 => {
+            let mut workspace = Workspace::<f64>::default();
+            let trace = Some(&mut trace);
+            Runner { spec, program: &program, mask, arch, workspace: &mut workspace, records: Vec::new(), trace }
+                .run(&data, given);
+        }
+    }
+    let mut named = data_tensors(spec, &data);
+    named.extend(trace.tensors);
+    named
+}
+
+fn data_tensors(spec: &NetworkSpec, data: &NetworkData) -> Vec<NamedTensor> {
+    let batch = spec.batch_size as usize;
+    let tensor = |name: &str, columns: usize, data: Vec<f64>| NamedTensor {
+        name: name.to_string(),
+        shape: if columns == 0 { vec![batch] } else { vec![batch, columns] },
+        data,
+        log2_scale: 0,
+    };
+    let wide = |v: &[f32]| v.iter().map(|&x| f64::from(x)).collect();
+    let target = match &data.target {
+        TargetData::Dense(d) => tensor("target", spec.output_size as usize, wide(d)),
+        TargetData::Labels(labels) => tensor("target", 0, labels.iter().map(|&l| f64::from(l)).collect()),
+        TargetData::Cotangent(g) => tensor("cotangent", spec.width as usize, wide(g)),
+    };
+    vec![tensor("input", spec.input_size as usize, wide(&data.input)), target]
+}

@@ -1,0 +1,248 @@
+//! Moments of a tensor in one pass over rows: sums of deviations from a shift near the mean in eight lanes per row,
+//! flushed to float64 after every row. Rows with non-finite elements, and tensors out of the ordinary range, take an
+//! exact float64 path.
+
+use super::real::Real;
+use crate::stats::Moments;
+use crate::stats::histogram::{BINS, bin, quantiles};
+
+const LANES: usize = 8;
+
+/// Which of the dearer parts are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Detail {
+    pub kurtosis: bool,
+    pub quantiles: bool,
+}
+
+/// Accumulates one tensor.
+#[derive(Clone, Debug)]
+pub struct Accumulator {
+    shift: f64,
+    started: bool,
+    detail: Detail,
+    count: u64,
+    nonfinite: u64,
+    zeros: u64,
+    s: [f64; 4],
+    abs_max: f64,
+    histogram: Vec<u32>,
+}
+
+/// Sums of one row.
+#[derive(Clone, Copy, Debug)]
+pub struct RowSums {
+    /// Sum of x^2 of the row; infinite or NaN where an element is not finite or a square overflows.
+    pub square: f64,
+}
+
+impl Accumulator {
+    pub fn new(detail: Detail) -> Self {
+        let histogram = if detail.quantiles { vec![0; BINS] } else { Vec::new() };
+        Accumulator {
+            shift: 0.0,
+            started: false,
+            detail,
+            count: 0,
+            nonfinite: 0,
+            zeros: 0,
+            s: [0.0; 4],
+            abs_max: 0.0,
+            histogram,
+        }
+    }
+
+    /// Adds one row.
+    #[inline(always)]
+    pub fn row<T: Real>(&mut self, x: &[T]) -> RowSums {
+        if !self.started {
+            self.started = true;
+            let mean = x.iter().map(|v| v.to_f64()).sum::<f64>() / x.len() as f64;
+            // The shift must be exact in the engine's float.
+            self.shift = if mean.is_finite() { T::from_f64(mean).to_f64() } else { 0.0 };
+        }
+        let (s1, s2, square, max, zeros) = lanes(x, T::from_f64(self.shift));
+        self.count += x.len() as u64;
+        let in_range = square < T::from_f64(libm::scalbn(1.0, 2 * T::ORDINARY)).to_f64()
+            && (square > libm::scalbn(1.0, -2 * T::ORDINARY) || max == 0.0);
+        if in_range {
+            self.s[0] += s1;
+            self.s[1] += s2;
+            self.zeros += zeros;
+            self.abs_max = self.abs_max.max(max);
+            if self.detail.kurtosis {
+                let (s3, s4) = higher(x, self.shift);
+                self.s[2] += s3;
+                self.s[3] += s4;
+            }
+        } else {
+            self.careful(x);
+        }
+        if self.detail.quantiles {
+            for v in x {
+                self.histogram[bin(v.to_f64())] += 1;
+            }
+        }
+        let square = if in_range { square } else { x.iter().map(|v| v.to_f64() * v.to_f64()).sum() };
+        RowSums { square }
+    }
+
+    /// Float64, element by element, finite elements only.
+    #[cold]
+    fn careful<T: Real>(&mut self, x: &[T]) {
+        for v in x {
+            let v = v.to_f64();
+            if !v.is_finite() {
+                self.nonfinite += 1;
+                continue;
+            }
+            self.zeros += u64::from(v == 0.0);
+            self.abs_max = self.abs_max.max(v.abs());
+            let d = v - self.shift;
+            for (power, s) in (1..).zip(&mut self.s) {
+                *s += d.powi(power);
+            }
+        }
+    }
+
+    pub fn abs_max(&self) -> f64 {
+        self.abs_max
+    }
+
+    /// Sum of x^2 over the finite elements.
+    pub fn square(&self) -> f64 {
+        let n = (self.count - self.nonfinite) as f64;
+        self.s[1] + 2.0 * self.shift * self.s[0] + n * self.shift * self.shift
+    }
+
+    /// The moments of the tensor stored at `exponent`.
+    pub fn finish(&self, exponent: i32) -> Moments {
+        let n = (self.count - self.nonfinite) as f64;
+        let [s1, s2, s3, s4] = self.s;
+        let d = s1 / n;
+        let m2 = (s2 - s1 * d).max(0.0);
+        let (m3, m4) = if self.detail.kurtosis {
+            (s3 - 3.0 * d * s2 + 2.0 * d * d * s1, s4 - 4.0 * d * s3 + 6.0 * d * d * s2 - 3.0 * d * d * d * s1)
+        } else {
+            (f64::NAN, f64::NAN)
+        };
+        let abs_quantiles = if self.detail.quantiles { quantiles(&self.histogram) } else { [f64::NAN; 5] };
+        Moments {
+            exponent,
+            count: self.count,
+            nonfinite: self.nonfinite,
+            zeros: self.zeros,
+            mean: self.shift + d,
+            m2,
+            m3,
+            m4,
+            abs_max: self.abs_max,
+            abs_quantiles,
+        }
+    }
+}
+
+/// (sum of x - shift, sum of (x - shift)^2, sum of x^2, max |x|, zeros) of one row.
+#[inline(always)]
+fn lanes<T: Real>(x: &[T], shift: T) -> (f64, f64, f64, f64, u64) {
+    let mut s1 = [T::ZERO; LANES];
+    let mut s2 = [T::ZERO; LANES];
+    let mut q = [T::ZERO; LANES];
+    let mut m = [T::ZERO; LANES];
+    let mut z = [0u32; LANES];
+    let chunks = x.chunks_exact(LANES);
+    let rest = chunks.remainder();
+    let mut step = |v: &[T]| {
+        for l in 0..v.len() {
+            let d = v[l] - shift;
+            s1[l] += d;
+            s2[l] += d * d;
+            q[l] += v[l] * v[l];
+            let a = v[l].magnitude();
+            m[l] = if a > m[l] { a } else { m[l] };
+            z[l] += u32::from(v[l] == T::ZERO);
+        }
+    };
+    for chunk in chunks {
+        step(&chunk[..LANES]);
+    }
+    step(rest);
+    let sum = |v: [T; LANES]| v.iter().map(|x| x.to_f64()).sum::<f64>();
+    let max = m.iter().fold(0.0, |a: f64, b| a.max(b.to_f64()));
+    (sum(s1), sum(s2), sum(q), max, z.iter().map(|&v| u64::from(v)).sum())
+}
+
+/// Sums of third and fourth powers of x - shift, in float64.
+#[inline(always)]
+fn higher<T: Real>(x: &[T], shift: f64) -> (f64, f64) {
+    let mut s3 = [0.0; 4];
+    let mut s4 = [0.0; 4];
+    for chunk in x.chunks(4) {
+        for (l, v) in chunk.iter().enumerate() {
+            let d = v.to_f64() - shift;
+            let d2 = d * d;
+            s3[l] += d2 * d;
+            s4[l] += d2 * d2;
+        }
+    }
+    (s3.iter().sum(), s4.iter().sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: Detail = Detail { kurtosis: true, quantiles: true };
+
+    fn direct(x: &[f64]) -> (f64, f64, f64, f64) {
+        let n = x.len() as f64;
+        let mean = x.iter().sum::<f64>() / n;
+        let p = |k: i32| x.iter().map(|v| (v - mean).powi(k)).sum::<f64>();
+        (mean, p(2), p(3), p(4))
+    }
+
+    fn check(x: &[f32], columns: usize, tolerance: f64) {
+        let mut acc = Accumulator::new(ALL);
+        x.chunks(columns).for_each(|row| drop(acc.row(row)));
+        let m = acc.finish(0);
+        let wide: Vec<f64> = x.iter().map(|&v| f64::from(v)).collect();
+        let (mean, m2, m3, m4) = direct(&wide);
+        let sd = (m2 / x.len() as f64).sqrt();
+        assert!((m.mean - mean).abs() <= tolerance * sd.max(mean.abs() * 1e-7), "mean {} {mean}", m.mean);
+        assert!((m.m2 - m2).abs() <= tolerance * m2, "m2 {} {m2}", m.m2);
+        assert!((m.m3 - m3).abs() <= tolerance * sd.powi(3) * x.len() as f64, "m3 {} {m3}", m.m3);
+        assert!((m.m4 - m4).abs() <= tolerance * m4, "m4 {} {m4}", m.m4);
+    }
+
+    #[test]
+    fn moments_equal_the_direct_sums() {
+        let x: Vec<f32> = (0..1000).map(|i| ((i * 7919) % 1013) as f32 * 0.01 - 3.0).collect();
+        for columns in [1, 7, 8, 50, 1000] {
+            check(&x, columns, 1e-5);
+        }
+    }
+
+    #[test]
+    fn nearly_equal_values_keep_their_spread() {
+        let x: Vec<f32> = (0..1024).map(|i| 0.5 + ((i * 31) % 17) as f32 * 2f32.powi(-22)).collect();
+        check(&x, 64, 1e-5);
+    }
+
+    #[test]
+    fn values_out_of_the_ordinary_range_keep_their_squares() {
+        for scale in [1e-30f32, 1e30] {
+            let x: Vec<f32> = (0..64).map(|i| (i as f32 - 20.0) * scale).collect();
+            check(&x, 16, 1e-5);
+        }
+    }
+
+    #[test]
+    fn non_finite_elements_are_counted_and_left_out() {
+        let mut acc = Accumulator::new(ALL);
+        let sums = acc.row(&[1.0f32, f32::NAN, 0.0, f32::INFINITY, -3.0]);
+        assert!(!sums.square.is_finite());
+        let m = acc.finish(0);
+        assert_eq!((m.count, m.nonfinite, m.zeros, m.abs_max), (5, 2, 1, 3.0));
+        assert!((m.mean + 2.0 / 3.0).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,153 @@
+//! Batch, layer and rms normalisation, forward and full backward (through mean and variance), at any exponent: with
+//! z = z' 2^e the root is taken of var' + eps 2^-2e.
+
+use super::kernels::{abs_max, column_sums};
+use super::real::Real;
+use super::tensor::{Tensor, exponent_for};
+use crate::network::Norm;
+
+/// What the backward pass needs besides u itself.
+#[derive(Clone, Debug, Default)]
+pub struct NormState<T> {
+    /// u' = (z' - mean') * inverse[k], k the unit (batch) or the sample (layer, rms).
+    pub inverse: Vec<T>,
+    mean: Vec<T>,
+    /// The true 1/sqrt(var + eps) is inverse * 2^exponent.
+    pub exponent: i32,
+    scratch: Vec<T>,
+    sums: Vec<f64>,
+    products: Vec<f64>,
+}
+
+/// u = norm(z), [batch, columns].
+#[inline(always)]
+pub fn forward<T: Real>(
+    norm: Norm,
+    eps: f64,
+    z: &Tensor<T>,
+    columns: usize,
+    u: &mut Tensor<T>,
+    state: &mut NormState<T>,
+) {
+    let rows = z.data.len() / columns;
+    u.resize(z.data.len());
+    let per_unit = norm == Norm::Batch;
+    let groups = if per_unit { columns } else { rows };
+    let mut variance = vec![0.0; groups];
+    state.mean.clear();
+    state.mean.resize(groups, T::ZERO);
+    if per_unit {
+        column_sums(&z.data, columns, &mut state.scratch, &mut state.sums);
+        for (m, s) in state.mean.iter_mut().zip(&state.sums) {
+            *m = T::from_f64(s / rows as f64);
+        }
+        // Deviations go to u, their squares are summed from there. The rounding of the mean is taken out below.
+        let (mut square, mut sum) = (vec![0.0; columns], vec![0.0; columns]);
+        for (z, u) in z.data.chunks_exact(columns).zip(u.data.chunks_exact_mut(columns)) {
+            for j in 0..columns {
+                u[j] = z[j] - state.mean[j];
+                let d = u[j].to_f64();
+                sum[j] += d;
+                square[j] += d * d;
+            }
+        }
+        for j in 0..columns {
+            let rest = sum[j] / rows as f64;
+            variance[j] = (square[j] / rows as f64 - rest * rest).max(0.0);
+        }
+    } else {
+        for (b, (z, u)) in z.data.chunks_exact(columns).zip(u.data.chunks_exact_mut(columns)).enumerate() {
+            if norm == Norm::Layer {
+                state.mean[b] = T::from_f64(z.iter().map(|v| v.to_f64()).sum::<f64>() / columns as f64);
+            }
+            let mut square = 0.0;
+            for (u, z) in u.iter_mut().zip(z) {
+                *u = *z - state.mean[b];
+                square += u.to_f64() * u.to_f64();
+            }
+            variance[b] = square / columns as f64;
+        }
+    }
+    // eps in the stored units of z; beyond float64 the variance is negligible.
+    let eps_stored = if z.exponent < -450 { f64::INFINITY } else { libm::scalbn(eps, (-2 * z.exponent).max(-2000)) };
+    let inverse_of = |v: f64| if eps_stored.is_infinite() { 1.0 / eps.sqrt() } else { 1.0 / (v + eps_stored).sqrt() };
+    let inverses: Vec<f64> = variance.iter().map(|&v| inverse_of(v)).collect();
+    // With eps = 0 a constant group has no direction: its u is 0 / 0, which stays visible as a non-finite value.
+    let largest = inverses.iter().copied().filter(|v| v.is_finite()).fold(0.0, f64::max);
+    let deviation = abs_max(&u.data);
+    let size = largest * deviation;
+    u.exponent = if eps_stored.is_infinite() {
+        z.exponent
+    } else if size > 0.0 {
+        exponent_for::<T>(libm::ilogb(size))
+    } else {
+        0
+    };
+    let shift = if eps_stored.is_infinite() { 0 } else { -u.exponent };
+    state.inverse.clear();
+    state.inverse.extend(inverses.iter().map(|&v| T::from_f64(libm::scalbn(v, shift))));
+    state.exponent = u.exponent - z.exponent;
+    for (b, row) in u.data.chunks_exact_mut(columns).enumerate() {
+        if per_unit {
+            for (u, i) in row.iter_mut().zip(&state.inverse) {
+                *u *= *i;
+            }
+        } else {
+            let i = state.inverse[b];
+            row.iter_mut().for_each(|u| *u *= i);
+        }
+    }
+    u.abs_max = abs_max(&u.data);
+}
+
+/// dLoss/dz from dLoss/du: inverse (g - mean(g) - u mean(g u)), the means over the group; rms has no mean(g).
+#[inline(always)]
+pub fn backward<T: Real>(
+    norm: Norm,
+    g: &Tensor<T>,
+    u: &Tensor<T>,
+    columns: usize,
+    state: &mut NormState<T>,
+    out: &mut Tensor<T>,
+) {
+    let rows = g.data.len() / columns;
+    out.resize(g.data.len());
+    // u u mean(g u) carries 2^(2 e_u): nothing to add where u is far below 1 (e_u is never far above).
+    let pull = libm::scalbn(1.0, 2 * u.exponent.max(-500));
+    if norm == Norm::Batch {
+        column_sums(&g.data, columns, &mut state.scratch, &mut state.sums);
+        state.products.clear();
+        state.products.resize(columns, 0.0);
+        for (g, u) in g.data.chunks_exact(columns).zip(u.data.chunks_exact(columns)) {
+            for j in 0..columns {
+                state.products[j] += (g[j] * u[j]).to_f64();
+            }
+        }
+        let n = rows as f64;
+        state.mean.clear();
+        state.mean.extend(state.sums.iter().map(|s| T::from_f64(s / n)));
+        state.scratch.clear();
+        state.scratch.extend(state.products.iter().map(|p| T::from_f64(p / n * pull)));
+        let rows =
+            g.data.chunks_exact(columns).zip(u.data.chunks_exact(columns)).zip(out.data.chunks_exact_mut(columns));
+        for ((g, u), out) in rows {
+            for j in 0..columns {
+                out[j] = state.inverse[j] * (g[j] - state.mean[j] - u[j] * state.scratch[j]);
+            }
+        }
+    } else {
+        let rows =
+            g.data.chunks_exact(columns).zip(u.data.chunks_exact(columns)).zip(out.data.chunks_exact_mut(columns));
+        for (b, ((g, u), out)) in rows.enumerate() {
+            let n = columns as f64;
+            let mean = if norm == Norm::Layer { g.iter().map(|v| v.to_f64()).sum::<f64>() / n } else { 0.0 };
+            let product: f64 = g.iter().zip(u).map(|(g, u)| (*g * *u).to_f64()).sum();
+            let (mean, product, inverse) = (T::from_f64(mean), T::from_f64(product / n * pull), state.inverse[b]);
+            for j in 0..columns {
+                out[j] = inverse * (g[j] - mean - u[j] * product);
+            }
+        }
+    }
+    out.exponent = g.exponent + state.exponent;
+    out.abs_max = abs_max(&out.data);
+}

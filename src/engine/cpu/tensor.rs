@@ -1,0 +1,52 @@
+//! Tensors of the CPU engine: row-major values with a power of two taken out.
+
+use super::real::Real;
+
+/// Values x' with x = x' * 2^exponent.
+#[derive(Clone, Debug, Default)]
+pub struct Tensor<T> {
+    pub data: Vec<T>,
+    pub exponent: i32,
+    /// Largest |x'| over the finite elements; known once the pass that writes the tensor is over.
+    pub abs_max: f64,
+}
+
+impl<T: Real> Tensor<T> {
+    /// Sets the length without keeping the contents.
+    pub fn resize(&mut self, len: usize) {
+        self.data.resize(len, T::ZERO);
+    }
+
+    /// log2 of the largest element, as a whole number of the stored values; `None` for a zero tensor.
+    pub fn log2_max(&self) -> Option<i32> {
+        (self.abs_max > 0.0 && self.abs_max.is_finite()).then(|| libm::ilogb(self.abs_max))
+    }
+
+    /// Takes a power of two out if the largest element has left the ordinary range, so that products stay in range.
+    pub fn normalise(&mut self) {
+        if let Some(k) = self.log2_max()
+            && k.abs() > T::ORDINARY / 2
+        {
+            scale_in_place(&mut self.data, -k);
+            self.abs_max = libm::scalbn(self.abs_max, -k);
+            self.exponent += k;
+        }
+    }
+}
+
+/// 2^k as the engine's float; 0 below its range, its largest power of two above.
+pub fn power<T: Real>(k: i32) -> T {
+    T::from_f64(libm::scalbn(1.0, k.clamp(-1074, 1000)))
+}
+
+/// x *= 2^k exactly, also where 2^k itself is out of range.
+pub fn scale_in_place<T: Real>(data: &mut [T], k: i32) {
+    let half = k / 2;
+    let (a, b) = (power::<T>(half), power::<T>(k - half));
+    data.iter_mut().for_each(|x| *x = *x * a * b);
+}
+
+/// The exponent for a tensor whose typical size is about 2^t: 0 in the ordinary range, t outside.
+pub fn exponent_for<T: Real>(t: i32) -> i32 {
+    if t.abs() <= T::ORDINARY { 0 } else { t }
+}
