@@ -3,5 +3,7 @@
 mod columns;
 mod csv_readers;
 mod golden;
+mod gradients;
+mod range;
 mod support;
 mod tidy;

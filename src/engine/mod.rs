@@ -42,14 +42,14 @@ impl LayerSelection {
     }
 }
 
-/// Weights, biases and data given from outside.
+/// Weights, biases and data given from outside, in float64; a float32 engine rounds them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GivenTensors {
     /// `weights[l - 1]` is W_l, [fan_out, fan_in] row-major, for l = 1 ..= depth (+ 1 for the readout).
-    pub weights: Vec<Vec<f32>>,
+    pub weights: Vec<Vec<f64>>,
     /// `biases[l - 1]` is b_l, [fan_out]; empty where the layer has none.
-    pub biases: Vec<Vec<f32>>,
-    pub data: NetworkData,
+    pub biases: Vec<Vec<f64>>,
+    pub data: NetworkData<f64>,
 }
 
 /// One recorded row.

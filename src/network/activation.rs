@@ -57,6 +57,9 @@ pub struct ActivationRow {
     /// phi'(u; param) as `(factor, decay)` with phi' = factor * exp(-decay) and decay >= 0, so that tails below the
     /// float range keep their size. phi'(0) of `relu` is 0.
     pub derivative_parts: fn(f64, f64) -> (f64, f64),
+    /// phi(u; param) as `(factor, decay)` with phi = factor * exp(-decay), for activations with a tail that vanishes
+    /// exponentially; `None` where the value keeps its size.
+    pub value_parts: Option<fn(f64, f64) -> (f64, f64)>,
     pub facts: fn(f64) -> Facts,
     /// One line for `list` and the docs.
     pub doc: &'static str,
@@ -163,6 +166,10 @@ fn swish_parts(u: f64, s: f64) -> (f64, f64) {
     let d = (1.0 + t) * (1.0 + t);
     if v >= 0.0 { ((1.0 + t + v * t) / d, 0.0) } else { ((1.0 + t + v) / d, -v) }
 }
+/// u * sigmoid(s u), in parts.
+fn swish_value_parts(u: f64, s: f64) -> (f64, f64) {
+    if u < 0.0 { (u / (1.0 + libm::exp(s * u)), -s * u) } else { (u * logistic(s * u), 0.0) }
+}
 /// Derivative of tanh(v), in parts.
 fn tanh_parts(v: f64) -> (f64, f64) {
     let t = libm::exp(-2.0 * v.abs());
@@ -230,6 +237,9 @@ const BETA: ParamRow = ParamRow { name: "beta", default: 1.0, min: 0.0, min_incl
 
 macro_rules! row {
     ($kind:ident, $name:literal, $aliases:expr, $param:expr, $value:expr, $parts:expr, $facts:expr, $doc:literal, $source:literal) => {
+        row!($kind, $name, $aliases, $param, $value, $parts, $facts, $doc, $source, tail: None)
+    };
+    ($kind:ident, $name:literal, $aliases:expr, $param:expr, $value:expr, $parts:expr, $facts:expr, $doc:literal, $source:literal, tail: $tail:expr) => {
         ActivationRow {
             kind: ActivationKind::$kind,
             name: $name,
@@ -237,6 +247,7 @@ macro_rules! row {
             param: $param,
             value: $value,
             derivative_parts: $parts,
+            value_parts: $tail,
             facts: $facts,
             doc: $doc,
             source: $source,
@@ -269,7 +280,8 @@ pub static TABLE: [ActivationRow; 21] = [
         },
         |_| facts(0.25, [0.0, 0.0], NEVER, [FLAT, level(1.0)], 0.5, [0.25, 0.25]),
         "1/(1+e^-u); derivative at most 1/4",
-        "Hochreiter 1991"
+        "Hochreiter 1991",
+        tail: Some(|u, _| if u < 0.0 { (1.0 / (1.0 + libm::exp(u)), -u) } else { (logistic(u), 0.0) })
     ),
     row!(
         Tanh,
@@ -360,7 +372,11 @@ pub static TABLE: [ActivationRow; 21] = [
         |u, _| gelu_parts(u),
         |_| facts(1.128_904_145_185_155_8, [-std::f64::consts::SQRT_2, INF], NEVER, [FLAT, UNIT], 0.0, [0.5, 0.5]),
         "u Phi(u), exact",
-        "Hendrycks & Gimpel 2016"
+        "Hendrycks & Gimpel 2016",
+        tail: Some(|u, _| {
+            let norm = 1.0 / (2.0 * PI).sqrt();
+            if u < 0.0 { (norm * u * mills(-u), 0.5 * u * u) } else { (0.5 * u * libm::erfc(-u * FRAC_1_SQRT_2), 0.0) }
+        })
     ),
     row!(
         GeluTanh,
@@ -371,7 +387,11 @@ pub static TABLE: [ActivationRow; 21] = [
         |u, _| gelu_tanh_parts(u),
         |_| facts(1.129_0, [-std::f64::consts::SQRT_2, INF], NEVER, [FLAT, UNIT], 0.0, [0.5, 0.5]),
         "GELU's tanh form",
-        "Hendrycks & Gimpel 2016"
+        "Hendrycks & Gimpel 2016",
+        tail: Some(|u, _| {
+            let v = 2.0 * (2.0 / PI).sqrt() * (u + GELU_TANH_CUBIC * u * u * u);
+            if u < 0.0 { (u / (1.0 + libm::exp(v)), -v) } else { (gelu_tanh(u), 0.0) }
+        })
     ),
     row!(
         Silu,
@@ -382,7 +402,8 @@ pub static TABLE: [ActivationRow; 21] = [
         |u, _| swish_parts(u, 1.0),
         |_| facts(1.099_839_320_128_866_3, [-2.399_357_280_520_546_7, INF], NEVER, [FLAT, UNIT], 0.0, [0.5, 0.5]),
         "u sigmoid(u)",
-        "Elfwing et al. 2017; Ramachandran et al. 2017"
+        "Elfwing et al. 2017; Ramachandran et al. 2017",
+        tail: Some(|u, _| swish_value_parts(u, 1.0))
     ),
     row!(
         Mish,
@@ -393,7 +414,11 @@ pub static TABLE: [ActivationRow; 21] = [
         |u, _| mish_parts(u),
         |_| facts(1.088_4, [-2.256_4, INF], NEVER, [FLAT, UNIT], 0.0, [0.6, 0.6]),
         "u tanh(softplus(u))",
-        "Misra 2019"
+        "Misra 2019",
+        tail: Some(|u, _| {
+            let t = libm::exp(-u.abs());
+            if u < 0.0 { (u * (t + 2.0) / (t * (t + 2.0) + 2.0), -u) } else { (mish(u), 0.0) }
+        })
     ),
     row!(
         Softplus,
@@ -408,7 +433,11 @@ pub static TABLE: [ActivationRow; 21] = [
         },
         |b| facts(1.0, [0.0, INF], NEVER, [FLAT, UNIT], LN_2 / b, [0.5, 0.5]),
         "log(1 + e^(beta u)) / beta",
-        "Dugas et al. 2001"
+        "Dugas et al. 2001",
+        tail: Some(|u, b| {
+            // log1p(t) = t (1 - t/2 + ...): t alone once t is below the rounding.
+            if b * u < -40.0 { (1.0 / b, -b * u) } else { (softplus(u, b), 0.0) }
+        })
     ),
     row!(
         Softsign,
@@ -516,7 +545,8 @@ pub static TABLE: [ActivationRow; 21] = [
             [0.5, 0.5]
         ),
         "u sigmoid(1.702 u)",
-        "Hendrycks & Gimpel 2016"
+        "Hendrycks & Gimpel 2016",
+        tail: Some(|u, _| swish_value_parts(u, QUICK_GELU_SLOPE))
     ),
 ];
 
@@ -557,6 +587,23 @@ mod tests {
                     a.canonical(),
                     a.derivative(u)
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn values_in_parts_equal_the_values() {
+        for a in all() {
+            let Some(parts) = a.row().value_parts else {
+                // Without parts, the value must not vanish exponentially on either side.
+                assert!(a.value(-60.0).abs() > 1e-3 || a.facts().flat[0] > -60.0, "{}", a.canonical());
+                continue;
+            };
+            for i in -400..=400 {
+                let u = f64::from(i) * 0.05;
+                let (factor, decay) = parts(u, a.param);
+                let (got, want) = (factor * (-decay).exp(), a.value(u));
+                assert!((got - want).abs() <= 1e-12 * want.abs(), "{} at {u}: {got} {want}", a.canonical());
             }
         }
     }

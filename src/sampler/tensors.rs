@@ -92,21 +92,34 @@ pub fn fill_bias(spec: &NetworkSpec, layer: u32, out: &mut [f32]) -> i32 {
 
 /// What a network sees: inputs, and either a target (mse: dense, cross_entropy: labels) or a cotangent.
 #[derive(Clone, Debug, PartialEq)]
-pub struct NetworkData {
+pub struct NetworkData<F = f32> {
     /// x, [batch, input_size].
-    pub input: Vec<f32>,
-    pub target: TargetData,
+    pub input: Vec<F>,
+    pub target: TargetData<F>,
 }
 
 /// Where the backward pass starts.
 #[derive(Clone, Debug, PartialEq)]
-pub enum TargetData {
+pub enum TargetData<F = f32> {
     /// d, [batch, output_size], for `mse`.
-    Dense(Vec<f32>),
+    Dense(Vec<F>),
     /// Class indices, [batch], for `cross_entropy`.
     Labels(Vec<u32>),
     /// dLoss/dh_L, [batch, width], for both cotangents.
-    Cotangent(Vec<f32>),
+    Cotangent(Vec<F>),
+}
+
+impl<F: Copy> NetworkData<F> {
+    /// The same data in another float type.
+    pub fn map<G>(&self, convert: impl Fn(F) -> G) -> NetworkData<G> {
+        let all = |v: &[F]| v.iter().map(|&x| convert(x)).collect();
+        let target = match &self.target {
+            TargetData::Dense(d) => TargetData::Dense(all(d)),
+            TargetData::Labels(labels) => TargetData::Labels(labels.clone()),
+            TargetData::Cotangent(g) => TargetData::Cotangent(all(g)),
+        };
+        NetworkData { input: all(&self.input), target }
+    }
 }
 
 /// Draws inputs and targets of `spec`. `dataset` is required exactly when the input is a data set.

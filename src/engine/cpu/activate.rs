@@ -1,7 +1,7 @@
 //! The activation of a layer with its statistics, in every range: true values in the ordinary range, straight lines far
 //! outside it, and derivatives with a power of two taken out where all of them lie in an exponential tail.
 
-use super::kernels::{UnitStats, phi_row};
+use super::kernels::{UnitStats, abs_max, phi_row};
 use super::moments::Accumulator;
 use super::real::Real;
 use super::tensor::{Tensor, power};
@@ -38,8 +38,7 @@ pub fn activate<T: Real>(
     h: &mut Tensor<T>,
     phi_grad: &mut Tensor<T>,
     stats: &mut PhiStats<T>,
-    acc: &mut Accumulator,
-    squares: &mut Vec<f64>,
+    (acc, squares): (&mut Accumulator, &mut Vec<f64>),
 ) {
     let facts = activation.facts();
     h.resize(u.data.len());
@@ -84,8 +83,20 @@ pub fn activate<T: Real>(
     phi_grad.abs_max = stats.units.max.iter().fold(0.0, |m: f64, v| m.max(v.to_f64()));
     let has_flat = facts.flat.iter().any(|f| f.is_finite());
     stats.dead_units = if has_flat { stats.units.max.iter().filter(|&&m| m == T::ZERO).count() as u64 } else { 0 };
+    let (param, row) = (activation.param, activation.row());
     if phi_grad.abs_max < T::DERIVATIVE_FLOOR.exp2() {
-        tail(activation, u, columns, phi_grad, stats);
+        exponential_tail(u, |v| (row.derivative_parts)(v, param), phi_grad);
+        stats.units.fill(&phi_grad.data, columns);
+        stats.sum = phi_grad.data.iter().map(|v| v.to_f64()).sum();
+    }
+    if h.exponent == 0
+        && h.abs_max < T::DERIVATIVE_FLOOR.exp2()
+        && let Some(parts) = row.value_parts
+    {
+        exponential_tail(u, |v| parts(v, param), h);
+        acc.restart();
+        squares.clear();
+        squares.extend(h.data.chunks_exact(columns).map(|row| acc.row(row).square));
     }
 }
 
@@ -120,36 +131,27 @@ fn line_row<T: Real>(lines: &Lines<T>, u: &[T], h: &mut [T], d: &mut [T]) {
     }
 }
 
-/// Derivatives of a layer that lies in an exponential tail altogether: phi' = factor e^-decay with the largest power of
-/// two taken out. Elements below 2^-1048576 count as zero.
+/// Values or derivatives of a layer that lies in an exponential tail altogether: factor e^-decay with the largest power
+/// of two taken out. Elements below 2^-1048576 count as zero.
 #[cold]
-fn tail<T: Real>(
-    activation: &Activation,
-    u: &Tensor<T>,
-    columns: usize,
-    phi_grad: &mut Tensor<T>,
-    stats: &mut PhiStats<T>,
-) {
+fn exponential_tail<T: Real>(u: &Tensor<T>, parts: impl Fn(f64) -> (f64, f64), out: &mut Tensor<T>) {
     let parts = |v: &T| {
-        let (factor, decay) =
-            (activation.row().derivative_parts)(libm::scalbn(v.to_f64(), u.exponent), activation.param);
+        let (factor, decay) = parts(libm::scalbn(v.to_f64(), u.exponent));
         (factor, -decay * std::f64::consts::LOG2_E)
     };
     let log2 = |(factor, power): (f64, f64)| factor.abs().log2() + power;
     let largest = u.data.iter().map(|v| log2(parts(v))).filter(|v| !v.is_nan()).fold(f64::NEG_INFINITY, f64::max);
     if largest < LOG2_DERIVATIVE_MIN {
-        phi_grad.data.fill(T::ZERO);
-        phi_grad.abs_max = 0.0;
+        out.data.fill(T::ZERO);
+        out.abs_max = 0.0;
         return;
     }
     let exponent = largest.floor();
-    for (v, d) in u.data.iter().zip(&mut phi_grad.data) {
+    for (v, d) in u.data.iter().zip(&mut out.data) {
         let (factor, power) = parts(v);
         // A factor of zero is a flat piece; the exponent of the rest stays within float64.
         *d = if factor == 0.0 { T::ZERO } else { T::from_f64(factor * (power - exponent).exp2()) };
     }
-    phi_grad.exponent = exponent as i32;
-    stats.units.fill(&phi_grad.data, columns);
-    stats.sum = phi_grad.data.iter().map(|v| v.to_f64()).sum();
-    phi_grad.abs_max = stats.units.max.iter().fold(0.0, |m: f64, v| m.max(v.to_f64()));
+    out.exponent = exponent as i32;
+    out.abs_max = abs_max(&out.data);
 }

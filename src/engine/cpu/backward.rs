@@ -36,9 +36,7 @@ impl<T: Real> Runner<'_, T> {
         grad.normalise();
         let columns = if layer == 0 { self.spec.input_size } else { self.spec.width } as usize;
         self.recorded(layer, Quantity::ActGrad, columns, &mut grad);
-        if layer > 0 {
-            self.observe(layer, "act_grad", &[self.spec.batch_size as usize, columns], &grad);
-        }
+        self.observe(layer, "act_grad", &[self.spec.batch_size as usize, columns], &grad);
         self.workspace.act_grads[layer as usize] = grad;
     }
 

@@ -6,12 +6,11 @@ use super::tensor::Tensor;
 use crate::stats::Scaled;
 
 /// 1/(2B) sum (y - d)^2, and dLoss/dy = (y - d)/B into `grad`.
-pub fn mse<T: Real>(y: &Tensor<T>, target: &[f32], batch: usize, grad: &mut Tensor<T>) -> Scaled {
-    let target_max = target.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+pub fn mse<T: Real>(y: &Tensor<T>, target: &[T], batch: usize, grad: &mut Tensor<T>) -> Scaled {
+    let target_max = target.iter().fold(0.0, |m: f64, v| m.max(v.to_f64().abs()));
     let exponent = if target_max > 0.0 { y.exponent.max(0) } else { y.exponent };
-    let difference = |y_value: T, d: f32| {
-        libm::scalbn(y_value.to_f64(), y.exponent - exponent) - libm::scalbn(f64::from(d), -exponent)
-    };
+    let difference =
+        |y_value: T, d: T| libm::scalbn(y_value.to_f64(), y.exponent - exponent) - libm::scalbn(d.to_f64(), -exponent);
     let mut sum = 0.0;
     grad.data.clear();
     for (v, d) in y.data.iter().zip(target) {

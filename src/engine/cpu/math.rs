@@ -2,7 +2,9 @@
 //! width the caller's target features allow. Multiplications and additions are never fused, so the results do not
 //! depend on the width.
 
-use std::f32::consts::{FRAC_1_SQRT_2, LOG2_E};
+#![expect(clippy::excessive_precision, reason = "coefficients as published")]
+
+use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, LOG2_E};
 
 use crate::network::Activation;
 use crate::network::ActivationKind as Kind;
@@ -15,7 +17,6 @@ const LN2_HIGH: f32 = 0.693_359_375;
 const LN2_LOW: f32 = -2.121_944_4e-4;
 const SQRT_2_OVER_PI: f32 = 0.797_884_56;
 const INV_SQRT_2PI: f32 = 0.398_942_28;
-const TWO_OVER_SQRT_PI: f32 = 1.128_379_2;
 
 #[inline(always)]
 fn select(condition: bool, yes: f32, no: f32) -> f32 {
@@ -125,7 +126,7 @@ fn erf_and_gauss(x: f32) -> (f32, f32) {
     let p = p * q - 1.0 / 42.0;
     let p = p * q + 1.0 / 10.0;
     let p = p * q - 1.0 / 3.0;
-    let near = TWO_OVER_SQRT_PI * (a + a * (p * q));
+    let near = FRAC_2_SQRT_PI * (a + a * (p * q));
     let magnitude = select(x.abs() > 0.6, far, near);
     (magnitude.copysign(x), gauss)
 }
@@ -299,7 +300,7 @@ pub fn activate(activation: &Activation, u: &[f32], h: &mut [f32], d: &mut [f32]
         }
         Kind::Erf => map(u, h, d, |u| {
             let (value, gauss) = erf_and_gauss(u);
-            (value, TWO_OVER_SQRT_PI * gauss)
+            (value, FRAC_2_SQRT_PI * gauss)
         }),
         Kind::Relu6 => map(u, h, d, |u| (u.clamp(0.0, 6.0), select(u > 0.0 && u < 6.0, 1.0, 0.0))),
         Kind::ScaledTanh => {

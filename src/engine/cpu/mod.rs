@@ -198,15 +198,11 @@ fn run_network<T: Real>(
     workspace: &mut Workspace<T>,
     trace: Option<&mut Trace>,
 ) -> Outcome {
-    let drawn;
     let data = match given {
-        Some(given) => &given.data,
-        None => {
-            drawn = network_data(spec, batch.dataset.as_deref());
-            &drawn
-        }
+        Some(given) => given.data.map(T::from_f64),
+        None => network_data(spec, batch.dataset.as_deref()).map(T::from_f32),
     };
-    Runner { spec, program, mask: batch.mask, arch, workspace, records: Vec::new(), trace }.run(data, given)
+    Runner { spec, program, mask: batch.mask, arch, workspace, records: Vec::new(), trace }.run(&data, given)
 }
 
 fn collect(batch: &Batch, slot: usize, outcome: Outcome) -> NetworkResult {
@@ -226,31 +222,36 @@ pub fn tensors(
     given: Option<&GivenTensors>,
     precision: Precision,
 ) -> Vec<NamedTensor> {
-    let program = Program::new(ProgramKey::of(spec));
-    let data = given.map_or_else(|| network_data(spec, dataset), |g| g.data.clone());
-    let mut trace = Trace::default();
-    let arch = Arch::new();
-    let mask = RecordMask::BASIC;
-    match precision {
-        Precision::F32 => {
-            let mut workspace = Workspace::<f32>::default();
-            let trace = Some(&mut trace);
-            Runner { spec, program: &program, mask, arch, workspace: &mut workspace, records: Vec::new(), trace }
-                .run(&data, given);
-        }
-        Precision::F64 => {
-            let mut workspace = Workspace::<f64>::default();
-            let trace = Some(&mut trace);
-            Runner { spec, program: &program, mask, arch, workspace: &mut workspace, records: Vec::new(), trace }
-                .run(&data, given);
-        }
-    }
+    let data = given.map_or_else(|| network_data(spec, dataset).map(f64::from), |g| g.data.clone());
     let mut named = data_tensors(spec, &data);
-    named.extend(trace.tensors);
+    named.extend(match precision {
+        Precision::F32 => layer_tensors::<f32>(spec, &data, given),
+        Precision::F64 => layer_tensors::<f64>(spec, &data, given),
+    });
     named
 }
 
-fn data_tensors(spec: &NetworkSpec, data: &NetworkData) -> Vec<NamedTensor> {
+fn layer_tensors<T: Real>(
+    spec: &NetworkSpec,
+    data: &NetworkData<f64>,
+    given: Option<&GivenTensors>,
+) -> Vec<NamedTensor> {
+    let program = Program::new(ProgramKey::of(spec));
+    let (mut workspace, mut trace) = (Workspace::<T>::default(), Trace::default());
+    Runner {
+        spec,
+        program: &program,
+        mask: RecordMask::BASIC,
+        arch: Arch::new(),
+        workspace: &mut workspace,
+        records: Vec::new(),
+        trace: Some(&mut trace),
+    }
+    .run(&data.map(T::from_f64), given);
+    trace.tensors
+}
+
+fn data_tensors(spec: &NetworkSpec, data: &NetworkData<f64>) -> Vec<NamedTensor> {
     let batch = spec.batch_size as usize;
     let tensor = |name: &str, columns: usize, data: Vec<f64>| NamedTensor {
         name: name.to_string(),
@@ -258,11 +259,10 @@ fn data_tensors(spec: &NetworkSpec, data: &NetworkData) -> Vec<NamedTensor> {
         data,
         log2_scale: 0,
     };
-    let wide = |v: &[f32]| v.iter().map(|&x| f64::from(x)).collect();
     let target = match &data.target {
-        TargetData::Dense(d) => tensor("target", spec.output_size as usize, wide(d)),
+        TargetData::Dense(d) => tensor("target", spec.output_size as usize, d.clone()),
         TargetData::Labels(labels) => tensor("target", 0, labels.iter().map(|&l| f64::from(l)).collect()),
-        TargetData::Cotangent(g) => tensor("cotangent", spec.width as usize, wide(g)),
+        TargetData::Cotangent(g) => tensor("cotangent", spec.width as usize, g.clone()),
     };
-    vec![tensor("input", spec.input_size as usize, wide(&data.input)), target]
+    vec![tensor("input", spec.input_size as usize, data.input.clone()), target]
 }

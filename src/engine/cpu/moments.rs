@@ -52,6 +52,11 @@ impl Accumulator {
         }
     }
 
+    /// Forgets everything that was added.
+    pub fn restart(&mut self) {
+        *self = Accumulator::new(self.detail);
+    }
+
     /// Adds one row.
     #[inline(always)]
     pub fn row<T: Real>(&mut self, x: &[T]) -> RowSums {
@@ -107,12 +112,6 @@ impl Accumulator {
 
     pub fn abs_max(&self) -> f64 {
         self.abs_max
-    }
-
-    /// Sum of x^2 over the finite elements.
-    pub fn square(&self) -> f64 {
-        let n = (self.count - self.nonfinite) as f64;
-        self.s[1] + 2.0 * self.shift * self.s[0] + n * self.shift * self.shift
     }
 
     /// The moments of the tensor stored at `exponent`.
@@ -203,7 +202,7 @@ mod tests {
 
     fn check(x: &[f32], columns: usize, tolerance: f64) {
         let mut acc = Accumulator::new(ALL);
-        x.chunks(columns).for_each(|row| drop(acc.row(row)));
+        x.chunks(columns).for_each(|row| _ = acc.row(row));
         let m = acc.finish(0);
         let wide: Vec<f64> = x.iter().map(|&v| f64::from(v)).collect();
         let (mean, m2, m3, m4) = direct(&wide);

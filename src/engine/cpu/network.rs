@@ -46,7 +46,7 @@ pub(super) fn typical_product(parts: &[Option<i32>], terms: usize) -> i32 {
 
 impl<T: Real> Runner<'_, T> {
     /// Forward and backward pass on `data`, with `given` weights or drawn ones.
-    pub fn run(mut self, data: &NetworkData, given: Option<&GivenTensors>) -> Outcome {
+    pub fn run(mut self, data: &NetworkData<T>, given: Option<&GivenTensors>) -> Outcome {
         self.prepare(data, given);
         self.forward();
         let loss = self.start_backward(data);
@@ -80,7 +80,7 @@ impl<T: Real> Runner<'_, T> {
     }
 
     /// Draws or copies weights, biases and input, with the weights' statistics.
-    fn prepare(&mut self, data: &NetworkData, given: Option<&GivenTensors>) {
+    fn prepare(&mut self, data: &NetworkData<T>, given: Option<&GivenTensors>) {
         let spec = self.spec;
         let rows = spec.rows() as usize;
         self.records = vec![Record::EMPTY; rows];
@@ -100,10 +100,10 @@ impl<T: Real> Runner<'_, T> {
             if let Some(given) = given {
                 let i = layer as usize - 1;
                 weight.data.clear();
-                weight.data.extend(given.weights[i].iter().map(|&v| T::from_f32(v)));
+                weight.data.extend(given.weights[i].iter().map(|&v| T::from_f64(v)));
                 weight.exponent = 0;
                 bias.data.clear();
-                bias.data.extend(given.biases[i].iter().filter(|_| biased).map(|&v| T::from_f32(v)));
+                bias.data.extend(given.biases[i].iter().filter(|_| biased).map(|&v| T::from_f64(v)));
                 bias.exponent = 0;
             } else {
                 weight.resize(rows * columns);
@@ -133,7 +133,7 @@ impl<T: Real> Runner<'_, T> {
         }
         let mut input = std::mem::take(&mut self.workspace.layers[0].act);
         input.data.clear();
-        input.data.extend(data.input.iter().map(|&v| T::from_f32(v)));
+        input.data.extend_from_slice(&data.input);
         input.exponent = 0;
         self.recorded(0, Quantity::Act, spec.input_size as usize, &mut input);
         self.cosines(0, Quantity::Act, spec.input_size as usize, &input);
@@ -312,7 +312,8 @@ impl<T: Real> Runner<'_, T> {
         let mut acc = Accumulator::new(self.detail(Quantity::Act));
         let squares = &mut self.workspace.squares;
         let activation = &self.spec.activation;
-        self.arch.dispatch(|| activate(activation, &u, columns, &mut h, &mut phi_grad, &mut stats, &mut acc, squares));
+        self.arch
+            .dispatch(|| activate(activation, &u, columns, &mut h, &mut phi_grad, &mut stats, (&mut acc, squares)));
         let elements = u.data.len() as u64;
         self.set_count(layer, Count::PhiElements, elements);
         self.set_count(layer, Count::Saturated, stats.saturated);
@@ -369,7 +370,7 @@ impl<T: Real> Runner<'_, T> {
     }
 
     /// Loss and the gradient that starts the backward pass.
-    fn start_backward(&mut self, data: &NetworkData) -> Scaled {
+    fn start_backward(&mut self, data: &NetworkData<T>) -> Scaled {
         let batch = self.batch();
         let (depth, grad) = (self.spec.depth as usize, &mut self.workspace.preact_grad);
         let loss = match &data.target {
@@ -378,7 +379,7 @@ impl<T: Real> Runner<'_, T> {
             TargetData::Cotangent(g) => {
                 let start = &mut self.workspace.act_grads[depth];
                 start.data.clear();
-                start.data.extend(g.iter().map(|&v| T::from_f32(v)));
+                start.data.extend_from_slice(g);
                 start.exponent = 0;
                 start.abs_max = abs_max(&start.data);
                 return Scaled::ABSENT;
@@ -420,4 +421,3 @@ pub(super) fn accumulate<T: Real>(dst: &mut Tensor<T>, src: &Tensor<T>, scale: f
     dst.exponent = exponent;
     dst.abs_max = abs_max(&dst.data);
 }
-

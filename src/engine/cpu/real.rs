@@ -30,7 +30,6 @@ pub trait Real:
     /// Largest log2 of phi' below which a layer's derivatives are computed with a power of two taken out.
     const DERIVATIVE_FLOOR: f64;
     const ZERO: Self;
-    const ONE: Self;
     const INFINITY: Self;
 
     fn from_f32(x: f32) -> Self;
@@ -47,7 +46,6 @@ impl Real for f32 {
     const ORDINARY: i32 = 40;
     const DERIVATIVE_FLOOR: f64 = -60.0;
     const ZERO: f32 = 0.0;
-    const ONE: f32 = 1.0;
     const INFINITY: f32 = f32::INFINITY;
 
     #[inline(always)]
@@ -80,7 +78,6 @@ impl Real for f64 {
     const ORDINARY: i32 = 300;
     const DERIVATIVE_FLOOR: f64 = -400.0;
     const ZERO: f64 = 0.0;
-    const ONE: f64 = 1.0;
     const INFINITY: f64 = f64::INFINITY;
 
     #[inline(always)]
