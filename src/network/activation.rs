@@ -45,6 +45,9 @@ pub struct Facts {
     pub slopes_at_zero: [f64; 2],
 }
 
+/// (u, parameter) to (factor, decay): a number factor * exp(-decay) whose size survives underflow.
+pub type Parts = fn(f64, f64) -> (f64, f64);
+
 /// One row of the activation table.
 pub struct ActivationRow {
     pub kind: ActivationKind,
@@ -56,10 +59,10 @@ pub struct ActivationRow {
     pub value: fn(f64, f64) -> f64,
     /// phi'(u; param) as `(factor, decay)` with phi' = factor * exp(-decay) and decay >= 0, so that tails below the
     /// float range keep their size. phi'(0) of `relu` is 0.
-    pub derivative_parts: fn(f64, f64) -> (f64, f64),
+    pub derivative_parts: Parts,
     /// phi(u; param) as `(factor, decay)` with phi = factor * exp(-decay), for activations with a tail that vanishes
     /// exponentially; `None` where the value keeps its size.
-    pub value_parts: Option<fn(f64, f64) -> (f64, f64)>,
+    pub value_parts: Option<Parts>,
     pub facts: fn(f64) -> Facts,
     /// One line for `list` and the docs.
     pub doc: &'static str,
