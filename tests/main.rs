@@ -1,6 +1,7 @@
 //! The one integration test binary: a module per subject.
 
 mod columns;
+mod configs;
 mod csv_readers;
 mod golden;
 mod gradients;
