@@ -1,1 +1,5 @@
-fn main() {}
+//! The `gradsweep` program: everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    gradsweep::cli::main()
+}

@@ -1,7 +1,9 @@
 //! Engines run batches of networks and report records. Two implementations share descriptions (program, table rows,
 //! record layout) and never arithmetic, so each is the other's check.
 
+pub mod check;
 pub mod cpu;
+pub mod select;
 
 use std::sync::Arc;
 
@@ -102,6 +104,10 @@ impl Precision {
         }
     }
 }
+
+/// Version of the tool's arithmetic: raised whenever a change moves any bit of any result. Part of every fingerprint
+/// and of a run's identity.
+pub const NUMERICS_VERSION: u32 = 1;
 
 /// What an engine is.
 #[derive(Clone, Debug, PartialEq)]

@@ -182,6 +182,11 @@ impl Plan {
         }
     }
 
+    /// The depth of network `index`, without decoding it.
+    pub fn depth(&self, index: u64) -> u32 {
+        self.entries[index as usize].depth.into()
+    }
+
     /// The canonical configuration of network `index`, as JSON.
     pub fn configuration(&self, index: u64) -> String {
         let mut configuration = String::new();

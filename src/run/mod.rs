@@ -1,3 +1,302 @@
-//! The loop: plan x engine x store.
+//! The loop: plan x engines x store. Engines work on threads of their own, with two batches in flight each; this thread
+//! formats rows on all cores, commits whole chunks, tells the progress and listens for signals. What is written never
+//! depends on how chunks were batched, on the order in which engines finish, or on the number of threads.
 
 pub mod human;
+pub mod progress;
+mod queue;
+pub mod stream;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use rayon::prelude::*;
+
+use crate::engine::{EngineError, LayerSelection, NUMERICS_VERSION, NetworkResult, Precision};
+use crate::output::{LayersWriter, NetworksWriter, datapackage};
+use crate::plan::{Plan, PlannedNetwork};
+use crate::store::{Headers, Identity, NetworkRows, RunDirectory, StoreError, SweepIdentity, Tally};
+use progress::{Progress, Snapshot};
+use queue::Queue;
+use worker::{Finished, Message, Shared};
+pub use worker::{Reopen, Station};
+
+/// Where finished chunks go.
+pub trait Sink {
+    /// Takes the rows of one chunk, in the order of the chunk's members.
+    fn commit(&mut self, chunk: u32, fingerprint: &str, rows: &[NetworkRows], tally: Tally) -> Result<(), StoreError>;
+}
+
+impl Sink for RunDirectory {
+    fn commit(&mut self, chunk: u32, fingerprint: &str, rows: &[NetworkRows], tally: Tally) -> Result<(), StoreError> {
+        RunDirectory::commit(self, chunk, fingerprint, rows, tally)
+    }
+}
+
+/// Formats rows of both tables.
+pub struct Tables {
+    layers: LayersWriter,
+    networks: NetworksWriter,
+}
+
+impl Tables {
+    pub fn new(plan: &Plan) -> Self {
+        Tables { layers: LayersWriter::new(plan), networks: NetworksWriter::new(plan) }
+    }
+
+    pub fn headers(&self) -> Headers {
+        Headers { layers: self.layers.header(), networks: self.networks.header() }
+    }
+
+    /// What describes both tables to readers.
+    pub fn datapackage(&self, name: &str) -> String {
+        datapackage(name, &[("layers.csv", self.layers.fields()), ("networks.csv", self.networks.fields())])
+    }
+
+    /// Layers that the engines must record.
+    pub fn recorded_layers(&self) -> LayerSelection {
+        self.layers.recorded_layers()
+    }
+
+    fn format(&self, network: &PlannedNetwork, result: &NetworkResult) -> (NetworkRows, Tally) {
+        let mut rows = NetworkRows { index: network.index, ..NetworkRows::default() };
+        self.layers.append_network(network, result, &mut rows.layers);
+        let summary = self.networks.append_network(network, result, &mut rows.networks);
+        let tally = Tally {
+            networks: 1,
+            rows: rows.layers.iter().filter(|&&byte| byte == b'\n').count() as u64,
+            flops: network.spec.flops(),
+            status: BTreeMap::from([(summary.status.name().to_string(), 1)]),
+            verdict: summary.verdict.map(|v| (v.name().to_string(), 1)).into_iter().collect(),
+        };
+        (rows, tally)
+    }
+}
+
+/// What a run needs.
+pub struct Job {
+    pub plan: Arc<Plan>,
+    pub tables: Tables,
+    pub stations: Vec<Station>,
+    /// By chunk: committed in an earlier sitting.
+    pub done: Vec<bool>,
+    /// Counts over what is committed.
+    pub before: Tally,
+    /// Chunks in the order of their first network rather than of the buckets, so that a stream flows early.
+    pub in_plan_order: bool,
+    /// Set from outside to stop.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Every chunk is committed.
+    Finished,
+    /// Stopped by `Job::stop`: what was finished is committed.
+    Interrupted,
+    /// Nobody reads the stream any more.
+    Closed,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+/// How often signals are looked for and the progress is told.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Runs every chunk that is not done yet. Returns the ending and the progress at that moment.
+pub fn execute(job: Job, sink: &mut dyn Sink, progress: &mut Progress) -> Result<(Ending, Snapshot), RunError> {
+    let plan = Arc::clone(&job.plan);
+    let mut order: Vec<u32> = (0..plan.chunks.len() as u32).filter(|&c| !job.done[c as usize]).collect();
+    if job.in_plan_order {
+        order.sort_by_key(|&c| plan.bucket_order[plan.chunks[c as usize].members.clone()].iter().min().copied());
+    }
+    let mut tracker = Tracker {
+        begun: Instant::now(),
+        snapshot: Snapshot {
+            networks: plan.bucket_order.len() as u64,
+            before: job.before.networks,
+            flops: plan.chunks.iter().map(|c| c.flops).sum(),
+            flops_before: job.before.flops,
+            ..Snapshot::default()
+        },
+        tally: job.before,
+    };
+    let shared = Arc::new(Shared {
+        plan: Arc::clone(&plan),
+        layers: job.tables.recorded_layers(),
+        dataset: OnceLock::new(),
+        queue: Queue::new(order),
+        stop: AtomicBool::new(false),
+        networks_done: AtomicU64::new(0),
+        megaflops_done: AtomicU64::new(0),
+    });
+    let mut working = job.stations.len();
+    let (sender, receiver) = mpsc::sync_channel(2);
+    for (number, station) in job.stations.into_iter().enumerate() {
+        let (shared, sender) = (Arc::clone(&shared), sender.clone());
+        // Not joined: a batch that is running when the run stops is abandoned with the process.
+        std::thread::Builder::new()
+            .name(format!("engine {number}"))
+            .spawn(move || worker::drive(station, &shared, &sender))
+            .map_err(|e| EngineError::Failed(format!("cannot start a thread: {e}")))?;
+    }
+    drop(sender);
+    let mut assembly = Assembly { plan: &plan, tables: &job.tables, open: BTreeMap::new() };
+    let mut ending = Ending::Finished;
+    let outcome = loop {
+        if job.stop.load(Ordering::Relaxed) && ending == Ending::Finished {
+            ending = Ending::Interrupted;
+            shared.stop.store(true, Ordering::Relaxed);
+        }
+        let message = match (ending, receiver.recv_timeout(TICK)) {
+            (_, Ok(message)) => message,
+            (Ending::Finished, Err(RecvTimeoutError::Timeout)) => {
+                progress.update(tracker.look(&shared));
+                continue;
+            }
+            (Ending::Finished, Err(RecvTimeoutError::Disconnected)) => {
+                break Err(EngineError::Failed("an engine's thread ended without a word".to_string()).into());
+            }
+            // Interrupted, and everything that was finished is committed.
+            _ => break Ok(()),
+        };
+        match message {
+            Message::Finished(pieces) => {
+                if let Err(error) = assembly.take(pieces, sink, &mut tracker.tally) {
+                    break Err(error);
+                }
+                progress.update(tracker.look(&shared));
+            }
+            Message::Note(text) => progress.note(&format!("warning: {text}")),
+            Message::Failed(error) => break Err(error.into()),
+            Message::Idle => {
+                working -= 1;
+                if working == 0 {
+                    break Ok(());
+                }
+            }
+        }
+    };
+    shared.stop.store(true, Ordering::Relaxed);
+    let finished = tracker.tally.networks == tracker.snapshot.networks;
+    let snapshot = tracker.last();
+    match outcome {
+        Ok(()) if finished => Ok((Ending::Finished, snapshot)),
+        Ok(()) => Ok((Ending::Interrupted, snapshot)),
+        Err(RunError::Store(error)) if error.is_closed_pipe() => Ok((Ending::Closed, snapshot)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Measures the sitting.
+struct Tracker {
+    begun: Instant,
+    snapshot: Snapshot,
+    /// Everything committed.
+    tally: Tally,
+}
+
+impl Tracker {
+    fn look(&mut self, shared: &Shared) -> &Snapshot {
+        let s = &mut self.snapshot;
+        s.done = s.before + shared.networks_done.load(Ordering::Relaxed);
+        s.flops_done = s.flops_before + shared.megaflops_done.load(Ordering::Relaxed) as f64 * 1e6;
+        self.common()
+    }
+
+    /// What is committed counts at the end.
+    fn last(mut self) -> Snapshot {
+        self.snapshot.done = self.tally.networks;
+        self.snapshot.flops_done = self.tally.flops;
+        self.common();
+        self.snapshot
+    }
+
+    fn common(&mut self) -> &Snapshot {
+        let s = &mut self.snapshot;
+        s.seconds = self.begun.elapsed().as_secs_f64();
+        s.verdicts = self.tally.verdict.clone();
+        for word in ["diverged", "failed"] {
+            if let Some(&count) = self.tally.status.get(word) {
+                s.verdicts.insert(word.to_string(), count);
+            }
+        }
+        s
+    }
+}
+
+/// Chunks whose networks have come in part.
+struct Assembly<'a> {
+    plan: &'a Plan,
+    tables: &'a Tables,
+    open: BTreeMap<u32, Vec<(NetworkRows, Tally)>>,
+}
+
+impl Assembly<'_> {
+    /// Formats what came and commits every chunk that is complete with it.
+    fn take(&mut self, pieces: Vec<Finished>, sink: &mut dyn Sink, total: &mut Tally) -> Result<(), RunError> {
+        for piece in pieces {
+            let tables = self.tables;
+            let formatted: Vec<(NetworkRows, Tally)> =
+                piece.networks.par_iter().map(|(network, result)| tables.format(network, result)).collect();
+            let waiting = self.open.entry(piece.chunk).or_default();
+            waiting.extend(formatted);
+            let members = self.plan.chunks[piece.chunk as usize].members.clone();
+            if waiting.len() < members.len() {
+                continue;
+            }
+            let mut place = BTreeMap::new();
+            for (i, index) in self.plan.bucket_order[members].iter().enumerate() {
+                place.insert(u64::from(*index), i);
+            }
+            let mut complete = self.open.remove(&piece.chunk).unwrap_or_default();
+            complete.sort_by_key(|(rows, _)| place.get(&rows.index).copied());
+            let mut tally = Tally::default();
+            let mut rows = Vec::with_capacity(complete.len());
+            for (network, count) in complete {
+                tally.add(&count);
+                rows.push(network);
+            }
+            sink.commit(piece.chunk, &piece.fingerprint, &rows, tally.clone())?;
+            total.add(&tally);
+        }
+        Ok(())
+    }
+}
+
+/// What a run's rows depend on.
+pub fn identity(plan: &Plan, precision: Precision) -> Identity {
+    let layers = match &plan.record.layers {
+        LayerSelection::All => "all".to_string(),
+        LayerSelection::Only(list) => format!("{list:?}"),
+    };
+    let sweeps = plan.sweeps.iter().enumerate();
+    Identity {
+        name: plan.name.clone(),
+        seed: plan.seed,
+        networks: plan.len(),
+        sweeps: sweeps
+            .map(|(i, name)| SweepIdentity { name: name.clone(), networks: plan.networks_of_sweep(i as u32) })
+            .collect(),
+        varying: plan.varying.iter().map(|key| key.name().to_string()).collect(),
+        columns: plan.record.columns.clone(),
+        record: BTreeMap::from([
+            ("recorded layers".to_string(), layers),
+            ("verdict decades".to_string(), plan.verdict_decades.to_string()),
+        ]),
+        plan: plan.identity(),
+        precision: precision.name().to_string(),
+        numerics: NUMERICS_VERSION,
+    }
+}

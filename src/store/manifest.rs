@@ -21,6 +21,8 @@ pub struct Identity {
     pub columns: Vec<String>,
     /// Recorded layers and anything else that decides rows and cells.
     pub record: BTreeMap<String, String>,
+    /// Hash of the resolved plan: every network with its configuration and seed.
+    pub plan: String,
     pub precision: String,
     /// Version of the tool's arithmetic.
     pub numerics: u32,
@@ -31,8 +33,6 @@ pub struct Identity {
 pub struct SweepIdentity {
     pub name: String,
     pub networks: u64,
-    /// Hash of the ids of its networks in plan order.
-    pub hash: String,
 }
 
 impl Identity {
@@ -67,11 +67,11 @@ impl Identity {
             match other.sweeps.iter().find(|s| s.name == there.name) {
                 Some(here) if here.networks != there.networks => lines
                     .push(format!("sweep `{}`: {} networks there, {} now", there.name, there.networks, here.networks)),
-                Some(here) if here.hash != there.hash => {
-                    lines.push(format!("sweep `{}`: its networks have other configurations or seeds", there.name));
-                }
                 _ => {}
             }
+        }
+        if lines.is_empty() && self.plan != other.plan {
+            lines.push("configurations: its networks have other values of their keys".to_string());
         }
         lines
     }
@@ -192,20 +192,20 @@ mod tests {
 
     #[test]
     fn differences_name_what_changed() {
-        let sweep = |hash: &str, networks| SweepIdentity { name: "a".into(), networks, hash: hash.into() };
-        let there =
-            Identity { seed: 1, sweeps: vec![sweep("x", 3)], columns: vec!["chi".into()], ..Identity::default() };
-        let here =
-            Identity { seed: 2, sweeps: vec![sweep("y", 3)], columns: vec!["preact_l2".into()], ..there.clone() };
+        let sweep = |networks| SweepIdentity { name: "a".into(), networks };
+        let there = Identity { seed: 1, sweeps: vec![sweep(3)], columns: vec!["chi".into()], ..Identity::default() };
+        let here = Identity { seed: 2, sweeps: vec![sweep(4)], columns: vec!["preact_l2".into()], ..there.clone() };
         assert_eq!(
             there.differences(&here),
             [
                 "seed: 1 there, 2 now",
                 "statistics: chi only there, preact_l2 only now",
-                "sweep `a`: its networks have other configurations or seeds"
+                "sweep `a`: 3 networks there, 4 now"
             ]
         );
         assert_ne!(there.hash(), here.hash());
         assert!(there.differences(&there).is_empty());
+        let values = Identity { plan: "other".into(), ..there.clone() };
+        assert_eq!(there.differences(&values).len(), 1);
     }
 }

@@ -43,6 +43,13 @@ fn advice(source: &io::Error) -> &'static str {
     }
 }
 
+impl StoreError {
+    /// The reader of a pipe has gone.
+    pub fn is_closed_pipe(&self) -> bool {
+        matches!(self, StoreError::Disk { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
 /// Adds to an I/O error what was attempted, and where.
 trait Attempt<T> {
     fn attempt(self, action: &'static str, path: &Path) -> Result<T, StoreError>;

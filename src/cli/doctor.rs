@@ -1,0 +1,109 @@
+//! `gradsweep doctor`: every engine of this machine against the float64 CPU engine, with numbers.
+
+use std::io::Write;
+
+use serde_json::json;
+
+use super::console::{BOLD, Console, GREEN, RED};
+use super::exit::{Exit, Failure};
+use super::table::{self, left, right};
+use crate::config::{Overrides, SweepFile};
+use crate::engine::check::{self, Comparison};
+use crate::engine::select::{self, DeviceInfo, DeviceSelection};
+use crate::engine::{Engine, EngineError, Precision};
+use crate::plan::Plan;
+
+/// Check every engine against the float64 CPU engine
+///
+/// Runs a few hundred small networks (every activation, initialisation, norm, residual form, loss and input, odd shapes,
+/// extreme scales) on each device, compares every recorded row with the float64 CPU engine's, and prints one line per
+/// check: the largest relative error as a share of what rounding explains. Exit code 1 if a check fails.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  gradsweep doctor                      the CPU engine and every adapter, software adapters too
+  gradsweep doctor --device llvmpipe")]
+pub struct Args {
+    /// Check only this device (see `gradsweep devices`)
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<DeviceSelection>,
+    /// Spoil one result of each engine by one part in a hundred: every engine must then fail
+    #[arg(long, hide = true)]
+    inject_fault: bool,
+}
+
+pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
+    let devices = match &args.device {
+        Some(selection) => select::choose(selection, &select::devices_for(selection))?,
+        None => select::devices(),
+    };
+    let file = SweepFile::parse(&check::sweep(), "doctor", &Overrides::default())?;
+    let plan = Plan::new(&file)?;
+    let cpu = select::choose(&DeviceSelection::Cpu, &select::devices_for(&DeviceSelection::Cpu))?;
+    let reference = {
+        let mut oracle = select::open_device(&cpu[0], Precision::F64, None)?;
+        check::results(&mut *oracle, &plan)?
+    };
+    let mut out = console.out();
+    let mut failures = 0;
+    let mut report = Vec::new();
+    for device in &devices {
+        let title = format!("{} ({})", device.name, device.kind);
+        let outcome = examine(device, &plan, args.inject_fault)
+            .map(|(label, results)| (label, check::compare(&plan, &reference, &results)));
+        match outcome {
+            Ok((label, comparisons)) => {
+                failures += comparisons.iter().filter(|c| !c.passed()).count();
+                if !console.json {
+                    writeln!(out, "{BOLD}{label}{BOLD:#}, f32, against cpu f64")?;
+                    lines(&comparisons).iter().try_for_each(|line| writeln!(out, "{line}"))?;
+                }
+                report.push(json!({ "device": label, "checks": comparisons.iter().map(to_json).collect::<Vec<_>>() }));
+            }
+            Err(error) => {
+                failures += 1;
+                if !console.json {
+                    writeln!(out, "{BOLD}{title}{BOLD:#}\n  {RED}FAIL{RED:#}  {error}")?;
+                }
+                report.push(json!({ "device": title, "error": error.to_string() }));
+            }
+        }
+    }
+    if console.json {
+        writeln!(out, "{:#}", json!(report))?;
+    } else if failures == 0 {
+        writeln!(out, "{GREEN}all checks passed{GREEN:#}")?;
+    } else {
+        writeln!(out, "{RED}{failures} failed{RED:#}")?;
+    }
+    out.flush()?;
+    Ok(if failures == 0 { Exit::Done } else { Exit::Failed })
+}
+
+fn examine(device: &DeviceInfo, plan: &Plan, inject_fault: bool) -> Result<(String, check::Results), EngineError> {
+    let mut engine: Box<dyn Engine> = select::open_device(device, Precision::F32, None)?;
+    let mut results = check::results(&mut *engine, plan)?;
+    if inject_fault {
+        check::spoil(&mut results);
+    }
+    Ok((engine.info().label.clone(), results))
+}
+
+fn lines(comparisons: &[Comparison]) -> Vec<String> {
+    let row = |c: &Comparison| {
+        let mark = if c.passed() { left("ok").style(GREEN) } else { left("FAIL").style(RED) };
+        let what = match &c.fault {
+            Some(fault) => fault.clone(),
+            None => format!("worst {:.1e} of {:.1e} allowed: {}", c.worst.error, c.worst.tolerance, c.worst.place),
+        };
+        vec![mark, left(&c.name), right(c.networks.to_string()), left("networks"), left(what)]
+    };
+    table::lines(&comparisons.iter().map(row).collect::<Vec<_>>(), 2)
+}
+
+fn to_json(c: &Comparison) -> serde_json::Value {
+    json!({
+        "check": c.name, "networks": c.networks, "passed": c.passed(), "error": c.worst.error,
+        "tolerance": c.worst.tolerance, "place": c.worst.place, "fault": c.fault,
+    })
+}

@@ -1,0 +1,130 @@
+//! `gradsweep dump`: every tensor of one network, so that anyone can replay it in another framework.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+
+use super::console::Console;
+use super::exit::{Exit, Failure};
+use super::options::{PrecisionArg, SweepArgs};
+use crate::config::Value;
+use crate::engine::Precision;
+use crate::engine::cpu::{self, NamedTensor};
+use crate::plan::Plan;
+use crate::run::human;
+
+/// Write every tensor of one network to a safetensors file
+///
+/// The file holds `input`, `target` and `layers.{l}.weight|bias|preact|act|preact_grad|act_grad|weight_grad|bias_grad`,
+/// with the configuration in its metadata. Where a tensor was scaled to stay in range, the metadata's `log2_scale` (a
+/// JSON map) has an entry for it: true value = stored value * 2^log2_scale[name].
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  gradsweep dump sweep.toml --network 0 -o first.safetensors
+  gradsweep dump sweep.toml --network n-0123456789abcdef -o one.safetensors --precision f64
+
+In Python:
+  from safetensors.numpy import load_file
+  tensors = load_file(\"first.safetensors\")")]
+pub struct Args {
+    #[command(flatten)]
+    sweep: SweepArgs,
+    /// The network: its id (n-...) or its index, as in networks.csv
+    #[arg(long, value_name = "N")]
+    network: String,
+    /// File to write
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// Arithmetic and type of the tensors: f32 or f64
+    #[arg(long, value_enum, value_name = "TYPE", default_value = "f32", hide_possible_values = true)]
+    precision: PrecisionArg,
+}
+
+pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
+    let (file, _) = args.sweep.parse()?;
+    let plan = Plan::new(&file)?;
+    let index = plan.find(&args.network).ok_or_else(|| {
+        let last = plan.len().saturating_sub(1);
+        Failure::usage(format!(
+            "no network `{}` in this sweep: give an index from 0 to {last}, or an id as in networks.csv",
+            args.network
+        ))
+    })?;
+    let network = plan.network(index);
+    let dataset = crate::data::load(network.spec.input);
+    let precision = Precision::from(args.precision);
+    let tensors = cpu::tensors(&network.spec, dataset.as_ref(), None, precision);
+    let scales: BTreeMap<&str, i32> =
+        tensors.iter().filter(|t| t.log2_scale != 0).map(|t| (t.name.as_str(), t.log2_scale)).collect();
+    let metadata = HashMap::from([
+        ("tool".to_string(), concat!("gradsweep ", env!("CARGO_PKG_VERSION")).to_string()),
+        ("network".to_string(), network.network_id.clone()),
+        ("configuration".to_string(), plan.configuration(index)),
+        ("seed".to_string(), network.spec.seed.to_string()),
+        ("precision".to_string(), precision.name().to_string()),
+        ("log2_scale".to_string(), serde_json::json!(scales).to_string()),
+    ]);
+    let bytes = write(&args.output, &tensors, precision, metadata)?;
+    console.status(
+        "Wrote",
+        &format!(
+            "{}: {} of {}, {}",
+            args.output.display(),
+            human::plural(tensors.len() as u64, "tensor"),
+            network.network_id,
+            human::bytes(bytes as f64)
+        ),
+    );
+    Ok(Exit::Done)
+}
+
+/// Writes the file so that it appears complete or not at all. Returns its size.
+fn write(
+    path: &Path,
+    tensors: &[NamedTensor],
+    precision: Precision,
+    metadata: HashMap<String, String>,
+) -> Result<u64, Failure> {
+    let encoded: Vec<(Dtype, Vec<u8>)> = tensors.iter().map(|t| encode(t, precision)).collect();
+    let views = tensors
+        .iter()
+        .zip(&encoded)
+        .map(|(tensor, (dtype, bytes))| {
+            let view = TensorView::new(*dtype, tensor.shape.clone(), bytes)?;
+            Ok((tensor.name.clone(), view))
+        })
+        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
+        .map_err(|e| Failure::new(Exit::Failed, e.to_string()))?;
+    let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| Failure::new(Exit::Failed, e.to_string()))?;
+    let failed = |e: std::io::Error| Failure::new(Exit::Disk, format!("cannot write {}: {e}", path.display()));
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(parent).map_err(failed)?;
+    std::io::Write::write_all(&mut file, &bytes).map_err(failed)?;
+    file.persist(path).map_err(|e| failed(e.error))?;
+    Ok(bytes.len() as u64)
+}
+
+/// Little-endian bytes: floats of the precision; class labels as integers, as other frameworks want them.
+fn encode(tensor: &NamedTensor, precision: Precision) -> (Dtype, Vec<u8>) {
+    let data = &tensor.data;
+    if tensor.name == "target" && tensor.shape.len() == 1 {
+        return (Dtype::I64, data.iter().flat_map(|&x| (x as i64).to_le_bytes()).collect());
+    }
+    match precision {
+        Precision::F32 => (Dtype::F32, data.iter().flat_map(|&x| (x as f32).to_le_bytes()).collect()),
+        Precision::F64 => (Dtype::F64, data.iter().flat_map(|&x| x.to_le_bytes()).collect()),
+    }
+}
+
+/// A value of a configuration as JSON.
+pub fn json_value(value: &Value) -> serde_json::Value {
+    match value {
+        Value::Int(v) => serde_json::json!(v),
+        Value::Float(v) => serde_json::json!(v),
+        Value::Bool(v) => serde_json::json!(v),
+        Value::Word(v) => serde_json::json!(v),
+    }
+}

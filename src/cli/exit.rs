@@ -1,0 +1,125 @@
+//! How the process ends: the exit codes of the interface, the errors that lead to them, and what a panic says.
+
+use std::io::{self, Write};
+
+use super::console::Console;
+use crate::config::SweepError;
+use crate::engine::EngineError;
+use crate::run::RunError;
+use crate::store::StoreError;
+
+/// Exit codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    Done = 0,
+    Failed = 1,
+    /// Command line, sweep file, or a directory of another identity.
+    Usage = 2,
+    /// Networks are missing or failed.
+    Incomplete = 3,
+    NoAdapter = 4,
+    /// Device lost, or out of memory, after retries.
+    Device = 5,
+    Disk = 6,
+    /// Another process holds the run.
+    Locked = 7,
+    /// Run the same command again.
+    Interrupted = 75,
+}
+
+/// Why a command ended early.
+#[derive(Debug)]
+pub struct Failure {
+    exit: Exit,
+    /// Empty: say nothing.
+    message: String,
+}
+
+impl Failure {
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Failure { exit, message: message.into() }
+    }
+
+    pub fn usage(message: impl Into<String>) -> Self {
+        Failure::new(Exit::Usage, message)
+    }
+
+    pub fn report(self, console: &Console) -> Exit {
+        if !self.message.is_empty() {
+            console.error(&self.message);
+        }
+        self.exit
+    }
+}
+
+/// Failures of standard output: a closed pipe ends quietly, as if all had been read.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Failure::new(Exit::Done, ""),
+            _ => Failure::new(Exit::Disk, format!("cannot write to standard output: {error}")),
+        }
+    }
+}
+
+impl From<SweepError> for Failure {
+    fn from(error: SweepError) -> Self {
+        Failure::usage(error.to_string())
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        let exit = match error {
+            EngineError::NoAdapter(_) => Exit::NoAdapter,
+            EngineError::DeviceLost(_) | EngineError::OutOfMemory(_) => Exit::Device,
+            EngineError::Failed(_) => Exit::Failed,
+        };
+        Failure::new(exit, error.to_string())
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let exit = match error {
+            StoreError::Occupied(_) => Exit::Usage,
+            StoreError::Locked(_) => Exit::Locked,
+            StoreError::Disk { .. } => Exit::Disk,
+            StoreError::Internal(_) => Exit::Failed,
+        };
+        Failure::new(exit, error.to_string())
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Store(error) => error.into(),
+            RunError::Engine(error) => error.into(),
+        }
+    }
+}
+
+/// A panic is a bug of the tool: one line that can be reported, and exit code 1.
+pub fn report_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map_or(String::new(), |l| format!(" at {}:{}", l.file(), l.line()));
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<&str>().copied();
+        let what = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("unknown");
+        let _ = writeln!(
+            io::stderr().lock(),
+            "bug: gradsweep {}{place}: {what}\n\
+             please report this line together with your sweep file; what a run has committed is not lost",
+            env!("CARGO_PKG_VERSION")
+        );
+    }));
+}
+
+/// Short help, as if asked for.
+pub fn show_help(command: &clap::Command) -> Exit {
+    let mut command = command.clone();
+    let _ = command.print_help();
+    Exit::Done
+}

@@ -1,0 +1,51 @@
+//! `gradsweep init`: a commented sweep file to start from.
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+
+use super::console::Console;
+use super::exit::{Exit, Failure};
+
+/// Write a commented sweep file to start from
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  gradsweep init                 write sweep.toml
+  gradsweep init depth.toml
+  gradsweep init - | less        look at it first")]
+pub struct Args {
+    /// File to write; `-` writes to standard output
+    #[arg(value_name = "FILE", default_value = "sweep.toml")]
+    file: PathBuf,
+    /// Overwrite an existing file
+    #[arg(long)]
+    force: bool,
+}
+
+/// The sweep file that `init` writes.
+pub const TEMPLATE: &str = include_str!("init.toml");
+
+pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
+    if args.file.as_os_str() == "-" {
+        let mut out = std::io::stdout();
+        out.write_all(TEMPLATE.as_bytes())?;
+        out.flush()?;
+        return Ok(Exit::Done);
+    }
+    let name = args.file.display();
+    let mut options = fs::File::options();
+    options.write(true).create(true).truncate(true);
+    if !args.force {
+        options.create_new(true);
+    }
+    let written = options.open(&args.file).and_then(|mut file| file.write_all(TEMPLATE.as_bytes()));
+    written.map_err(|e| match e.kind() {
+        std::io::ErrorKind::AlreadyExists => {
+            Failure::usage(format!("{name} exists; --force overwrites it, or name another file"))
+        }
+        _ => Failure::new(Exit::Disk, format!("cannot write {name}: {e}")),
+    })?;
+    console.status("Wrote", &format!("{name}; next: gradsweep plan {name}, gradsweep run {name}"));
+    Ok(Exit::Done)
+}

@@ -1,0 +1,121 @@
+//! `gradsweep list`: every word that a sweep file may use, straight from the tables that the tool itself reads.
+
+use std::io::Write;
+
+use clap::ValueEnum;
+use serde_json::{Value, json};
+
+use super::console::{BOLD, Console};
+use super::exit::{Exit, Failure};
+use super::table::{self, left};
+use crate::config::KEYS;
+use crate::network::words::WordRow;
+use crate::network::{Architecture, Input, Loss, Norm, Residual, Target, activation, init};
+use crate::stats::catalog;
+
+/// List the words that a sweep file may use
+///
+/// Without an argument: every key of a network and its values.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  gradsweep list                 every key, with its default and its values
+  gradsweep list activations
+  gradsweep list statistics --json")]
+pub struct Args {
+    /// What to list
+    #[arg(value_enum, value_name = "TABLE", default_value = "keys")]
+    table: Table,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Table {
+    Keys,
+    Activations,
+    Inits,
+    Norms,
+    Residuals,
+    Losses,
+    Inputs,
+    Targets,
+    Architectures,
+    Statistics,
+}
+
+/// One line of a list: columns with their names.
+struct Listing {
+    head: Vec<&'static str>,
+    rows: Vec<Vec<String>>,
+}
+
+pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
+    let listing = listing(args.table);
+    let mut out = console.out();
+    if console.json {
+        let rows: Vec<Value> = listing
+            .rows
+            .iter()
+            .map(|row| listing.head.iter().zip(row).map(|(h, v)| ((*h).to_string(), json!(v))).collect())
+            .collect();
+        writeln!(out, "{:#}", Value::Array(rows))?;
+        return Ok(Exit::Done);
+    }
+    let mut rows = vec![listing.head.iter().map(|h| left(*h).style(BOLD)).collect::<Vec<_>>()];
+    rows.extend(listing.rows.into_iter().map(|row| row.into_iter().map(left).collect()));
+    table::lines(&rows, 0).iter().try_for_each(|line| writeln!(out, "{line}"))?;
+    out.flush()?;
+    Ok(Exit::Done)
+}
+
+fn listing(table: Table) -> Listing {
+    match table {
+        Table::Keys => Listing {
+            head: vec!["key", "default", "values"],
+            rows: KEYS.iter().map(|k| vec![k.name.to_string(), k.default.to_string(), k.values()]).collect(),
+        },
+        Table::Activations => Listing {
+            head: vec!["activation", "aliases", "description", "source"],
+            rows: activation::TABLE
+                .iter()
+                .map(|row| {
+                    let name = match &row.param {
+                        Some(param) => format!("{}({} = {})", row.name, param.name, param.default),
+                        None => row.name.to_string(),
+                    };
+                    vec![name, row.aliases.join(", "), row.doc.to_string(), row.source.to_string()]
+                })
+                .collect(),
+        },
+        Table::Inits => Listing {
+            head: vec!["init", "aliases", "description", "source"],
+            rows: init::TABLE
+                .iter()
+                .map(|row| {
+                    let name = row.param.map_or(row.name.to_string(), |param| format!("{}({param})", row.name));
+                    vec![name, row.aliases.join(", "), row.doc.to_string(), row.source.to_string()]
+                })
+                .collect(),
+        },
+        Table::Norms => words("norm", Norm::TABLE),
+        Table::Residuals => words("residual", Residual::TABLE),
+        Table::Losses => words("loss", Loss::TABLE),
+        Table::Inputs => words("input", Input::TABLE),
+        Table::Targets => words("target", Target::TABLE),
+        Table::Architectures => words("architecture", Architecture::TABLE),
+        Table::Statistics => Listing {
+            head: vec!["statistic", "set", "unit", "description"],
+            rows: catalog::CATALOG
+                .iter()
+                .map(|row| {
+                    vec![row.name.to_string(), row.level.name().to_string(), row.unit.to_string(), row.doc.to_string()]
+                })
+                .collect(),
+        },
+    }
+}
+
+fn words<T>(name: &'static str, table: &'static [WordRow<T>]) -> Listing {
+    let rows =
+        table.iter().map(|row| vec![row.name.to_string(), row.aliases.join(", "), row.doc.to_string()]).collect();
+    Listing { head: vec![name, "aliases", "description"], rows }
+}

@@ -1,0 +1,85 @@
+//! The command line: the only place that knows clap. One file per subcommand; each returns how the process ends.
+
+mod console;
+mod exit;
+mod options;
+mod table;
+
+mod devices;
+mod doctor;
+mod dump;
+mod init;
+mod list;
+mod plan;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use console::Console;
+use exit::Exit;
+
+/// Sweeps thousands of small deep networks at initialisation and writes per-layer gradient statistics to CSV.
+#[derive(Parser)]
+#[command(name = "gradsweep", version, propagate_version = true, max_term_width = 100, after_help = EXAMPLES)]
+struct Cli {
+    #[command(flatten)]
+    console: options::ConsoleArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  gradsweep init sweep.toml               write a commented sweep file to start from
+  gradsweep plan sweep.toml               what would run, and what it would cost
+  gradsweep run sweep.toml -o runs/first  run it: layers.csv, networks.csv
+  gradsweep list activations              what a key may be
+
+Exit codes:
+  0 done   1 failed   2 usage or sweep file   3 incomplete, or networks failed   4 no such adapter
+  5 device lost or out of memory   6 disk   7 another process holds the run   75 interrupted: run it again";
+
+#[derive(Subcommand)]
+enum Command {
+    Run(run::Args),
+    Plan(plan::Args),
+    List(list::Args),
+    Devices(devices::Args),
+    Doctor(doctor::Args),
+    Init(init::Args),
+    Dump(dump::Args),
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    exit::report_panics();
+    let exit = std::panic::catch_unwind(start).unwrap_or(Exit::Failed);
+    ExitCode::from(exit as u8)
+}
+
+fn start() -> Exit {
+    if std::env::args_os().len() <= 1 {
+        return exit::show_help(&<Cli as clap::CommandFactory>::command());
+    }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Also help and version, which go to standard output; a closed pipe is no fault.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
+        }
+    };
+    let console = Console::new(&cli.console);
+    let outcome = match cli.command {
+        Command::Run(args) => run::run(&args, &console),
+        Command::Plan(args) => plan::run(&args, &console),
+        Command::List(args) => list::run(&args, &console),
+        Command::Devices(args) => devices::run(&args, &console),
+        Command::Doctor(args) => doctor::run(&args, &console),
+        Command::Init(args) => init::run(&args, &console),
+        Command::Dump(args) => dump::run(&args, &console),
+    };
+    outcome.unwrap_or_else(|failure| failure.report(&console))
+}

@@ -1,0 +1,169 @@
+//! Options that several subcommands share, and how they turn into typed values.
+
+use std::io::Read;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::exit::Failure;
+use crate::config::{Overrides, SweepFile};
+use crate::engine::Precision;
+use crate::engine::select::DeviceSelection;
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ColorArg {
+    Auto,
+    Always,
+    Never,
+}
+
+/// Output options of every subcommand.
+#[derive(Args, Debug)]
+pub struct ConsoleArgs {
+    /// Print errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Output")]
+    pub quiet: bool,
+    /// Print more (engines, batches, notes of the planner)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Output")]
+    pub verbose: u8,
+    /// Print data as JSON on standard output
+    #[arg(long, global = true, help_heading = "Output")]
+    pub json: bool,
+    /// Colour: on a terminal, always or never (NO_COLOR is respected)
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true,
+        help_heading = "Output",
+        long_help = "Colour: auto (on a terminal, unless NO_COLOR is set), always or never"
+    )]
+    pub color: ColorArg,
+}
+
+/// Which sweep file, and which part of it.
+#[derive(Args, Debug)]
+pub struct SweepArgs {
+    /// Sweep file (TOML); `-` reads standard input
+    #[arg(value_name = "SWEEP")]
+    pub sweep: PathBuf,
+    /// Override a value: `seed=3`, `defaults.width=64`, `sweep.phase.depth=[10,20]` (repeatable)
+    #[arg(long, value_name = "PATH=VALUE", help_heading = "Sweep")]
+    pub set: Vec<String>,
+    /// Run only these sweeps (repeatable, or separated by commas)
+    #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Sweep")]
+    pub only: Vec<String>,
+    /// Run only the first N networks of the plan
+    #[arg(long, value_name = "N", help_heading = "Sweep")]
+    pub limit: Option<u64>,
+}
+
+impl SweepArgs {
+    pub fn overrides(&self) -> Overrides {
+        Overrides { set: self.set.clone(), only: self.only.clone(), limit: self.limit }
+    }
+
+    /// The sweep file's text and the name that errors call it by.
+    pub fn read(&self) -> Result<(String, String), Failure> {
+        if self.sweep.as_os_str() == "-" {
+            let mut text = String::new();
+            std::io::stdin()
+                .lock()
+                .read_to_string(&mut text)
+                .map_err(|e| Failure::usage(format!("cannot read the sweep file from standard input: {e}")))?;
+            return Ok((text, "<stdin>".to_string()));
+        }
+        let name = self.sweep.display().to_string();
+        let text = std::fs::read_to_string(&self.sweep).map_err(|e| {
+            let hint = match e.kind() {
+                std::io::ErrorKind::NotFound => "; `gradsweep init` writes one to start from",
+                _ => "",
+            };
+            Failure::usage(format!("cannot read {name}: {e}{hint}"))
+        })?;
+        Ok((text, name))
+    }
+
+    pub fn parse(&self) -> Result<(SweepFile, String), Failure> {
+        let (text, name) = self.read()?;
+        let file = SweepFile::parse(&text, &name, &self.overrides())?;
+        Ok((file, text))
+    }
+
+    /// The overrides as they were given, for the manifest.
+    pub fn settings(&self) -> Vec<String> {
+        let mut list: Vec<String> = self.set.iter().map(|s| format!("--set {s}")).collect();
+        list.extend(self.only.iter().map(|s| format!("--only {s}")));
+        list.extend(self.limit.map(|n| format!("--limit {n}")));
+        list
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum PrecisionArg {
+    F32,
+    F64,
+}
+
+impl From<PrecisionArg> for Precision {
+    fn from(arg: PrecisionArg) -> Self {
+        match arg {
+            PrecisionArg::F32 => Precision::F32,
+            PrecisionArg::F64 => Precision::F64,
+        }
+    }
+}
+
+/// What to compute on.
+#[derive(Args, Debug)]
+pub struct DeviceArgs {
+    /// Device: auto, cpu, gpu, all, index:K, pci:BUS or part of a name (see `gradsweep devices`)
+    #[arg(
+        long,
+        env = "GRADSWEEP_DEVICE",
+        value_name = "DEVICE",
+        default_value = "auto",
+        help_heading = "Device",
+        long_help = "What to compute on:\n  \
+            auto      a hardware GPU if there is one, else the CPU engine\n  \
+            cpu       the native CPU engine\n  \
+            gpu       the first hardware GPU\n  \
+            all       every hardware GPU at once\n  \
+            index:K   the adapter with this number in `gradsweep devices`\n  \
+            pci:BUS   the adapter on this PCI bus\n  \
+            NAME      the first adapter whose name contains NAME, software adapters too"
+    )]
+    pub device: DeviceSelection,
+    /// Arithmetic: f32, or f64 on the CPU engine
+    #[arg(
+        long,
+        value_enum,
+        value_name = "TYPE",
+        default_value = "f32",
+        hide_possible_values = true,
+        help_heading = "Device"
+    )]
+    pub precision: PrecisionArg,
+    /// Threads of the CPU engine and of the formatting [default: all cores]
+    #[arg(short, long, value_name = "N", value_parser = jobs, help_heading = "Device")]
+    pub jobs: Option<usize>,
+}
+
+fn jobs(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n) if (1..=4096).contains(&n) => Ok(n),
+        _ => Err("a number of threads is 1 to 4096".to_string()),
+    }
+}
+
+impl DeviceArgs {
+    /// Sets up the threads that format rows.
+    pub fn limit_threads(&self) {
+        if let Some(jobs) = self.jobs {
+            // Fails only where a pool exists already, in tests.
+            let _ = rayon::ThreadPoolBuilder::new().num_threads(jobs).build_global();
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! `gradsweep run`: a sweep file in, a directory of tables out.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use clap::ValueEnum;
+
+use super::console::{BOLD, Console, GREEN, RED, YELLOW};
+use super::exit::{Exit, Failure};
+use super::options::{DeviceArgs, SweepArgs};
+use super::table;
+use crate::engine::select;
+use crate::engine::{EngineError, Precision};
+use crate::plan::Plan;
+use crate::run::progress::{Mode, Progress, Snapshot};
+use crate::run::stream::Stream;
+use crate::run::{Ending, Job, Station, Tables, execute, human, identity};
+use crate::store::{Begin, Disk, Manifest, Opened, RunDirectory, Tally};
+
+/// Run a sweep and write its tables
+///
+/// Expands the sweep file, runs forward and backward passes of all its networks, and writes layers.csv (one row per
+/// network and layer), networks.csv (one row per network), manifest.json and a copy of the sweep file.
+///
+/// A run that was interrupted or killed goes on where it stopped: run the same command again. The tables are the same,
+/// byte for byte, as those of an undisturbed run.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  gradsweep run sweep.toml                           into runs/<name of the sweep>
+  gradsweep run sweep.toml -o runs/wide --set defaults.width=512
+  gradsweep run sweep.toml --only phase --limit 50   the first 50 networks of one sweep
+  gradsweep run sweep.toml --device cpu --jobs 4
+  gradsweep run sweep.toml -o - | duckdb -c \"from read_csv('/dev/stdin')\"")]
+pub struct Args {
+    #[command(flatten)]
+    sweep: SweepArgs,
+    /// Output directory, or `-` to stream layers.csv to standard output [default: runs/<name>]
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Go on with a run that another engine began, although last digits will differ between networks
+    #[arg(long)]
+    mixed: bool,
+    /// Progress: auto (a bar on a terminal, plain lines elsewhere), plain, json or none
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORM",
+        default_value = "auto",
+        hide_possible_values = true,
+        help_heading = "Output"
+    )]
+    progress: ProgressArg,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ProgressArg {
+    Auto,
+    Plain,
+    Json,
+    None,
+}
+
+impl ProgressArg {
+    fn mode(self, console: &Console) -> Mode {
+        match self {
+            ProgressArg::Json => Mode::Json,
+            ProgressArg::None => Mode::None,
+            _ if console.is_quiet() => Mode::None,
+            ProgressArg::Auto => Mode::auto(console.colored_stderr()),
+            ProgressArg::Plain => Mode::Plain,
+        }
+    }
+}
+
+pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
+    args.device.limit_threads();
+    let stop = stop_on_signals();
+    let (file, text) = args.sweep.parse()?;
+    let plan = Arc::new(Plan::new(&file)?);
+    console.status("Planned", &describe(&plan));
+    plan.notes.iter().for_each(|note| console.note(note));
+    match &args.output {
+        Some(path) if path.as_os_str() == "-" => stream(args, console, plan, stop),
+        Some(path) => directory(args, console, plan, path, &text, stop),
+        None => {
+            let path = Path::new("runs").join(&plan.name);
+            directory(args, console, plan, &path, &text, stop)
+        }
+    }
+}
+
+fn describe(plan: &Plan) -> String {
+    let flops: f64 = plan.chunks.iter().map(|c| c.flops).sum();
+    let rows: u64 = plan.chunks.iter().map(|c| c.rows).sum();
+    format!(
+        "{} in {}: {} of layers.csv, {}",
+        human::plural(plan.bucket_order.len() as u64, "network"),
+        human::plural(plan.sweeps.len() as u64, "sweep"),
+        human::plural(rows, "row"),
+        human::flops(flops)
+    )
+}
+
+/// Engines of the selection, each with the way to open it again.
+fn stations(args: &DeviceArgs) -> Result<Vec<Station>, EngineError> {
+    let precision = Precision::from(args.precision);
+    let selection = select::for_precision(&args.device, precision);
+    let devices = select::choose(&selection, &select::devices_for(&selection))?;
+    let jobs = args.jobs;
+    let open = |device: select::DeviceInfo| {
+        let engine = select::open_device(&device, precision, jobs)?;
+        Ok(Station { engine, reopen: Box::new(move || select::open_device(&device, precision, jobs)) })
+    };
+    devices.into_iter().map(open).collect()
+}
+
+fn directory(
+    args: &Args,
+    console: &Console,
+    plan: Arc<Plan>,
+    path: &Path,
+    text: &str,
+    stop: Arc<AtomicBool>,
+) -> Result<Exit, Failure> {
+    let identity = identity(&plan, args.device.precision.into());
+    let mut directory = match RunDirectory::open(path, Arc::new(Disk), identity)? {
+        Opened::Complete(manifest) => {
+            console.status("Complete", &format!("{} is already complete", path.display()));
+            return report(console, path, &manifest, None);
+        }
+        Opened::Ready(directory) => directory,
+    };
+    let stations = stations(&args.device)?;
+    let engines: Vec<(String, String)> =
+        stations.iter().map(|s| (s.engine.info().label.clone(), s.engine.info().fingerprint.clone())).collect();
+    engines.iter().for_each(|(label, fingerprint)| console.detail(&format!("{label}: {fingerprint}")));
+    let begin =
+        Begin { engines: &engines, mixed: args.mixed, sweep_file: text.as_bytes(), settings: &args.sweep.settings() };
+    let done = directory.begin(plan.chunks.len(), begin)?;
+    directory.take_notes().iter().for_each(|note| console.warning(note));
+    warn_of_little_space(console, &plan, path);
+    let before = directory.tally().clone();
+    let networks = plan.bucket_order.len() as u64;
+    let so_far = if before.networks > 0 {
+        format!(", {} of {} networks are done", human::count(before.networks), human::count(networks))
+    } else {
+        String::new()
+    };
+    let labels: Vec<&str> = engines.iter().map(|(label, _)| label.as_str()).collect();
+    console.status("Running", &format!("on {} into {}{so_far}", labels.join(", "), path.display()));
+
+    let job = job(&plan, stations, done, before, false, stop);
+    let headers = job.tables.headers();
+    let datapackage = job.tables.datapackage(&plan.name);
+    let mut progress = Progress::new(args.progress.mode(console), networks);
+    let outcome = execute(job, &mut *directory, &mut progress);
+    let (ending, snapshot) = match outcome {
+        Ok(pair) => pair,
+        Err(error) => {
+            progress.finish(&Snapshot::default(), "failed");
+            let _ = directory.pause();
+            return Err(error.into());
+        }
+    };
+    if ending != Ending::Finished {
+        progress.finish(&snapshot, "interrupted");
+        directory.pause()?;
+        console.warning(&format!(
+            "interrupted: {} of {} networks are done and safe; run the same command again to go on",
+            human::count(snapshot.done),
+            human::count(networks)
+        ));
+        return Ok(Exit::Interrupted);
+    }
+    progress.finish(&snapshot, "finished");
+    let manifest = directory.finish(&headers, &[("datapackage.json", datapackage.into_bytes())])?;
+    report(console, path, &manifest, Some(&snapshot))
+}
+
+fn stream(args: &Args, console: &Console, plan: Arc<Plan>, stop: Arc<AtomicBool>) -> Result<Exit, Failure> {
+    let stations = stations(&args.device)?;
+    let networks = plan.bucket_order.len() as u64;
+    let job = job(&plan, stations, vec![false; plan.chunks.len()], Tally::default(), true, stop);
+    let header = job.tables.headers().layers;
+    let mut progress = Progress::new(args.progress.mode(console), networks);
+    // Not through `Console::out`: data is never coloured, and the lock would keep the pipe's errors from us.
+    let mut sink = match Stream::new(std::io::stdout(), networks, &header) {
+        Ok(sink) => sink,
+        Err(error) if error.is_closed_pipe() => return Ok(Exit::Done),
+        Err(error) => return Err(error.into()),
+    };
+    let (ending, snapshot) = match execute(job, &mut sink, &mut progress) {
+        Ok(pair) => pair,
+        Err(error) => {
+            progress.finish(&Snapshot::default(), "failed");
+            return Err(error.into());
+        }
+    };
+    let (event, exit) = match ending {
+        Ending::Finished if snapshot.verdicts.contains_key("failed") => ("finished", Exit::Incomplete),
+        Ending::Finished => ("finished", Exit::Done),
+        Ending::Interrupted => ("interrupted", Exit::Interrupted),
+        Ending::Closed => ("closed", Exit::Done),
+    };
+    progress.finish(&snapshot, event);
+    if ending == Ending::Finished {
+        console.status("Finished", &pace(snapshot.networks, snapshot.seconds, &snapshot));
+    }
+    Ok(exit)
+}
+
+fn job(
+    plan: &Arc<Plan>,
+    stations: Vec<Station>,
+    done: Vec<bool>,
+    before: Tally,
+    in_plan_order: bool,
+    stop: Arc<AtomicBool>,
+) -> Job {
+    Job { plan: Arc::clone(plan), tables: Tables::new(plan), stations, done, before, in_plan_order, stop }
+}
+
+fn pace(networks: u64, seconds: f64, snapshot: &Snapshot) -> String {
+    format!(
+        "{} in {} ({}, {})",
+        human::plural(networks, "network"),
+        human::seconds(seconds),
+        human::rate(snapshot.networks_per_second()),
+        human::gflops(snapshot.flops_per_second())
+    )
+}
+
+/// The table at the end: what became of the networks, and which files there are.
+fn report(console: &Console, path: &Path, manifest: &Manifest, sitting: Option<&Snapshot>) -> Result<Exit, Failure> {
+    let counts = &manifest.counts;
+    if let Some(snapshot) = sitting {
+        let engines = manifest.engines.join(", ");
+        console.status("Finished", &format!("{} on {engines}", pace(counts.networks, manifest.seconds, snapshot)));
+    }
+    let share = |n: u64| format!("{:.1} %", 100.0 * n as f64 / counts.networks.max(1) as f64);
+    let mut rows = Vec::new();
+    let statuses = counts.status.iter().filter(|(word, _)| *word != "ok");
+    for (word, &n) in counts.verdict.iter().chain(statuses) {
+        let style = match word.as_str() {
+            "stable" => GREEN,
+            "failed" => RED,
+            "vanishing" | "exploding" => YELLOW,
+            _ => BOLD,
+        };
+        rows.push(vec![table::left(word).style(style), table::right(human::count(n)), table::right(share(n))]);
+    }
+    let mut lines = table::lines(&rows, 4);
+    let files: Vec<Vec<table::Cell>> = manifest
+        .files
+        .iter()
+        .map(|file| {
+            let rows = file.rows.map_or(String::new(), |n| human::plural(n, "row"));
+            let name = path.join(&file.name).display().to_string();
+            vec![table::left(name), table::right(rows), table::right(human::bytes(file.bytes as f64))]
+        })
+        .collect();
+    lines.extend(table::lines(&files, 4));
+    lines.iter().for_each(|line| console.line(line));
+    if console.json {
+        use std::io::Write;
+        let mut value = serde_json::to_value(manifest).map_err(|e| Failure::new(Exit::Failed, e.to_string()))?;
+        value["directory"] = path.display().to_string().into();
+        writeln!(console.out(), "{value:#}")?;
+    }
+    let failed = counts.failed();
+    if failed > 0 {
+        console.warning(&format!(
+            "{} failed: see `status` and `error` in {}",
+            human::plural(failed, "network"),
+            path.join("networks.csv").display()
+        ));
+        return Ok(Exit::Incomplete);
+    }
+    Ok(Exit::Done)
+}
+
+/// Parts and tables lie side by side for a moment, so a run needs about twice its output.
+fn warn_of_little_space(console: &Console, plan: &Plan, path: &Path) {
+    let needed = 2.0 * plan.total_bytes() as f64;
+    if let Ok(free) = fs4::available_space(path)
+        && (free as f64) < needed
+    {
+        console.warning(&format!(
+            "this run needs about {} of disk while it works, and {} has {} left",
+            human::bytes(needed),
+            path.display(),
+            human::bytes(free as f64)
+        ));
+    }
+}
+
+/// The first signal asks the run to stop in order; the second one ends the process at once.
+fn stop_on_signals() -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    #[cfg(unix)]
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
+        let second = signal_hook::flag::register_conditional_shutdown(signal, Exit::Interrupted as i32, stop.clone());
+        let first = signal_hook::flag::register(signal, stop.clone());
+        // Without a handler a signal kills the process, which is safe as well.
+        let _ = (second, first);
+    }
+    stop
+}

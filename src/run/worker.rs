@@ -1,0 +1,228 @@
+//! One engine at work, on its own thread: takes work from the queue, keeps two batches in flight, sends results on.
+//! After a lost device or a lack of memory it opens the engine again, takes smaller batches and goes on.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, OnceLock};
+
+use super::queue::{Limits, Queue, Work, split};
+use crate::data::{self, Dataset};
+use crate::engine::{Batch, Engine, EngineError, LayerSelection, NetworkResult, ResultSink};
+use crate::plan::{Plan, PlannedNetwork};
+
+/// Batches submitted and not yet finished.
+const IN_FLIGHT: usize = 2;
+/// Failures in a row, without a finished batch between them, after which an engine gives up.
+const ATTEMPTS: u32 = 4;
+
+/// Makes an engine again after it was lost.
+pub type Reopen = Box<dyn Fn() -> Result<Box<dyn Engine>, EngineError> + Send>;
+
+/// An engine and the way to get it back.
+pub struct Station {
+    pub engine: Box<dyn Engine>,
+    pub reopen: Reopen,
+}
+
+/// What all engines share.
+pub struct Shared {
+    pub plan: Arc<Plan>,
+    pub layers: LayerSelection,
+    /// Loaded by the first network that wants it.
+    pub dataset: OnceLock<Option<Arc<Dataset>>>,
+    pub queue: Queue,
+    pub stop: AtomicBool,
+    /// Networks that an engine has finished, committed or not.
+    pub networks_done: AtomicU64,
+    /// Floating point operations of these, in units of 1e6.
+    pub megaflops_done: AtomicU64,
+}
+
+impl Shared {
+    /// The data set, where one of these networks wants it.
+    fn dataset_of(&self, networks: &[PlannedNetwork]) -> Option<Arc<Dataset>> {
+        let input = networks.iter().map(|n| n.spec.input).find(|&input| data::info(input).is_some())?;
+        self.dataset.get_or_init(|| data::load(input).map(Arc::new)).clone()
+    }
+}
+
+/// Networks of one chunk, run.
+pub struct Finished {
+    pub chunk: u32,
+    pub networks: Vec<(PlannedNetwork, NetworkResult)>,
+    pub fingerprint: Arc<str>,
+}
+
+/// What an engine's thread says.
+pub enum Message {
+    Finished(Vec<Finished>),
+    /// Something to tell the user: the engine goes on.
+    Note(String),
+    Failed(EngineError),
+    /// Nothing is left to do.
+    Idle,
+}
+
+struct Flight {
+    work: Work,
+    networks: Vec<PlannedNetwork>,
+}
+
+/// Runs until the queue is empty, the run stops, or nobody listens any more.
+pub fn drive(mut station: Station, shared: &Shared, messages: &SyncSender<Message>) {
+    let outcome = Worker { shared, messages, station: &mut station, backlog: VecDeque::new(), shrink: 1.0 }.run();
+    let _ = messages.send(match outcome {
+        Ok(()) => Message::Idle,
+        Err(error) => Message::Failed(error),
+    });
+}
+
+struct Worker<'a> {
+    shared: &'a Shared,
+    messages: &'a SyncSender<Message>,
+    station: &'a mut Station,
+    /// Work taken from the queue and not yet submitted.
+    backlog: VecDeque<Work>,
+    /// Part of the engine's memory that batches may take.
+    shrink: f64,
+}
+
+impl Worker<'_> {
+    fn run(&mut self) -> Result<(), EngineError> {
+        let mut flights: VecDeque<Flight> = VecDeque::new();
+        let mut failures = 0;
+        loop {
+            let turn = self.turn(&mut flights);
+            match turn {
+                Ok(true) => failures = 0,
+                Ok(false) => return Ok(()),
+                Err(error) => {
+                    failures += 1;
+                    let lost = matches!(error, EngineError::DeviceLost(_) | EngineError::OutOfMemory(_));
+                    if !lost || failures >= ATTEMPTS {
+                        return Err(error);
+                    }
+                    self.recover(error, &mut flights)?;
+                }
+            }
+        }
+    }
+
+    /// Submits as much as may be in flight and finishes one batch. False when there is nothing left to do.
+    fn turn(&mut self, flights: &mut VecDeque<Flight>) -> Result<bool, EngineError> {
+        let shared = self.shared;
+        while flights.len() < IN_FLIGHT && !shared.stop.load(Ordering::Relaxed) {
+            let Some(work) = self.next_work() else { break };
+            let plan = &shared.plan;
+            let networks: Vec<PlannedNetwork> =
+                work.members().map(|at| plan.network(u64::from(plan.bucket_order[at]))).collect();
+            let batch = Batch {
+                key: work.key,
+                networks: networks.iter().map(|n| n.spec.clone()).collect(),
+                mask: plan.record.mask,
+                layers: shared.layers.clone(),
+                dataset: shared.dataset_of(&networks),
+                given: None,
+            };
+            // Entered before the submission, so that a failure gives the work back.
+            flights.push_back(Flight { work, networks });
+            self.station.engine.submit(Arc::new(batch))?;
+        }
+        let Some(flight) = flights.front() else { return Ok(false) };
+        let mut sink = Collect { slots: vec![None; flight.networks.len()], flight, shared, counted: (0, 0) };
+        let outcome = self.station.engine.next(&mut sink);
+        let (slots, counted) = (sink.slots, sink.counted);
+        if let Err(error) = outcome {
+            // These networks will run, and count, again.
+            shared.networks_done.fetch_sub(counted.0, Ordering::Relaxed);
+            shared.megaflops_done.fetch_sub(counted.1, Ordering::Relaxed);
+            return Err(error);
+        }
+        let Flight { work, networks } = flights.pop_front().expect("the front was there a moment ago");
+        let fingerprint: Arc<str> = self.station.engine.info().fingerprint.as_str().into();
+        let mut pairs = networks.into_iter().zip(slots);
+        let mut finished = Vec::with_capacity(work.pieces.len());
+        for piece in &work.pieces {
+            let mut members = Vec::with_capacity(piece.members.len());
+            for (network, result) in pairs.by_ref().take(piece.members.len()) {
+                let result = result.ok_or_else(|| {
+                    EngineError::Failed(format!("the engine returned no result for network {}", network.network_id))
+                })?;
+                members.push((network, result));
+            }
+            finished.push(Finished { chunk: piece.chunk, networks: members, fingerprint: fingerprint.clone() });
+        }
+        // An error means that the run is over and nobody listens.
+        Ok(self.messages.send(Message::Finished(finished)).is_ok())
+    }
+
+    fn next_work(&mut self) -> Option<Work> {
+        if self.backlog.is_empty() {
+            let plan = &self.shared.plan;
+            let engine = &*self.station.engine;
+            let limits = limits(engine, self.shrink);
+            self.backlog = self.shared.queue.take(plan, &|at| depth(plan, at), engine, limits).into();
+        }
+        self.backlog.pop_front()
+    }
+
+    fn recover(&mut self, error: EngineError, flights: &mut VecDeque<Flight>) -> Result<(), EngineError> {
+        for flight in flights.drain(..).rev() {
+            self.backlog.push_front(flight.work);
+        }
+        let reopened = (self.station.reopen)();
+        self.station.engine = match reopened {
+            Ok(engine) => engine,
+            Err(_) => return Err(error),
+        };
+        let mut note = format!("{error}; opened the device again");
+        if matches!(error, EngineError::OutOfMemory(_)) {
+            self.shrink *= 0.5;
+            note.push_str(" and halved the batches");
+        }
+        let plan = &self.shared.plan;
+        let engine = &*self.station.engine;
+        let bytes = limits(engine, self.shrink).bytes;
+        let works = std::mem::take(&mut self.backlog);
+        self.backlog = works
+            .into_iter()
+            .flat_map(|work| split(work, &|at| depth(plan, at), engine, bytes, plan.record.mask))
+            .collect();
+        let _ = self.messages.send(Message::Note(note));
+        Ok(())
+    }
+}
+
+fn limits(engine: &dyn Engine, shrink: f64) -> Limits {
+    let info = engine.info();
+    Limits { bytes: (info.memory_budget as f64 * shrink) as u64, flops: info.batch_flops }
+}
+
+fn depth(plan: &Plan, at: usize) -> u32 {
+    plan.depth(u64::from(plan.bucket_order[at]))
+}
+
+/// Puts results into their slots and counts them as they come.
+struct Collect<'a> {
+    slots: Vec<Option<NetworkResult>>,
+    flight: &'a Flight,
+    shared: &'a Shared,
+    /// Networks and 1e6 floating point operations counted so far.
+    counted: (u64, u64),
+}
+
+impl ResultSink for Collect<'_> {
+    fn network(&mut self, result: NetworkResult) {
+        let slot = result.slot;
+        // A slot outside the batch leaves another one empty, which is reported.
+        let Some(place) = self.slots.get_mut(slot) else { return };
+        if place.replace(result).is_none() {
+            let megaflops = (self.flight.networks[slot].spec.flops() / 1e6).round() as u64;
+            self.counted.0 += 1;
+            self.counted.1 += megaflops;
+            self.shared.networks_done.fetch_add(1, Ordering::Relaxed);
+            self.shared.megaflops_done.fetch_add(megaflops, Ordering::Relaxed);
+        }
+    }
+}
