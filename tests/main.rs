@@ -6,5 +6,6 @@ mod csv_readers;
 mod golden;
 mod gradients;
 mod range;
+mod statistics;
 mod support;
 mod tidy;
