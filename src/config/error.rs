@@ -49,6 +49,8 @@ pub struct SweepError {
 
 /// At most this many errors are printed.
 const PRINTED: usize = 20;
+/// At most this many are kept: more say nothing new.
+const KEPT: usize = 1000;
 /// Longest stretch of a source line that is printed.
 const LINE_WINDOW: usize = 120;
 
@@ -70,19 +72,24 @@ impl fmt::Display for SweepError {
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let Some(place) = &self.place else {
-            return write!(f, "{}", self.message);
+            return write!(f, "{}", printable(&self.message));
         };
         let prefix = format!("{}:{}:{}: ", place.label, place.line, place.column);
-        writeln!(f, "{prefix}{}", self.message)?;
+        writeln!(f, "{prefix}{}", printable(&self.message))?;
         // A very long line is shown around the caret only.
         let skip = (place.column - 1).saturating_sub(LINE_WINDOW / 2);
         let shown: String = place.text.chars().skip(skip).take(LINE_WINDOW).collect();
-        writeln!(f, "  {shown}")?;
+        writeln!(f, "  {}", printable(&shown))?;
         let indent: String =
             shown.chars().take(place.column - 1 - skip).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
         let room = shown.chars().count().saturating_sub(place.column - 1 - skip).max(1);
         write!(f, "  {indent}{}", "^".repeat(place.length.min(room)))
     }
+}
+
+/// Control characters of a file do not reach the terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 
 /// Collects errors and knows the texts they point into.
@@ -100,7 +107,7 @@ impl Reporter {
     pub fn at(&mut self, mark: Mark, message: impl Into<String>) {
         let place = self.sources.get(mark.source as usize).map(|source| Place::new(source, mark));
         let error = Diagnostic { message: message.into(), place };
-        if !self.errors.contains(&error) {
+        if self.errors.len() < KEPT && !self.errors.contains(&error) {
             self.errors.push(error);
         }
     }

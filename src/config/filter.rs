@@ -137,8 +137,8 @@ impl Filter {
             Ok(ast) => ast,
             Err(error) => {
                 let at = place(error.1, reporter);
-                let message = error.0.to_string();
-                reporter.at(at, format!("not an expression: {}", message.trim_end_matches('.').to_lowercase()));
+                let message = error.0.to_string().to_lowercase().replace("script", "it");
+                reporter.at(at, format!("not an expression: {}", message.trim_end_matches('.')));
                 return None;
             }
         };
@@ -187,7 +187,11 @@ fn inner_mark(text: &str, mark: Mark, position: Position, reporter: &Reporter) -
     let Some((offset, _)) = text.char_indices().nth(column.saturating_sub(1)) else {
         return mark;
     };
-    let word = text[offset..].find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len() - offset).max(1);
+    let rest = &text[offset..];
+    let word = match rest.chars().next() {
+        Some(quote @ ('"' | '\'')) => rest[1..].find(quote).map_or(1, |end| end + 2),
+        _ => rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len()).max(1),
+    };
     let start = mark.start + 1 + offset as u32;
     Mark { source: mark.source, start, end: start + word as u32 }
 }
@@ -247,7 +251,7 @@ fn check_call(call: &FnCallExpr, position: Position, variables: &mut Vec<Variabl
         }
         ("==" | "!=", 2) => comparable(&types[0], &types[1], position).map(|()| Type::Bool),
         // `x in list` is the call contains(list, x).
-        ("contains", 2) if call.op_token.is_some() => {
+        ("contains", 2) => {
             let Type::List(items) = &types[0] else {
                 return Err((
                     position,

@@ -187,12 +187,12 @@ pub static KEYS: [KeyRow; Key::COUNT] = [
 
 /// Keys of the interface that later versions will read, and what they belong to.
 pub const NOT_BUILT: [(&str, &str); 6] = [
-    ("sequence_length", "recurrent networks"),
-    ("optimizer", "training"),
-    ("learning_rate", "training"),
-    ("momentum", "training"),
-    ("weight_decay", "training"),
-    ("clip", "training"),
+    ("sequence_length", "recurrent networks, which are not built yet"),
+    ("optimizer", "training, which is not built yet: networks are measured at initialisation"),
+    ("learning_rate", "training, which is not built yet: networks are measured at initialisation"),
+    ("momentum", "training, which is not built yet: networks are measured at initialisation"),
+    ("weight_decay", "training, which is not built yet: networks are measured at initialisation"),
+    ("clip", "training, which is not built yet: networks are measured at initialisation"),
 ];
 
 impl Key {

@@ -37,7 +37,11 @@ fn set(root: &mut Table, text: &str, source: u32, reporter: &mut Reporter) {
     let value_start = path.len() + 1;
     let (path, path_start) = (path.trim(), path.len() - path.trim_start().len());
     let path_mark = mark(path_start, path_start + path.len());
-    let node = value(value_text, value_start, source, reporter);
+    if path.is_empty() || path.ends_with('.') {
+        reporter.at(path_mark, format!("the path `{path}` ends without a key (sweep.NAME.KEY=VALUE)"));
+        return;
+    }
+    let Some(node) = value(value_text, value_start, source, reporter) else { return };
     let Some((section, rest)) = path.split_once('.') else {
         root.set(Entry { name: path.to_string(), mark: path_mark, node });
         return;
@@ -62,17 +66,18 @@ fn set(root: &mut Table, text: &str, source: u32, reporter: &mut Reporter) {
 }
 
 /// The value after `=`: TOML, or a bare word such as `relu`.
-fn value(text: &str, offset: usize, source: u32, reporter: &mut Reporter) -> Node {
+fn value(text: &str, offset: usize, source: u32, reporter: &mut Reporter) -> Option<Node> {
     let start = offset + text.len() - text.trim_start().len();
     let trimmed = text.trim();
     let mark = Mark { source, start: start as u32, end: (start + trimmed.len()) as u32 };
     if let Some(node) = parse_value(trimmed, start, source, reporter) {
-        return node;
+        return Some(node);
     }
     if trimmed.is_empty() || trimmed.starts_with(['[', '{', '"', '\'']) {
         reporter.at(mark, format!("`{trimmed}` is not a TOML value"));
+        return None;
     }
-    Node { kind: NodeKind::Text(trimmed.to_string()), mark }
+    Some(Node { kind: NodeKind::Text(trimmed.to_string()), mark })
 }
 
 fn set_in_sweep(

@@ -3,6 +3,7 @@
 use super::error::{Reporter, did_you_mean};
 use super::range::{RangeTable, read};
 use super::tree::{Node, NodeKind, Table};
+use crate::stats::catalog;
 
 /// The `[record]` section.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,20 +107,21 @@ fn statistics(node: &Node, reporter: &mut Reporter) -> Option<StatisticsRequest>
         NodeKind::Text(word) => match word.as_str() {
             "basic" => Some(StatisticsRequest::Basic),
             "full" => Some(StatisticsRequest::Full),
-            _ => Some(StatisticsRequest::List(vec![word.clone()])),
+            _ => statistic(word, node, reporter).map(|word| StatisticsRequest::List(vec![word])),
         },
         NodeKind::Array(items) if !items.is_empty() => {
-            let mut names = Vec::new();
-            for item in items {
-                match &item.kind {
-                    NodeKind::Text(word) => names.push(word.clone()),
+            let names: Vec<Option<String>> = items
+                .iter()
+                .map(|item| match &item.kind {
+                    NodeKind::Text(word) => statistic(word, item, reporter),
                     _ => {
                         reporter.at(item.mark, format!("`statistics` takes names, not {}", item.describe()));
-                        return None;
+                        None
                     }
-                }
-            }
-            Some(StatisticsRequest::List(names))
+                })
+                .collect();
+            let names: Option<Vec<String>> = names.into_iter().collect();
+            names.map(StatisticsRequest::List)
         }
         NodeKind::Array(_) => {
             reporter
@@ -129,6 +131,17 @@ fn statistics(node: &Node, reporter: &mut Reporter) -> Option<StatisticsRequest>
         _ => {
             let what = node.describe();
             reporter.at(node.mark, format!("`statistics` takes \"basic\", \"full\" or a list of names, not {what}"));
+            None
+        }
+    }
+}
+
+/// A name that the catalog of statistics knows.
+fn statistic(word: &str, node: &Node, reporter: &mut Reporter) -> Option<String> {
+    match catalog::columns(&[word]) {
+        Ok(_) => Some(word.to_string()),
+        Err(error) => {
+            reporter.at(node.mark, error.to_string());
             None
         }
     }

@@ -155,7 +155,7 @@ fn unknown_top(name: &str, mark: Mark, reporter: &mut Reporter) {
     if Key::from_name(name).is_some() {
         reporter.at(mark, format!("`{name}` is a key of networks: put it below [defaults] or a [[sweep]]"));
     } else if let Some((_, what)) = NOT_BUILT.iter().find(|(key, _)| *key == name) {
-        reporter.at(mark, format!("`{name}` belongs to {what}, which is not built yet"));
+        reporter.at(mark, format!("`{name}` is a key of {what} (gradsweep list keys)"));
     } else {
         let hint = did_you_mean(name, TOP);
         reporter.at(mark, format!("unknown key `{name}`{hint} ({})", TOP.join(", ")));
@@ -244,7 +244,7 @@ fn check_names(table: &Table, place: &str, extra: &[&'static str], reporter: &mu
             continue;
         }
         if let Some((_, what)) = NOT_BUILT.iter().find(|(key, _)| *key == name) {
-            reporter.at(entry.mark, format!("`{name}` belongs to {what}, which is not built yet"));
+            reporter.at(entry.mark, format!("`{name}` is a key of {what} (gradsweep list keys)"));
         } else if name == "seed" || name == "seeding" {
             reporter.at(entry.mark, format!("`{name}` stands once, above all sections"));
         } else if SWEEP_ONLY.contains(&name) {
@@ -306,8 +306,11 @@ fn sweeps(nodes: &[Node], defaults: &Table, replicates: u32, file: &mut SweepFil
         }
     }
     if total > u128::from(LARGEST_PLAN) && sizes.len() == nodes.len() {
-        let message =
-            format!("{} points together, more than the 10^7 that a plan may have ({})", total, sizes.join("; "));
+        let message = format!(
+            "{} points together, more than the 10^7 that a plan may have ({})",
+            thousands(total),
+            sizes.join("; ")
+        );
         reporter.at(nodes[0].mark, message);
     }
 }
@@ -339,13 +342,20 @@ impl Size {
         let product = factors.iter().fold(1u128, |product, (_, n)| product.saturating_mul(u128::from(*n)));
         let spelled: Vec<String> =
             factors.iter().filter(|(_, n)| *n != 1).map(|(name, n)| format!("{name} {n}")).collect();
-        let shown = if product < 1_000_000_000 { product.to_string() } else { format!("{:.3e}", product as f64) };
+        let shown = thousands(product);
         let spelled = match &spelled[..] {
             [] => format!("sweep `{name}`: {shown}"),
             factors => format!("sweep `{name}`: {} = {shown}", factors.join(" x ")),
         };
         Size { product, spelled }
     }
+}
+
+/// 1,000,000
+fn thousands(n: u128) -> String {
+    let digits = n.to_string();
+    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|g| std::str::from_utf8(g).ok()).collect();
+    groups.join(",")
 }
 
 fn zip_table(table: &Table) -> Option<&Table> {
@@ -405,7 +415,12 @@ fn zip_axis(entry: &Entry, table: &Table, reporter: &mut Reporter, notes: &mut V
         }
         columns.extend(column(member, key.row(), true, false, reporter, notes));
     }
-    let first = columns.first()?;
+    let Some(first) = columns.first() else {
+        if zip.entries.is_empty() {
+            reporter.at(entry.node.mark, "`zip` is empty: zip = { activation = [...], init = [...] }");
+        }
+        return None;
+    };
     let length = first.settings.len();
     for other in &columns[1..] {
         if other.settings.len() != length {

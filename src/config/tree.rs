@@ -82,7 +82,14 @@ pub fn parse(text: &str, source: u32, reporter: &mut Reporter) -> Table {
     let (root, errors) = DeTable::parse_recoverable(text);
     for error in errors {
         let span = error.span().unwrap_or(0..0);
-        reporter.at(mark(source, span), tidy(error.message()));
+        let rest = text.get(span.start..).unwrap_or("");
+        let nothing = rest.is_empty() || rest.starts_with(['\n', '\r', '#']);
+        // The parser takes nothing for a string without quotes.
+        let message = match tidy(error.message()) {
+            message if nothing && message.starts_with("string values must be quoted") => "a value is missing".into(),
+            message => message,
+        };
+        reporter.at(mark(source, span), message);
     }
     table(root.get_ref(), source, reporter)
 }

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as MapEntry;
+use std::hash::BuildHasherDefault;
 
 use super::Entry;
-use super::identity;
+use super::identity::{self, Identity};
 use super::refuse::refuse;
 use super::resolve::{KeySet, Resolved, Settings, resolve, solve_critical};
 use crate::config::{Axis, Key, Mark, Reporter, Setting, Sweep, SweepError, SweepFile};
@@ -89,17 +90,51 @@ struct Fault {
     points: u64,
 }
 
+/// Numbers the keys of programs in order of first appearance.
+#[derive(Default)]
+struct Buckets {
+    keys: Vec<ProgramKey>,
+    numbers: HashMap<ProgramKey, u32>,
+    last: Option<(ProgramKey, u32)>,
+}
+
+impl Buckets {
+    fn of(&mut self, spec: &NetworkSpec) -> u32 {
+        let key = ProgramKey::of(spec);
+        if let Some((last, number)) = self.last
+            && last == key
+        {
+            return number;
+        }
+        let number = *self.numbers.entry(key).or_insert_with(|| {
+            self.keys.push(key);
+            self.keys.len() as u32 - 1
+        });
+        self.last = Some((key, number));
+        number
+    }
+}
+
 struct Expander<'a> {
     file: &'a SweepFile,
     reporter: Reporter,
     out: Expansion,
-    buckets: HashMap<ProgramKey, u32>,
-    /// Replicates planned so far, by configuration.
-    planned: HashMap<u128, u32>,
+    buckets: Buckets,
+    /// Replicates planned so far, by the hash of the configuration's first replicate.
+    planned: HashMap<u128, u32, BuildHasherDefault<Identity>>,
     first_values: Settings,
     varies: KeySet,
     unfilled: Vec<&'static StatisticRow>,
     merged: u64,
+    text: Text,
+}
+
+/// Buffers that every point uses anew.
+#[derive(Default)]
+struct Text {
+    configuration: String,
+    start: String,
+    hashed: String,
 }
 
 /// Expands a file. `columns` are the requested statistics.
@@ -115,8 +150,9 @@ pub fn expand(file: &SweepFile, columns: &[&'static StatisticRow]) -> Result<Exp
             most_rows: 0,
             notes: file.notes.clone(),
         },
-        buckets: HashMap::new(),
-        planned: HashMap::new(),
+        buckets: Buckets::default(),
+        planned: HashMap::default(),
+        text: Default::default(),
         first_values: [None; Key::COUNT],
         varies: KeySet(0),
         unfilled: columns.to_vec(),
@@ -154,6 +190,7 @@ pub fn expand(file: &SweepFile, columns: &[&'static StatisticRow]) -> Result<Exp
         expander.out.notes.push(note);
     }
     let mut out = expander.out;
+    out.keys = expander.buckets.keys;
     out.varying = Key::ALL.into_iter().filter(|key| expander.varies.contains(*key)).collect();
     out.columns = columns.iter().copied().filter(|row| !expander.unfilled.iter().any(|u| u.name == row.name)).collect();
     Ok(out)
@@ -254,7 +291,7 @@ impl Expander<'_> {
     fn fault(&self, point: &Point, resolved: &mut Resolved) -> Option<Fault> {
         let (keys, message): (&[Key], String) = match refuse(&resolved.spec) {
             Some(refusal) => (refusal.keys, refusal.reason),
-            None => (&[Key::Init, Key::SigmaB, Key::Activation], solve_critical(resolved).err()?),
+            None => (&[Key::Activation, Key::Init, Key::SigmaB], solve_critical(resolved).err()?),
         };
         let mark = keys.iter().find_map(|&key| point.mark(key)).unwrap_or_default();
         let first: Vec<String> = keys
@@ -286,9 +323,12 @@ impl Expander<'_> {
         if self.out.entries.len() as u64 >= limit {
             return;
         }
-        let mut configuration = String::new();
-        resolved.write_canonical(&mut configuration, false);
-        let first = match self.planned.entry(identity::fingerprint(&configuration)) {
+        let Text { configuration, start, hashed } = &mut self.text;
+        configuration.clear();
+        resolved.write_canonical(configuration, false);
+        let (root, seeding) = (self.file.seed, self.file.seeding);
+        let hash = identity::network_hash(configuration, root, 0, seeding, hashed);
+        let first = match self.planned.entry(hash) {
             MapEntry::Vacant(entry) => {
                 entry.insert(sweep.replicates);
                 0
@@ -303,36 +343,31 @@ impl Expander<'_> {
         if first >= sweep.replicates {
             return;
         }
-        let mut start = String::new();
-        resolved.write_canonical(&mut start, true);
-        let bucket = self.bucket(&resolved.spec);
-        let mut buffer = String::new();
-        let (root, seeding) = (self.file.seed, self.file.seeding);
+        let bucket = self.buckets.of(&resolved.spec);
+        start.clear();
+        if resolved.trains() {
+            resolved.write_canonical(start, true);
+        } else {
+            start.push_str(configuration);
+        }
         for replicate in first..sweep.replicates {
             if self.out.entries.len() as u64 >= limit {
-                return;
+                break;
             }
+            let hash = match replicate {
+                0 => hash,
+                _ => identity::network_hash(configuration, root, replicate, seeding, hashed),
+            };
+            let seed = identity::seed(start, root, replicate, seeding, hashed);
             self.out.entries.push(Entry {
-                network: identity::network_hash(&configuration, root, replicate, seeding, &mut buffer),
-                seed: identity::seed(&start, root, replicate, seeding, &mut buffer),
+                network: identity::short(hash),
+                seed,
                 point: index,
                 replicate,
                 bucket,
                 sweep: number as u16,
                 depth: resolved.spec.depth as u16,
             });
-        }
-    }
-
-    fn bucket(&mut self, spec: &NetworkSpec) -> u32 {
-        let key = ProgramKey::of(spec);
-        let next = self.out.keys.len() as u32;
-        match self.buckets.entry(key) {
-            MapEntry::Occupied(entry) => *entry.get(),
-            MapEntry::Vacant(entry) => {
-                self.out.keys.push(key);
-                *entry.insert(next)
-            }
         }
     }
 

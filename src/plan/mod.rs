@@ -287,4 +287,6 @@ fn check_record(file: &SweepFile, layers: &LayerSelection, expansion: &Expansion
 }
 
 #[cfg(test)]
+#[cfg(test)]
+#[cfg(test)]
 mod tests;

@@ -28,12 +28,12 @@ pub fn refuse(spec: &NetworkSpec) -> Option<Refusal> {
     if spec.norm == Norm::Batch && spec.batch_size < least {
         let reason =
             format!("batch norm needs a batch_size of {least} or more: below, its exact gradient is 0 up to eps");
-        return refusal(&[Key::Norm, Key::BatchSize], reason);
+        return refusal(&[Key::BatchSize, Key::Norm], reason);
     }
     if spec.norm != Norm::Batch && spec.width < least {
         let name = spec.norm.name();
         let reason = format!("{name} norm needs a width of {least} or more: below, its exact gradient is 0 up to eps");
-        return refusal(&[Key::Norm, Key::Width], reason);
+        return refusal(&[Key::Width, Key::Norm], reason);
     }
     if spec.input == Input::CorrelatedPairs && !spec.batch_size.is_multiple_of(2) {
         let reason = "input `correlated_pairs` needs an even batch_size: samples come in pairs".to_string();
