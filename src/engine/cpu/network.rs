@@ -281,7 +281,8 @@ impl<T: Real> Runner<'_, T> {
             alpha,
             Par::Seq,
         );
-        let bias_scale = power::<T>(bias.exponent - z.exponent);
+        // A bias of zeros has no size, and its scale may be out of range: infinity times 0 is NaN.
+        let bias_scale = bias.log2_max().map_or(T::ZERO, |_| power::<T>(bias.exponent - z.exponent));
         let mut acc = Accumulator::new(self.detail(Quantity::Preact));
         let bias = &self.workspace.layers[layer as usize].bias.data;
         let squares = &mut self.workspace.squares;
