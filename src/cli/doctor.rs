@@ -56,7 +56,7 @@ pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
                 failures += comparisons.iter().filter(|c| !c.passed()).count();
                 if !console.json {
                     writeln!(out, "{BOLD}{label}{BOLD:#}, f32, against cpu f64")?;
-                    lines(&comparisons).iter().try_for_each(|line| writeln!(out, "{line}"))?;
+                    lines(&plan, &comparisons).iter().try_for_each(|line| writeln!(out, "{line}"))?;
                 }
                 report.push(json!({ "device": label, "checks": comparisons.iter().map(to_json).collect::<Vec<_>>() }));
             }
@@ -89,21 +89,28 @@ fn examine(device: &DeviceInfo, plan: &Plan, inject_fault: bool) -> Result<(Stri
     Ok((engine.info().label.clone(), results))
 }
 
-fn lines(comparisons: &[Comparison]) -> Vec<String> {
+/// One line per check; under a failed one, which network it was.
+fn lines(plan: &Plan, comparisons: &[Comparison]) -> Vec<String> {
     let row = |c: &Comparison| {
         let mark = if c.passed() { left("ok").style(GREEN) } else { left("FAIL").style(RED) };
         let what = match &c.fault {
-            Some(fault) => fault.clone(),
+            Some((_, fault)) => fault.clone(),
             None => format!("worst {:.1e} of {:.1e} allowed: {}", c.worst.error, c.worst.tolerance, c.worst.place),
         };
         vec![mark, left(&c.name), right(c.networks.to_string()), left("networks"), left(what)]
     };
-    table::lines(&comparisons.iter().map(row).collect::<Vec<_>>(), 2)
+    let lines = table::lines(&comparisons.iter().map(row).collect::<Vec<_>>(), 2);
+    let culprit = |c: &Comparison| {
+        let network = c.fault.as_ref().map_or(c.worst.network, |(network, _)| *network);
+        (!c.passed()).then(|| format!("        network {network}: {}", plan.configuration(network)))
+    };
+    lines.into_iter().zip(comparisons).flat_map(|(line, c)| [Some(line), culprit(c)]).flatten().collect()
 }
 
 fn to_json(c: &Comparison) -> serde_json::Value {
     json!({
         "check": c.name, "networks": c.networks, "passed": c.passed(), "error": c.worst.error,
-        "tolerance": c.worst.tolerance, "place": c.worst.place, "fault": c.fault,
+        "tolerance": c.worst.tolerance, "place": c.worst.place, "network": c.worst.network,
+        "fault": c.fault.as_ref().map(|(_, fault)| fault),
     })
 }

@@ -118,8 +118,10 @@ pub struct Deviation {
     /// Relative error.
     pub error: f64,
     pub tolerance: f64,
-    /// Where: `preact_grad of layer 3, network 17`.
+    /// What: `preact_grad of layer 3`.
     pub place: String,
+    /// Plan index of the network.
+    pub network: u64,
 }
 
 /// The comparison of one sweep's networks.
@@ -130,8 +132,8 @@ pub struct Comparison {
     pub networks: u64,
     /// The number that came closest to its tolerance, or passed it farthest.
     pub worst: Deviation,
-    /// What cannot be put into a relative error: a failed network, a missing row.
-    pub fault: Option<String>,
+    /// What cannot be put into a relative error: a network that failed or lacks rows, and how.
+    pub fault: Option<(u64, String)>,
 }
 
 impl Comparison {
@@ -157,8 +159,7 @@ pub fn compare(plan: &Plan, reference: &Results, results: &Results) -> Vec<Compa
             // NaN counts as infinitely wrong.
             let error = if error.is_nan() { f64::INFINITY } else { error };
             if worst.tolerance == 0.0 || error / tolerance > worst.error / worst.tolerance {
-                let place = format!("{place} of network {index} ({})", plan.configuration(index as u64));
-                comparison.worst = Deviation { error, tolerance, place };
+                comparison.worst = Deviation { error, tolerance, place, network: index as u64 };
             }
         };
         let fault = match (&found.error, expected.rows.len() == found.rows.len()) {
@@ -167,7 +168,7 @@ pub fn compare(plan: &Plan, reference: &Results, results: &Results) -> Vec<Compa
             (None, true) => None,
         };
         if let Some(fault) = fault {
-            comparison.fault.get_or_insert(format!("network {index}: {fault}"));
+            comparison.fault.get_or_insert((index as u64, fault));
             continue;
         }
         note(relative(expected.loss, found.loss), "loss".to_string());
@@ -195,12 +196,13 @@ fn relative(a: Scaled, b: Scaled) -> f64 {
     }
 }
 
-/// What rounding in float32 explains: 64 * 2^-24 * sqrt(L), times the factor by which the network amplifies a relative
-/// perturbation on its way. A perturbation of h_l grows like the gradient on its way back, and counts relative to the
-/// size of h; factors below 1 do not make up for those above.
+/// What rounding in float32 explains: 64 * 2^-24 * sqrt(L), times the largest factor by which the network amplifies a
+/// relative perturbation between any two of its layers. A perturbation of h_l grows like the gradient on its way back,
+/// and counts relative to the size of h.
 fn tolerance(reference: &NetworkResult) -> f64 {
     let square = |record: &Record, quantity| record.moments(quantity).sum_of_squares().log10_abs();
-    let mut growth = 0.0;
+    // Logarithms: the largest sum over neighbouring layers (Kadane).
+    let (mut here, mut most) = (0.0, 0.0);
     for pair in reference.rows.windows(2) {
         let (a, b) = (&pair[0].record, &pair[1].record);
         let terms = (
@@ -210,9 +212,51 @@ fn tolerance(reference: &NetworkResult) -> f64 {
             square(b, Quantity::Act),
         );
         if let (Some(ga), Some(gb), Some(ha), Some(hb)) = terms {
-            growth += f64::max(0.0, 0.5 * (ga - gb + ha - hb));
+            here = f64::max(0.0, here + 0.5 * (ga - gb + ha - hb));
+            most = f64::max(most, here);
         }
     }
     let depth = reference.delta_squares.len().max(1) as f64;
-    64.0 * 2f64.powi(-24) * depth.sqrt() * 10f64.powf(growth)
+    64.0 * 2f64.powi(-24) * depth.sqrt() * 10f64.powf(most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Overrides, SweepFile};
+
+    #[test]
+    fn the_checks_visit_every_word_of_the_vocabulary() {
+        let file = SweepFile::parse(&sweep(), "checks", &Overrides::default()).unwrap();
+        let plan = Plan::new(&file).unwrap();
+        let specs: Vec<_> = (0..plan.len()).map(|i| plan.network(i).spec).collect();
+        for row in activation::TABLE {
+            assert!(specs.iter().any(|s| s.activation.kind == row.kind), "{}", row.name);
+        }
+        for row in init::TABLE {
+            assert!(specs.iter().any(|s| s.init.kind == row.kind), "{}", row.name);
+        }
+        for row in crate::network::Norm::TABLE {
+            assert!(specs.iter().any(|s| s.norm == row.word), "{}", row.name);
+        }
+        for row in crate::network::Residual::TABLE {
+            assert!(specs.iter().any(|s| s.residual == row.word), "{}", row.name);
+        }
+        for row in crate::network::Loss::TABLE {
+            assert!(specs.iter().any(|s| s.loss == row.word), "{}", row.name);
+        }
+        for row in crate::network::Input::TABLE {
+            assert!(specs.iter().any(|s| s.input == row.word), "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn differences_of_numbers_at_any_exponent_are_relative() {
+        let tiny = |m: f64| Scaled::new(m, -9000);
+        assert!((relative(tiny(1.0), tiny(1.01)) - 1.01f64.ln()).abs() < 1e-9);
+        assert_eq!(relative(Scaled::ABSENT, Scaled::ABSENT), 0.0);
+        assert_eq!(relative(Scaled::ZERO, tiny(1.0)), f64::INFINITY);
+        assert_eq!(relative(Scaled::ABSENT, Scaled::ZERO), f64::INFINITY);
+        assert_eq!(relative(tiny(1.0), tiny(-1.0)), f64::INFINITY);
+    }
 }
