@@ -230,7 +230,7 @@ mod tests {
         let file = SweepFile::parse(&sweep(), "checks", &Overrides::default()).unwrap();
         let plan = Plan::new(&file).unwrap();
         let specs: Vec<_> = (0..plan.len()).map(|i| plan.network(i).spec).collect();
-        for row in activation::TABLE {
+        for row in &activation::TABLE {
             assert!(specs.iter().any(|s| s.activation.kind == row.kind), "{}", row.name);
         }
         for row in init::TABLE {
