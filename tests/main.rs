@@ -6,6 +6,7 @@ mod csv_readers;
 mod golden;
 mod gradients;
 mod range;
+mod science_facts;
 mod statistics;
 mod support;
 mod tidy;
