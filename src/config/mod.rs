@@ -6,6 +6,7 @@ mod error;
 mod filter;
 pub mod key;
 mod overrides;
+mod points;
 mod range;
 mod record;
 mod sections;

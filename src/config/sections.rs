@@ -7,6 +7,7 @@ use super::error::{Mark, Reporter, Source, SweepError, did_you_mean};
 use super::filter::Filter;
 use super::key::{KEYS, Key, NOT_BUILT};
 use super::overrides::{self, Overrides, UNNAMED};
+use super::points::{Size, keys, thousands, zip_table};
 use super::range::LARGEST_PLAN;
 use super::tree::{self, Entry, Node, NodeKind, Table};
 use super::{RecordRequest, SCHEMA_VERSION, Seeding, Sweep, SweepFile, record};
@@ -256,11 +257,6 @@ fn check_names(table: &Table, place: &str, extra: &[&'static str], reporter: &mu
     }
 }
 
-/// The entries of a table that are network keys, in file order.
-fn keys(table: &Table) -> impl Iterator<Item = (&Entry, Key)> {
-    table.entries.iter().filter_map(|entry| Some((entry, Key::from_name(&entry.name)?)))
-}
-
 fn sweeps(nodes: &[Node], defaults: &Table, replicates: u32, file: &mut SweepFile, reporter: &mut Reporter) {
     if nodes.len() > LARGEST_SWEEPS {
         reporter.anywhere(format!("{} sweeps are more than the {LARGEST_SWEEPS} that a file may have", nodes.len()));
@@ -312,56 +308,6 @@ fn sweeps(nodes: &[Node], defaults: &Table, replicates: u32, file: &mut SweepFil
             sizes.join("; ")
         );
         reporter.at(nodes[0].mark, message);
-    }
-}
-
-/// The number of points of a sweep, and the product spelled out.
-struct Size {
-    product: u128,
-    spelled: String,
-}
-
-impl Size {
-    fn of(name: &str, table: &Table, defaults: &Table, replicates: u32) -> Size {
-        let mut factors: Vec<(String, u64)> = Vec::new();
-        let zip = zip_table(table);
-        for (entry, key) in keys(defaults) {
-            if table.get(key.name()).is_none() && zip.is_none_or(|zip| zip.get(key.name()).is_none()) {
-                factors.push((entry.name.clone(), count(&entry.node, key.row())));
-            }
-        }
-        for entry in &table.entries {
-            if let Some(key) = Key::from_name(&entry.name) {
-                factors.push((entry.name.clone(), count(&entry.node, key.row())));
-            } else if let (true, Some(zip)) = (entry.name == "zip", zip) {
-                let length = keys(zip).map(|(entry, key)| count(&entry.node, key.row())).max();
-                factors.push(("zip".to_string(), length.unwrap_or(1)));
-            }
-        }
-        factors.push(("replicates".to_string(), u64::from(replicates)));
-        let product = factors.iter().fold(1u128, |product, (_, n)| product.saturating_mul(u128::from(*n)));
-        let spelled: Vec<String> =
-            factors.iter().filter(|(_, n)| *n != 1).map(|(name, n)| format!("{name} {n}")).collect();
-        let shown = thousands(product);
-        let spelled = match &spelled[..] {
-            [] => format!("sweep `{name}`: {shown}"),
-            factors => format!("sweep `{name}`: {} = {shown}", factors.join(" x ")),
-        };
-        Size { product, spelled }
-    }
-}
-
-/// 1,000,000
-fn thousands(n: u128) -> String {
-    let digits = n.to_string();
-    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|g| std::str::from_utf8(g).ok()).collect();
-    groups.join(",")
-}
-
-fn zip_table(table: &Table) -> Option<&Table> {
-    match table.get("zip").map(|entry| &entry.node.kind) {
-        Some(NodeKind::Table(zip)) => Some(zip),
-        _ => None,
     }
 }
 

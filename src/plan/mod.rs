@@ -4,6 +4,7 @@
 mod chunk;
 mod expand;
 mod identity;
+mod point;
 mod refuse;
 mod resolve;
 
@@ -17,6 +18,7 @@ use crate::program::ProgramKey;
 use crate::stats::{RecordMask, catalog};
 use chunk::Member;
 use expand::Expansion;
+use point::Point;
 use resolve::Resolved;
 
 /// A planned network, decoded.
@@ -195,7 +197,7 @@ impl Plan {
     }
 
     fn resolve(&self, entry: &Entry) -> Resolved {
-        let point = expand::Point::new(&self.file.sweeps[entry.sweep as usize], entry.point.into());
+        let point = Point::new(&self.file.sweeps[entry.sweep as usize], entry.point.into());
         let mut resolved = resolve::resolve(point.given());
         resolve::solve_critical(&mut resolved).expect("the plan holds only points that were solved when it was made");
         resolved

@@ -214,7 +214,7 @@ indexed!(/// Counts of a row.
     Count:
     /// Elements of u_l (batch * size); 0 where the layer has no activation.
     PhiElements,
-    /// Elements with |phi'(u)| < 0.01 sup|phi'| and u beyond the knee (u <= knee[0] or u >= knee[1]).
+    /// Elements with |phi'(u)| < 0.01 sup|phi'| and u beyond the knee (`u <= knee[0]` or `u >= knee[1]`).
     Saturated,
     /// Elements with u > 0.
     Active,
