@@ -16,7 +16,7 @@ pub struct Dataset {
     pub info: DatasetInfo,
     /// [rows, input_size] row-major.
     pub features: Vec<f32>,
-    /// [rows], in 0..classes.
+    /// `[rows]`, in 0..classes.
     pub labels: Vec<u32>,
 }
 

@@ -49,7 +49,7 @@ impl LayerSelection {
 pub struct GivenTensors {
     /// `weights[l - 1]` is W_l, [fan_out, fan_in] row-major, for l = 1 ..= depth (+ 1 for the readout).
     pub weights: Vec<Vec<f64>>,
-    /// `biases[l - 1]` is b_l, [fan_out]; empty where the layer has none.
+    /// `biases[l - 1]` is b_l, `[fan_out]`; empty where the layer has none.
     pub biases: Vec<Vec<f64>>,
     pub data: NetworkData<f64>,
 }

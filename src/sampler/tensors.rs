@@ -70,7 +70,7 @@ pub fn fill_weight(spec: &NetworkSpec, layer: u32, out: &mut [f32]) -> i32 {
     scale_exponent(law.scale())
 }
 
-/// Fills `out` with b of `layer`, [fan_out], and returns the exponent e: b = out * 2^e.
+/// Fills `out` with b of `layer`, `[fan_out]`, and returns the exponent e: b = out * 2^e.
 pub fn fill_bias(spec: &NetworkSpec, layer: u32, out: &mut [f32]) -> i32 {
     assert_eq!(out.len(), spec.fan_out(layer) as usize, "the buffer holds the whole bias");
     match spec.bias_law(layer) {
@@ -103,7 +103,7 @@ pub struct NetworkData<F = f32> {
 pub enum TargetData<F = f32> {
     /// d, [batch, output_size], for `mse`.
     Dense(Vec<F>),
-    /// Class indices, [batch], for `cross_entropy`.
+    /// Class indices, `[batch]`, for `cross_entropy`.
     Labels(Vec<u32>),
     /// dLoss/dh_L, [batch, width], for both cotangents.
     Cotangent(Vec<F>),

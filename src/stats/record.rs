@@ -185,7 +185,7 @@ indexed!(/// Sums of a row. A sum that a row does not have is [`Scaled::ABSENT`]
     PhiGrad,
     /// Sum of phi'(u_l)^2.
     PhiGradSquare,
-    /// Sum over (i, j, b) of f = |W_{l+1}[i,j] phi'(u_l[b,j])|; under `pre_act`, f = |a W_l[i,j] phi'(u_l[b,j])|.
+    /// Sum over (i, j, b) of `f = |W_{l+1}[i,j] phi'(u_l[b,j])|`; under `pre_act`, `|a W_l[i,j] phi'(u_l[b,j])|`.
     /// Number of terms: [`Count::Paths`].
     PathAbs,
     /// Sum of f^2.
