@@ -8,5 +8,6 @@ mod gradients;
 mod range;
 mod science_facts;
 mod statistics;
+mod store;
 mod support;
 mod tidy;

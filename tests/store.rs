@@ -1,0 +1,338 @@
+//! The run directory: its states, what a fault at any file call leaves behind, damaged parts, and the merge order.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use gradsweep::store::{
+    Begin, Disk, Headers, Identity, Manifest, NetworkRows, Opened, RunDirectory, Storage, StoreError, SweepIdentity,
+    Tally,
+};
+use tempfile::TempDir;
+
+const ENGINE: &str = "cpu f32 test";
+
+fn identity(networks: u64) -> Identity {
+    Identity {
+        name: "test".into(),
+        seed: 1,
+        networks,
+        sweeps: vec![SweepIdentity { name: "a".into(), networks }],
+        plan: format!("plan of {networks}"),
+        precision: "f32".into(),
+        numerics: 1,
+        ..Identity::default()
+    }
+}
+
+/// Chunk `c` of `chunks` holds networks c, c + chunks, ... in reverse: the merge has to put everything in order.
+fn rows(chunk: u32, chunks: u32, networks: u64) -> Vec<NetworkRows> {
+    (0..networks)
+        .rev()
+        .filter(|i| i % u64::from(chunks) == u64::from(chunk))
+        .map(|index| NetworkRows {
+            index,
+            // Ragged, as networks of different depth are.
+            layers: (0..index % 5 + 1).flat_map(|l| format!("{index},{l},x\n").into_bytes()).collect(),
+            networks: format!("{index},ok\n").into_bytes(),
+        })
+        .collect()
+}
+
+fn expected_tables(networks: u64) -> (String, String) {
+    let layers = (0..networks).flat_map(|i| (0..i % 5 + 1).map(move |l| format!("{i},{l},x\n"))).collect::<String>();
+    let lines = (0..networks).map(|i| format!("{i},ok\n")).collect::<String>();
+    (format!("network,layer,value\n{layers}"), format!("network,status\n{lines}"))
+}
+
+fn headers() -> Headers {
+    Headers { layers: b"network,layer,value\n".to_vec(), networks: b"network,status\n".to_vec() }
+}
+
+fn tally(rows: &[NetworkRows]) -> Tally {
+    Tally {
+        networks: rows.len() as u64,
+        rows: rows.iter().map(|r| r.layers.iter().filter(|&&b| b == b'\n').count() as u64).sum(),
+        flops: 1.0,
+        status: BTreeMap::from([("ok".to_string(), rows.len() as u64)]),
+        verdict: BTreeMap::new(),
+    }
+}
+
+fn ready(path: &Path, storage: Arc<dyn Storage>, identity: Identity) -> Result<Box<RunDirectory>, StoreError> {
+    match RunDirectory::open(path, storage, identity)? {
+        Opened::Ready(directory) => Ok(directory),
+        Opened::Complete(_) => panic!("{} is complete already", path.display()),
+    }
+}
+
+fn begin<'a>(engines: &'a [(String, String)], mixed: bool) -> Begin<'a> {
+    Begin { engines, mixed, sweep_file: b"name = 'test'\n", settings: &[] }
+}
+
+fn engines(fingerprint: &str) -> Vec<(String, String)> {
+    vec![(format!("label of {fingerprint}"), fingerprint.to_string())]
+}
+
+/// A whole run, as the loop does it. Returns the number of chunks that were still to do.
+fn run(path: &Path, storage: Arc<dyn Storage>, chunks: u32, networks: u64) -> Result<usize, StoreError> {
+    let mut directory = match RunDirectory::open(path, storage, identity(networks))? {
+        Opened::Ready(directory) => directory,
+        Opened::Complete(_) => return Ok(0),
+    };
+    let done = directory.begin(chunks as usize, begin(&engines(ENGINE), false))?;
+    let missing: Vec<u32> = (0..chunks).filter(|&c| !done[c as usize]).collect();
+    for &chunk in &missing {
+        let rows = rows(chunk, chunks, networks);
+        directory.commit(chunk, ENGINE, &rows, tally(&rows))?;
+    }
+    directory.finish(&headers(), &[("extra.json", b"{}".to_vec())])?;
+    Ok(missing.len())
+}
+
+fn tables(path: &Path) -> (String, String) {
+    let read = |name: &str| fs::read_to_string(path.join(name)).expect("the table exists");
+    (read("layers.csv"), read("networks.csv"))
+}
+
+fn names(path: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(path).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// Fails at one call, and at every one after it: the disk is gone, or full, or the process dies there.
+struct Faulty {
+    calls: AtomicUsize,
+    fails_at: usize,
+    /// Half of the bytes of the failing write reach the disk.
+    torn: bool,
+}
+
+impl Faulty {
+    fn at(fails_at: usize, torn: bool) -> Arc<Faulty> {
+        Arc::new(Faulty { calls: AtomicUsize::new(0), fails_at, torn })
+    }
+    fn call(&self) -> io::Result<()> {
+        let number = self.calls.fetch_add(1, Ordering::SeqCst);
+        if number < self.fails_at { Ok(()) } else { Err(io::Error::from(io::ErrorKind::StorageFull)) }
+    }
+}
+
+impl Storage for Faulty {
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        self.call().and_then(|()| Disk.create_dir(path))
+    }
+    fn create(&self, path: &Path) -> io::Result<File> {
+        self.call().and_then(|()| Disk.create(path))
+    }
+    fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
+        self.call().or_else(|e| {
+            if self.torn {
+                Disk.write(file, &bytes[..bytes.len() / 2])?;
+            }
+            Err(e)
+        })?;
+        Disk.write(file, bytes)
+    }
+    fn sync(&self, file: &File) -> io::Result<()> {
+        self.call().and_then(|()| Disk.sync(file))
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.call().and_then(|()| Disk.rename(from, to))
+    }
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.call().and_then(|()| Disk.sync_dir(path))
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.call().and_then(|()| Disk.remove(path))
+    }
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        self.call().and_then(|()| Disk.remove_dir(path))
+    }
+}
+
+#[test]
+fn a_fault_at_any_file_call_loses_nothing_that_was_committed() {
+    let (chunks, networks) = (3, 17);
+    let mut faults = 0;
+    for torn in [false, true] {
+        for fails_at in 0.. {
+            let home = TempDir::new().unwrap();
+            let path = home.path().join("run");
+            let faulty = Faulty::at(fails_at, torn);
+            let outcome = run(&path, faulty.clone(), chunks, networks);
+            if faulty.calls.load(Ordering::SeqCst) <= fails_at {
+                assert_eq!(outcome.unwrap(), chunks as usize);
+                break;
+            }
+            faults += 1;
+            let committed = fs::read_dir(path.join("parts")).map_or(0, |dir| {
+                dir.filter(|e| e.as_ref().unwrap().file_name().to_string_lossy().ends_with(".part")).count()
+            });
+            let merged = path.join("layers.csv").exists();
+            let redone =
+                run(&path, Arc::new(Disk), chunks, networks).unwrap_or_else(|e| panic!("call {fails_at}: {e}"));
+            assert!(merged || redone == chunks as usize - committed, "call {fails_at}: {redone} chunks run again");
+            assert_eq!(tables(&path), expected_tables(networks), "call {fails_at}");
+            let clean = ["extra.json", "layers.csv", "manifest.json", "networks.csv", "sweep.toml"];
+            assert_eq!(names(&path), clean, "call {fails_at}");
+        }
+    }
+    assert!(faults > 60, "{faults} calls were tried");
+}
+
+#[test]
+fn a_full_disk_is_told_with_the_way_out() {
+    let home = TempDir::new().unwrap();
+    let error = run(&home.path().join("run"), Faulty::at(12, true), 3, 17).unwrap_err().to_string();
+    assert!(error.contains("parts") && error.contains("run the same command again"), "{error}");
+}
+
+#[test]
+fn tables_are_in_plan_order_with_more_parts_than_open_files() {
+    let home = TempDir::new().unwrap();
+    let path = home.path().join("run");
+    run(&path, Arc::new(Disk), 150, 1000).unwrap();
+    assert_eq!(tables(&path), expected_tables(1000));
+    let manifest: Manifest = serde_json::from_slice(&fs::read(path.join("manifest.json")).unwrap()).unwrap();
+    assert_eq!((manifest.counts.networks, manifest.counts.rows), (1000, 3000));
+    for file in &manifest.files {
+        let bytes = fs::read(path.join(&file.name)).unwrap();
+        assert_eq!(file.bytes, bytes.len() as u64, "{}", file.name);
+        assert_eq!(file.blake3, blake3::hash(&bytes).to_hex().as_str(), "{}", file.name);
+    }
+}
+
+#[test]
+fn a_damaged_part_is_computed_again() {
+    type Damage = fn(&mut Vec<u8>);
+    let damages: [Damage; 5] = [
+        |bytes| bytes.truncate(bytes.len() / 2),
+        |bytes| bytes.clear(),
+        |bytes| bytes[3] ^= 1,
+        |bytes| {
+            let end = bytes.len() - 9;
+            bytes[end] = 0xff;
+        },
+        |bytes| bytes.extend(b"more"),
+    ];
+    for (number, damage) in damages.iter().enumerate() {
+        let home = TempDir::new().unwrap();
+        let path = home.path().join("run");
+        let mut directory = ready(&path, Arc::new(Disk), identity(17)).unwrap();
+        directory.begin(3, begin(&engines(ENGINE), false)).unwrap();
+        for chunk in 0..2 {
+            let rows = rows(chunk, 3, 17);
+            directory.commit(chunk, ENGINE, &rows, tally(&rows)).unwrap();
+        }
+        drop(directory);
+        let part = path.join("parts").join(&names(&path.join("parts"))[0]);
+        let mut bytes = fs::read(&part).unwrap();
+        damage(&mut bytes);
+        fs::write(&part, bytes).unwrap();
+        assert_eq!(run(&path, Arc::new(Disk), 3, 17).unwrap(), 2, "damage {number}: chunks 0 and 2 are run");
+        assert_eq!(tables(&path), expected_tables(17), "damage {number}");
+    }
+}
+
+#[test]
+fn a_finished_directory_is_left_alone() {
+    let home = TempDir::new().unwrap();
+    let path = home.path().join("run");
+    run(&path, Arc::new(Disk), 2, 9).unwrap();
+    let before = fs::metadata(path.join("layers.csv")).unwrap().modified().unwrap();
+    assert!(matches!(RunDirectory::open(&path, Arc::new(Disk), identity(9)).unwrap(), Opened::Complete(_)));
+    assert_eq!(fs::metadata(path.join("layers.csv")).unwrap().modified().unwrap(), before);
+    assert_eq!(names(&path), ["extra.json", "layers.csv", "manifest.json", "networks.csv", "sweep.toml"]);
+}
+
+#[test]
+fn a_finished_directory_that_lost_a_table_is_computed_again() {
+    let home = TempDir::new().unwrap();
+    let path = home.path().join("run");
+    run(&path, Arc::new(Disk), 2, 9).unwrap();
+    fs::remove_file(path.join("networks.csv")).unwrap();
+    let mut directory = ready(&path, Arc::new(Disk), identity(9)).unwrap();
+    assert!(directory.take_notes()[0].contains("networks.csv is missing"));
+    drop(directory);
+    assert_eq!(run(&path, Arc::new(Disk), 2, 9).unwrap(), 2);
+    assert_eq!(tables(&path), expected_tables(9));
+}
+
+#[test]
+fn another_identity_is_refused_with_the_difference() {
+    let home = TempDir::new().unwrap();
+    let path = home.path().join("run");
+    run(&path, Arc::new(Disk), 2, 9).unwrap();
+    let before = fs::read(path.join("manifest.json")).unwrap();
+    let other = Identity { seed: 2, precision: "f64".into(), ..identity(9) };
+    let error = RunDirectory::open(&path, Arc::new(Disk), other).unwrap_err();
+    assert!(matches!(error, StoreError::Occupied(_)));
+    let text = error.to_string();
+    for part in ["seed: 1 there, 2 now", "precision: f32 there, f64 now", "-o"] {
+        assert!(text.contains(part), "{text}");
+    }
+    let values = Identity { plan: "other".into(), ..identity(9) };
+    assert!(RunDirectory::open(&path, Arc::new(Disk), values).unwrap_err().to_string().contains("configurations"));
+    assert_eq!(fs::read(path.join("manifest.json")).unwrap(), before);
+}
+
+#[test]
+fn foreign_directories_and_files_are_refused_and_left_untouched() {
+    let home = TempDir::new().unwrap();
+    fs::write(home.path().join("thesis.tex"), "years of work").unwrap();
+    let error = RunDirectory::open(home.path(), Arc::new(Disk), identity(9)).unwrap_err();
+    assert!(matches!(&error, StoreError::Occupied(text) if text.contains("thesis.tex")), "{error}");
+    assert_eq!(names(home.path()), ["thesis.tex"]);
+    let file = home.path().join("thesis.tex");
+    assert!(matches!(RunDirectory::open(&file, Arc::new(Disk), identity(9)), Err(StoreError::Occupied(_))));
+    assert_eq!(fs::read_to_string(file).unwrap(), "years of work");
+    let broken = TempDir::new().unwrap();
+    fs::write(broken.path().join("manifest.json"), "{").unwrap();
+    assert!(matches!(RunDirectory::open(broken.path(), Arc::new(Disk), identity(9)), Err(StoreError::Occupied(_))));
+}
+
+#[test]
+fn a_run_that_never_began_leaves_no_trace() {
+    let home = TempDir::new().unwrap();
+    let path = home.path().join("run");
+    drop(ready(&path, Arc::new(Disk), identity(9)).unwrap());
+    assert!(!path.exists());
+}
+
+#[test]
+fn one_process_at_a_time_holds_a_directory() {
+    let home = TempDir::new().unwrap();
+    let path = home.path().join("run");
+    let mut first = ready(&path, Arc::new(Disk), identity(9)).unwrap();
+    assert!(matches!(RunDirectory::open(&path, Arc::new(Disk), identity(9)), Err(StoreError::Locked(_))));
+    first.begin(2, begin(&engines(ENGINE), false)).unwrap();
+    assert!(matches!(RunDirectory::open(&path, Arc::new(Disk), identity(9)), Err(StoreError::Locked(_))));
+    drop(first);
+    assert_eq!(run(&path, Arc::new(Disk), 2, 9).unwrap(), 2);
+}
+
+#[test]
+fn another_engine_goes_on_only_when_mixing_is_wanted() {
+    let home = TempDir::new().unwrap();
+    let path = home.path().join("run");
+    let mut directory = ready(&path, Arc::new(Disk), identity(9)).unwrap();
+    directory.begin(2, begin(&engines(ENGINE), false)).unwrap();
+    let rows = rows(0, 2, 9);
+    directory.commit(0, ENGINE, &rows, tally(&rows)).unwrap();
+    drop(directory);
+    let mut directory = ready(&path, Arc::new(Disk), identity(9)).unwrap();
+    let error = directory.begin(2, begin(&engines("gpu f32 test"), false)).unwrap_err().to_string();
+    for part in [ENGINE, "gpu f32 test", "--mixed"] {
+        assert!(error.contains(part), "{error}");
+    }
+    assert_eq!(directory.begin(2, begin(&engines("gpu f32 test"), true)).unwrap(), [true, false]);
+    drop(directory);
+    let manifest: Manifest = serde_json::from_slice(&fs::read(path.join("manifest.json")).unwrap()).unwrap();
+    assert_eq!(manifest.fingerprints, ["gpu f32 test", ENGINE]);
+}
