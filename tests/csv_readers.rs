@@ -228,13 +228,25 @@ fn expect_network(expected: &mut Expected, planned: &PlannedNetwork, result: &Ne
     expected.push("max_trainable_depth", cell(summary.max_trainable_depth.into()));
 }
 
-#[test]
-fn pandas_polars_and_duckdb_read_the_right_types_and_the_very_values() {
+/// Runs the readers over a folder and returns what they print; `None` where there are no readers.
+fn read(folder: &Path) -> Option<String> {
     let python = match python() {
         Ok(python) => python,
         Err(why) if std::env::var("CI").is_ok_and(|ci| ci == "true") => panic!("no readers: {why}"),
-        Err(why) => return eprintln!("SKIPPED: no Python with pandas, polars and duckdb: {why}"),
+        Err(why) => {
+            eprintln!("SKIPPED: no Python with pandas, polars and duckdb: {why}");
+            return None;
+        }
     };
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/readers/check.py");
+    let out = Command::new(python).arg(script).arg(folder).output().expect("python starts");
+    let text = String::from_utf8_lossy(&out.stdout);
+    assert!(out.status.success(), "{text}\n{}", String::from_utf8_lossy(&out.stderr));
+    Some(text.into_owned())
+}
+
+#[test]
+fn pandas_polars_and_duckdb_read_the_right_types_and_the_very_values() {
     let mut columns = catalog::columns(&STATISTICS).expect("the names are in the catalog");
     columns.retain(|row| catalog::can_fill(row, &spec(1)));
     let record = RecordPlan {
@@ -263,9 +275,57 @@ fn pandas_polars_and_duckdb_read_the_right_types_and_the_very_values() {
     ] {
         fs::write(folder.path().join(name), bytes).expect("the folder is writable");
     }
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/readers/check.py");
-    let out = Command::new(python).arg(script).arg(folder.path()).output().expect("python starts");
-    let text = String::from_utf8_lossy(&out.stdout);
-    assert!(out.status.success(), "{text}\n{}", String::from_utf8_lossy(&out.stderr));
-    assert_eq!(text.lines().filter(|line| line.ends_with("equal")).count(), 6, "{text}");
+    if let Some(text) = read(folder.path()) {
+        assert_eq!(text.lines().filter(|line| line.ends_with("equal")).count(), 6, "{text}");
+    }
+}
+
+/// Keys and structures that fill different columns, so that many cells are empty.
+const SWEEP: &str = r#"
+schema_version = 1
+name = "Readers.1"
+replicates = 2
+[defaults]
+width = 8
+batch_size = 5
+[[sweep]]
+name = "scales"
+depth = [3, 40]
+activation = ["tanh", "relu", "leaky_relu(0.2)"]
+init = "mean_field"
+sigma_w = [1e-30, 1.0, 1e20]
+sigma_b = [0.0, 0.5]
+[[sweep]]
+name = "structures"
+depth = 6
+input_size = [5, 8]
+norm = ["none", "batch", "layer"]
+residual = ["none", "post_act", "pre_act"]
+residual_scale = [1.0, "1/sqrt(depth)"]
+bias = [true, false]
+loss = ["mse", "cotangent"]
+[record]
+statistics = "full"
+"#;
+
+#[test]
+fn a_run_of_the_program_reads_alike_everywhere_with_the_types_of_its_data_package() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (sweep, out) = (folder.path().join("sweep.toml"), folder.path().join("out"));
+    fs::write(&sweep, SWEEP).expect("the folder is writable");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gradsweep"));
+    let run = command.args(["run", "--device", "cpu", "-o"]).arg(&out).arg(&sweep).output().expect("it starts");
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    for table in ["layers.csv", "networks.csv"] {
+        let text = fs::read_to_string(out.join(table)).expect("utf-8");
+        let (lines, quotes) = (text.lines().count(), text.matches('"').count());
+        assert!(lines > 100 && quotes == 0, "{table}: {lines} lines, {quotes} quotes");
+        for cell in text.lines().skip(1).flat_map(|line| line.split(',')) {
+            let lower = cell.to_lowercase();
+            assert!(!["inf", "-inf", "nan", "-nan", "null"].contains(&lower.as_str()), "{cell} in {table}");
+        }
+    }
+    if let Some(text) = read(&out) {
+        assert_eq!(text.lines().filter(|line| line.ends_with("rows equal")).count(), 2, "{text}");
+    }
 }

@@ -1,5 +1,6 @@
 """Reads FOLDER/layers.csv and FOLDER/networks.csv with pandas, polars and DuckDB, and compares types and values with
-FOLDER/layers.json and FOLDER/networks.json, where floats are given by their bits."""
+FOLDER/layers.json and FOLDER/networks.json, where floats are given by their bits, or, in the folder of a run, types with
+its datapackage.json and values with each other."""
 
 import json
 import sys
@@ -71,5 +72,37 @@ def check(folder, table):
         print(tool, table, "equal")
 
 
-for table in ["layers", "networks"]:
-    check(Path(sys.argv[1]), table)
+def check_package(folder):
+    """Without expected values: the types are those of datapackage.json, and the three readers agree."""
+    package = json.loads((folder / "datapackage.json").read_text())
+    kinds = {"string": "word", "integer": "int", "number": "float", "boolean": "bool"}
+    for resource in package["resources"]:
+        path = str(folder / resource["path"])
+        fields = resource["schema"]["fields"]
+        exact = pd.read_csv(path, float_precision="round_trip")
+        polars = pl.read_csv(path, infer_schema_length=None)
+        relation = duckdb.read_csv(path, sample_size=-1)
+        duck = dict(zip(relation.columns, zip(*relation.fetchall())))
+        duck_types = dict(zip(relation.columns, map(str, relation.types)))
+        names = [field["name"] for field in fields]
+        assert list(exact.columns) == polars.columns == relation.columns == names
+        for field in fields:
+            name, values = field["name"], polars[field["name"]].to_list()
+            compare("pandas", name, pandas_column(exact[name]), values)
+            compare("DuckDB", name, duck[name], values)
+            missing = None in values
+            if all(v is None for v in values) or field["type"] == "any":
+                continue
+            kind = kinds[field["type"]]
+            assert pandas_type(exact[name], kind, missing), f"pandas {name}: {exact[name].dtype}"
+            assert polars[name].dtype == POLARS[kind], f"polars {name}: {polars[name].dtype}"
+            assert duck_types[name] == DUCKDB[kind], f"DuckDB {name}: {duck_types[name]}"
+        print(resource["path"], len(polars), "rows equal")
+
+
+folder = Path(sys.argv[1])
+if (folder / "datapackage.json").exists():
+    check_package(folder)
+else:
+    for table in ["layers", "networks"]:
+        check(folder, table)
