@@ -26,6 +26,9 @@ pub struct Args {
     /// What to list
     #[arg(value_enum, value_name = "TABLE", default_value = "keys")]
     table: Table,
+    /// Print Markdown; for statistics the whole page of columns, docs/columns.md
+    #[arg(long)]
+    markdown: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -51,6 +54,12 @@ struct Listing {
 pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
     let listing = listing(args.table);
     let mut out = console.out();
+    if args.markdown {
+        let page = if args.table == Table::Statistics { catalog::markdown() } else { listing.markdown() };
+        out.write_all(page.as_bytes())?;
+        out.flush()?;
+        return Ok(Exit::Done);
+    }
     if console.json {
         let rows: Vec<Value> = listing
             .rows
@@ -65,6 +74,17 @@ pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
     table::lines(&rows, 0).iter().try_for_each(|line| writeln!(out, "{line}"))?;
     out.flush()?;
     Ok(Exit::Done)
+}
+
+impl Listing {
+    fn markdown(&self) -> String {
+        let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+        let head = line(self.head.iter().map(|h| (*h).to_string()).collect());
+        let rule = line(vec!["---".to_string(); self.head.len()]);
+        // A bar would end the cell.
+        let rows = self.rows.iter().map(|row| line(row.iter().map(|cell| cell.replace('|', "\\|")).collect()));
+        [head, rule].into_iter().chain(rows).collect()
+    }
 }
 
 fn listing(table: Table) -> Listing {
