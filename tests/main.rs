@@ -1,11 +1,15 @@
 //! The one integration test binary: a module per subject.
 
 mod columns;
+mod command_line;
 mod configs;
 mod csv_readers;
 mod golden;
 mod gradients;
+#[cfg(unix)]
+mod interruption;
 mod range;
+mod run_loop;
 mod science_facts;
 mod statistics;
 mod store;

@@ -68,8 +68,8 @@ impl ProgressArg {
     fn mode(self, console: &Console) -> Mode {
         match self {
             ProgressArg::Json => Mode::Json,
-            ProgressArg::None => Mode::None,
             _ if console.is_quiet() => Mode::None,
+            ProgressArg::None => Mode::Notes,
             ProgressArg::Auto => Mode::auto(console.colored_stderr()),
             ProgressArg::Plain => Mode::Plain,
         }

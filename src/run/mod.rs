@@ -137,7 +137,7 @@ pub fn execute(job: Job, sink: &mut dyn Sink, progress: &mut Progress) -> Result
         layers: job.tables.recorded_layers(),
         dataset: OnceLock::new(),
         queue: Queue::new(order),
-        stop: AtomicBool::new(false),
+        stop: AtomicBool::new(job.stop.load(Ordering::Relaxed)),
         networks_done: AtomicU64::new(0),
         megaflops_done: AtomicU64::new(0),
     });

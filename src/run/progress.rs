@@ -17,6 +17,8 @@ pub enum Mode {
     },
     Plain,
     Json,
+    /// Notes alone.
+    Notes,
     None,
 }
 
@@ -143,6 +145,7 @@ impl Progress {
         match (&self.bar, self.mode) {
             (Some(bar), _) => bar.suspend(|| say(text)),
             (None, Mode::Json) => say(&serde_json::json!({ "event": "note", "text": text }).to_string()),
+            (None, Mode::None) => {}
             (None, _) => say(text),
         }
     }
