@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use gradsweep::config::{Key, Value};
 use gradsweep::engine::{LayerSelection, NetworkResult, Row};
@@ -25,7 +26,12 @@ const STATISTICS: [&str; 8] =
     ["preact_mean", "preact_l2", "preact_nonfinite", "preact_grad", "bias_grad", "flow", "phi_grad_mean", "act_cos"];
 
 /// A Python that has the three packages, or why there is none.
-fn python() -> Result<PathBuf, String> {
+fn python() -> &'static Result<PathBuf, String> {
+    static PYTHON: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    PYTHON.get_or_init(find_python)
+}
+
+fn find_python() -> Result<PathBuf, String> {
     let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/readers/venv");
     let python = venv.join("bin/python");
     let ready = || Command::new(&python).args(["-c", "import pandas, polars, duckdb"]).output();

@@ -3,12 +3,12 @@
 
 use std::collections::HashMap;
 
-use gradsweep::engine::Precision;
-use gradsweep::engine::cpu::tensors;
+use gradsweep::engine::cpu::{CpuEngine, tensors};
+use gradsweep::engine::{Batch, LayerSelection, NetworkResult, Precision};
 use gradsweep::network::{Activation, ActivationKind, Input, Loss, NetworkSpec, Norm, Residual};
-use gradsweep::stats::catalog::{CATALOG, Cell, RowContext};
+use gradsweep::stats::catalog::{self, CATALOG, Cell, RowContext, StatisticRow};
 
-use crate::support::{run_cpu, spec};
+use crate::support::{batch, run_batch, run_cpu, spec};
 
 /// A tensor in true values.
 #[derive(Clone)]
@@ -307,5 +307,45 @@ fn every_column_is_its_definition_on_the_networks_tensors() {
     }
     for column in CATALOG.iter() {
         assert!(filled.get(&*column.name).is_some_and(|&n| n >= 20), "{} was hardly tested", column.name);
+    }
+}
+
+/// A run with only `columns` recorded.
+fn run_masked(spec: &NetworkSpec, columns: &[&StatisticRow], layers: LayerSelection) -> NetworkResult {
+    let mask = catalog::mask_for(columns);
+    let layers = catalog::layers_for(columns, &layers);
+    let mut engine = CpuEngine::new(Precision::F32, 1).expect("starts");
+    run_batch(&mut engine, Batch { mask, layers, ..batch(vec![spec.clone()], None) }).remove(0)
+}
+
+fn cells(spec: &NetworkSpec, result: &NetworkResult, column: &StatisticRow) -> Vec<(u32, Cell)> {
+    let next = |i: usize| result.rows.get(i + 1).filter(|n| n.layer == result.rows[i].layer + 1).map(|n| &n.record);
+    let rows = result.rows.iter().enumerate();
+    rows.map(|(i, row)| {
+        let context = RowContext { spec, layer: row.layer, this: &row.record, next: next(i) };
+        (row.layer, column.cell(&context))
+    })
+    .collect()
+}
+
+#[test]
+fn a_column_does_not_depend_on_what_else_is_recorded() {
+    let plain = NetworkSpec { batch_size: 6, depth: 3, ..spec() };
+    let residual = NetworkSpec { residual: Residual::PostAct, norm: Norm::Batch, ..plain.clone() };
+    let all: Vec<&StatisticRow> = CATALOG.iter().collect();
+    for spec in [plain, residual] {
+        let whole = run_masked(&spec, &all, LayerSelection::All);
+        for column in &all {
+            let alone = run_masked(&spec, &[column], LayerSelection::All);
+            assert_eq!(cells(&spec, &alone, column), cells(&spec, &whole, column), "{}", column.name);
+            // Of two layers, the cells are those of a run that records all.
+            let thin = run_masked(&spec, &[column], LayerSelection::Only(vec![0, 2]));
+            let wanted = |list: Vec<(u32, Cell)>| -> Vec<(u32, Cell)> {
+                list.into_iter().filter(|(layer, _)| [0, 2].contains(layer)).collect()
+            };
+            assert_eq!(wanted(cells(&spec, &thin, column)), wanted(cells(&spec, &whole, column)), "{}", column.name);
+            // The summary of a network needs no column.
+            assert_eq!((&thin.delta_squares, thin.loss), (&whole.delta_squares, whole.loss), "{}", column.name);
+        }
     }
 }
