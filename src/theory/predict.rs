@@ -1,9 +1,11 @@
 //! The prediction for one network: mean field where layers are plain, the gradient's total change for every norm and
 //! residual form, and what finite width adds. A field is `None` where no theory is known.
 
+use std::sync::LazyLock;
+
 use super::finite_width::log_variance;
 use super::mean_field::{MeanField, mean_field};
-use super::recursion::{bias_square, trace, weight_square};
+use super::recursion::{Trace, bias_square, trace, weight_square};
 use crate::network::{Input, NetworkSpec, Norm, Residual};
 
 /// What theory says of a network before it is run. Ratios are of squared norms, as log10.
@@ -31,16 +33,29 @@ pub struct Prediction {
     pub seed_scatter: Option<f64>,
 }
 
-/// Mean square of a component of the standardised digits: 61 of 64 pixels vary.
-pub const DIGITS_SQUARE: f64 = 61.0 / 64.0;
+/// |x|^2 / input_size of the digits, as the middles of equally large groups of samples: they differ by more than gaussian
+/// inputs do, and bounded activations notice.
+static DIGITS_SQUARES: LazyLock<Vec<f64>> = LazyLock::new(|| {
+    const GROUPS: usize = 12;
+    let Some(set) = crate::data::load(Input::Digits) else { return vec![1.0] };
+    let n = set.info.input_size as usize;
+    let mut squares: Vec<f64> = set
+        .features
+        .chunks_exact(n)
+        .map(|x| x.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>() / n as f64)
+        .collect();
+    squares.sort_by(f64::total_cmp);
+    let group = |g: usize| &squares[g * squares.len() / GROUPS..(g + 1) * squares.len() / GROUPS];
+    (0..GROUPS).map(|g| group(g).iter().sum::<f64>() / group(g).len() as f64).collect()
+});
 
-/// Predicts a network from the mean square of its kind of input.
+/// Predicts a network from the mean squares of its kind of input.
 pub fn predict(spec: &NetworkSpec) -> Prediction {
-    predict_from(spec, if spec.input == Input::Digits { DIGITS_SQUARE } else { 1.0 })
+    if spec.input == Input::Digits { predict_from(spec, &DIGITS_SQUARES) } else { predict_from(spec, &[1.0]) }
 }
 
-/// Predicts a network whose input has the given mean square.
-pub fn predict_from(spec: &NetworkSpec, input_square: f64) -> Prediction {
+/// Predicts a network whose samples have these mean squares, each equally often.
+pub fn predict_from(spec: &NetworkSpec, input_squares: &[f64]) -> Prediction {
     // Deep in the network all layers are alike; the first may have another fan-in.
     let hidden = spec.depth.max(2);
     let mut prediction = Prediction::default();
@@ -60,23 +75,37 @@ pub fn predict_from(spec: &NetworkSpec, input_square: f64) -> Prediction {
     if spec.norm == Norm::Batch && !independent {
         return prediction;
     }
-    let Some(trace) = trace(spec, input_square) else {
+    let Some(traces) = input_squares.iter().map(|&square| trace(spec, square)).collect::<Option<Vec<Trace>>>() else {
         return prediction;
     };
-    prediction.first_variance = trace.preact_square.first().copied();
-    let deltas = &trace.log10_delta_square;
+    let Some(middle) = traces.get(traces.len() / 2) else {
+        return prediction;
+    };
+    let first: f64 = traces.iter().map(|t| t.preact_square[0]).sum();
+    prediction.first_variance = Some(first / traces.len() as f64);
+    // Sums of squares over the samples.
+    let deltas: Vec<f64> =
+        (0..spec.depth as usize).map(|l| log10_mean(traces.iter().map(|t| t.log10_delta_square[l]))).collect();
     let ratios: Vec<f64> = deltas.windows(2).map(|pair| pair[0] - pair[1]).collect();
     if ratios.iter().any(|r| !r.is_finite()) {
         return prediction;
     }
     prediction.log10_grad_ratio_total = Some(deltas[0] - deltas[deltas.len() - 1]);
-    prediction.log10_act_grad_ratio_total = Some(trace.log10_input_grad_square).filter(|ratio| ratio.is_finite());
+    let input_grad = log10_mean(traces.iter().map(|t| t.log10_input_grad_square));
+    prediction.log10_act_grad_ratio_total = Some(input_grad).filter(|ratio| ratio.is_finite());
     prediction.log10_grad_ratios = ratios;
-    if plain && let Some(variance) = log_variance(spec, &trace, independent) {
+    if plain && let Some(variance) = log_variance(spec, middle, independent) {
         prediction.finite_width_shift = Some(-0.5 * variance * std::f64::consts::LOG10_E);
         prediction.seed_scatter = Some(variance.sqrt() * std::f64::consts::LOG10_E);
     }
     prediction
+}
+
+/// log10 of the mean of 10^x, at any size.
+fn log10_mean(values: impl Iterator<Item = f64> + Clone) -> f64 {
+    let largest = values.clone().fold(f64::NEG_INFINITY, f64::max);
+    let (count, sum) = values.fold((0, 0.0), |(n, sum), x| (n + 1, sum + libm::exp10(x - largest)));
+    largest + (sum / f64::from(count)).log10()
 }
 
 #[cfg(test)]
@@ -216,6 +245,19 @@ mod tests {
         close(predict(&s).log10_grad_ratio_total, 0.0, 1e-12);
         s.init.kind = InitKind::Identity;
         close(predict(&s).log10_grad_ratio_total, 0.0, 1e-12);
+    }
+
+    #[test]
+    fn digits_are_predicted_from_their_own_spread() {
+        // 61 of 64 pixels vary, each with variance 1.
+        let mean = DIGITS_SQUARES.iter().sum::<f64>() / DIGITS_SQUARES.len() as f64;
+        assert!((mean - 61.0 / 64.0).abs() < 1e-3, "{mean}");
+        let digits = NetworkSpec { input: Input::Digits, ..spec(ActivationKind::Tanh, 1.0) };
+        let even = predict_from(&digits, &[mean]).log10_grad_ratio_total.unwrap();
+        assert!((predict(&digits).log10_grad_ratio_total.unwrap() - even).abs() > 0.02);
+        // Relu does not see the input's size.
+        let relu = NetworkSpec { input: Input::Digits, ..spec(ActivationKind::Relu, 1.0) };
+        close(predict(&relu).log10_grad_ratio_total, -15.0 * 2f64.log10(), 1e-9);
     }
 
     #[test]
