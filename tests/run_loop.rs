@@ -59,6 +59,8 @@ struct Faults {
     lose_every: usize,
     /// A batch with more networks than this does not fit, whatever `bytes` promised.
     room: Option<usize>,
+    /// The network with this seed cannot be run.
+    broken: Option<u64>,
 }
 
 const BYTES: u64 = 1000;
@@ -117,12 +119,14 @@ impl Engine for Fake {
                 preact.m2 = (spec.seed % 1000 + u64::from(layer)) as f64;
                 Row { step: 0, layer, record }
             });
+            let error = (self.faults.broken == Some(spec.seed)).then(|| "out of luck, says \"fake\"".to_string());
+            let rows = if error.is_some() { Vec::new() } else { rows.collect() };
             out.network(NetworkResult {
                 slot,
-                rows: rows.collect(),
+                rows,
                 delta_squares: vec![Scaled::from(1.0); spec.depth as usize],
                 loss: Scaled::from((spec.seed % 77) as f64),
-                error: None,
+                error,
             });
         }
         if lost { Err(EngineError::DeviceLost("pulled out".into())) } else { Ok(()) }
@@ -216,6 +220,25 @@ fn an_engine_that_never_recovers_gives_up_with_its_reason() {
     let (station, _) = station(u64::MAX, 0.0, Faults { lose_every: 1, ..Faults::default() });
     let error = tables(&plan(), vec![station]).unwrap_err();
     assert!(matches!(error, RunError::Engine(EngineError::DeviceLost(_))), "{error}");
+}
+
+#[test]
+fn a_network_that_failed_is_counted_and_the_others_are_unaffected() {
+    let plan = plan();
+    let broken = plan.network(7);
+    let (station, _) = station(u64::MAX, 0.0, Faults { broken: Some(broken.spec.seed), ..Faults::default() });
+    let (layers, networks) = tables(&plan, vec![station]).unwrap();
+    let (all_layers, all_networks) = undisturbed();
+    let id = broken.network_id.as_str();
+    let without = |table: &[u8]| -> Vec<String> {
+        let text = String::from_utf8(table.to_vec()).unwrap();
+        text.lines().filter(|line| !line.starts_with(id)).map(str::to_string).collect()
+    };
+    assert_eq!(String::from_utf8(layers).unwrap().lines().collect::<Vec<_>>(), without(&all_layers));
+    assert_eq!(without(&networks), without(&all_networks));
+    let text = String::from_utf8(networks).unwrap();
+    let line = text.lines().find(|line| line.starts_with(id)).unwrap();
+    assert!(line.contains(",failed,\"out of luck, says \"\"fake\"\"\","), "{line}");
 }
 
 #[test]

@@ -117,6 +117,19 @@ pub fn report_panics() {
     }));
 }
 
+/// Ends the process. An interrupted run leaves engines at work on their threads; running the exit handlers of a graphics
+/// driver beside them can crash, so the process ends without.
+pub fn leave(exit: Exit) -> std::process::ExitCode {
+    let _ = io::stdout().flush();
+    #[cfg(unix)]
+    // SAFETY: _exit takes any status and does not return; nothing that is buffered is left.
+    unsafe {
+        libc::_exit(exit as i32)
+    }
+    #[cfg(not(unix))]
+    std::process::ExitCode::from(exit as u8)
+}
+
 /// Short help, as if asked for.
 pub fn show_help(command: &clap::Command) -> Exit {
     let mut command = command.clone();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::console::{BOLD, Console};
 use super::exit::{Exit, Failure};
 use super::table::{self, left};
-use crate::config::KEYS;
+use crate::config::{KEYS, KeyRow, Kind};
 use crate::network::words::WordRow;
 use crate::network::{Architecture, Input, Loss, Norm, Residual, Target, activation, init};
 use crate::stats::catalog;
@@ -90,8 +90,14 @@ impl Listing {
 fn listing(table: Table) -> Listing {
     match table {
         Table::Keys => Listing {
-            head: vec!["key", "default", "values"],
-            rows: KEYS.iter().map(|k| vec![k.name.to_string(), k.default.to_string(), k.values()]).collect(),
+            head: vec!["key", "default", "description", "values", "applies to"],
+            rows: KEYS
+                .iter()
+                .map(|k| {
+                    let applies = k.where_it_applies.to_string();
+                    vec![k.name.to_string(), k.default.to_string(), k.doc.to_string(), values(k), applies]
+                })
+                .collect(),
         },
         Table::Activations => Listing {
             head: vec!["activation", "aliases", "description", "source"],
@@ -134,8 +140,41 @@ fn listing(table: Table) -> Listing {
     }
 }
 
+/// The values of a key; long vocabularies have a list of their own.
+fn values(key: &KeyRow) -> String {
+    match &key.kind {
+        Kind::Word(vocabulary) if (vocabulary.words)().len() > 5 => format!("gradsweep list {}", vocabulary.list),
+        _ => key.values(),
+    }
+}
+
 fn words<T>(name: &'static str, table: &'static [WordRow<T>]) -> Listing {
     let rows =
         table.iter().map(|row| vec![row.name.to_string(), row.aliases.join(", "), row.doc.to_string()]).collect();
     Listing { head: vec![name, "aliases", "description"], rows }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_list_that_a_message_names_exists() {
+        for key in &KEYS {
+            if let Kind::Word(vocabulary) = &key.kind {
+                let table = Table::from_str(vocabulary.list, false).unwrap_or_else(|e| panic!("{}: {e}", key.name));
+                let names = listing(table).rows.into_iter().map(|row| row[0].clone());
+                assert_eq!(names.count(), (vocabulary.words)().len(), "{}", key.name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_list_has_rows_as_wide_as_its_head() {
+        for table in Table::value_variants() {
+            let listing = listing(*table);
+            assert!(!listing.rows.is_empty());
+            assert!(listing.rows.iter().all(|row| row.len() == listing.head.len()), "{table:?}");
+        }
+    }
 }

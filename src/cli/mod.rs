@@ -56,7 +56,7 @@ enum Command {
 pub fn main() -> ExitCode {
     exit::report_panics();
     let exit = std::panic::catch_unwind(start).unwrap_or(Exit::Failed);
-    ExitCode::from(exit as u8)
+    exit::leave(exit)
 }
 
 fn start() -> Exit {

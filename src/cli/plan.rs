@@ -3,12 +3,14 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use rayon::prelude::*;
 use serde_json::json;
 
 use super::console::{BOLD, Console};
 use super::exit::{Exit, Failure};
 use super::options::SweepArgs;
 use super::table::{self, left, right};
+use crate::network::NetworkSpec;
 use crate::plan::Plan;
 use crate::run::human;
 
@@ -30,7 +32,7 @@ pub struct Args {
 }
 
 /// Work per second of the CPU engine on one core, for a first idea of the time.
-const FLOPS_PER_CORE: f64 = 25e9;
+const FLOPS_PER_CORE: f64 = 15e9;
 
 pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
     let (file, _) = args.sweep.parse()?;
@@ -46,16 +48,7 @@ pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
     let mut keys: Vec<_> = plan.chunks.iter().map(|c| c.key).collect();
     keys.sort();
     keys.dedup();
-    let mut per_sweep = vec![(0u64, 0u64, 0f64); plan.sweeps.len()];
-    let mut memory = 0f64;
-    for index in 0..networks {
-        let network = plan.network(index);
-        let entry = &mut per_sweep[network.sweep as usize];
-        entry.0 += 1;
-        entry.1 += u64::from(network.spec.rows());
-        entry.2 += network.spec.flops();
-        memory = memory.max(network_bytes(&network.spec));
-    }
+    let (per_sweep, memory) = totals(&plan);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let seconds = flops / (FLOPS_PER_CORE * cores as f64);
     let bytes = plan.total_bytes() as f64;
@@ -101,7 +94,11 @@ pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
         ("memory", format!("about {} for the largest network", human::bytes(memory))),
         (
             "time",
-            format!("about {} on the CPU engine with {}", human::seconds(seconds), human::plural(cores as u64, "core")),
+            format!(
+                "roughly {} on the CPU engine with {}",
+                human::seconds(seconds),
+                human::plural(cores as u64, "core")
+            ),
         ),
     ];
     let facts: Vec<Vec<table::Cell>> = facts.into_iter().map(|(name, text)| vec![left(name), left(text)]).collect();
@@ -111,8 +108,35 @@ pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// Networks, rows and work of each sweep, and the memory of the largest network.
+fn totals(plan: &Plan) -> (Vec<(u64, u64, f64)>, f64) {
+    let empty = || (vec![(0, 0, 0.0); plan.sweeps.len()], 0.0);
+    // Sums of whole numbers below 2^53: their order does not matter.
+    (0..plan.len())
+        .into_par_iter()
+        .fold(empty, |(mut sweeps, memory), index| {
+            let network = plan.network(index);
+            let entry: &mut (u64, u64, f64) = &mut sweeps[network.sweep as usize];
+            entry.0 += 1;
+            entry.1 += recorded_rows(plan, &network.spec);
+            entry.2 += network.spec.flops();
+            (sweeps, f64::max(memory, network_bytes(&network.spec)))
+        })
+        .reduce(empty, |(mut a, x), (b, y)| {
+            for (a, b) in a.iter_mut().zip(b) {
+                *a = (a.0 + b.0, a.1 + b.1, a.2 + b.2);
+            }
+            (a, f64::max(x, y))
+        })
+}
+
+/// Rows of `layers.csv` of one network.
+fn recorded_rows(plan: &Plan, spec: &NetworkSpec) -> u64 {
+    (0..spec.rows()).filter(|&layer| plan.record.layers.contains(layer)).count() as u64
+}
+
 /// Tensors of one network in f32: weights and their gradients, and what the backward pass needs of every layer.
-fn network_bytes(spec: &crate::network::NetworkSpec) -> f64 {
+fn network_bytes(spec: &NetworkSpec) -> f64 {
     let activations = f64::from(spec.batch_size) * f64::from(spec.width) * f64::from(spec.depth);
     4.0 * (spec.params() + 3.0 * activations)
 }

@@ -138,6 +138,14 @@ fn directory(
     let engines: Vec<(String, String)> =
         stations.iter().map(|s| (s.engine.info().label.clone(), s.engine.info().fingerprint.clone())).collect();
     engines.iter().for_each(|(label, fingerprint)| console.detail(&format!("{label}: {fingerprint}")));
+    let differ = engines.iter().any(|(_, fingerprint)| *fingerprint != engines[0].1);
+    if differ && !args.mixed {
+        let labels: Vec<&str> = engines.iter().map(|(label, _)| label.as_str()).collect();
+        return Err(Failure::usage(format!(
+            "the numbers of these devices differ in their last digits: {}; choose one, or mix them with --mixed",
+            labels.join(", ")
+        )));
+    }
     let begin =
         Begin { engines: &engines, mixed: args.mixed, sweep_file: text.as_bytes(), settings: &args.sweep.settings() };
     let done = directory.begin(plan.chunks.len(), begin)?;
