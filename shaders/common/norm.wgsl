@@ -1,0 +1,23 @@
+// What forward and backward of a norm share: the place of eps among the exponents. With z = z' 2^e, the variance of z' is
+// joined by eps 2^-2e; where that is large, 2^2q is taken out of both, and u = u' 2^-q.
+
+struct Eps {
+    // q.
+    down: i32,
+    // 2^-2q.
+    factor: f32,
+    // eps 2^(-2e - 2q).
+    value: f32,
+}
+
+fn eps_at(network: u32, exponent: i32) -> Eps {
+    let place = networks[network].eps_exponent - 2 * exponent;
+    let zero = networks[network].eps == 0.0;
+    let q = select(max(place >> 1u, 0), 0, zero);
+    return Eps(q, pow2(-2 * q), networks[network].eps * pow2(place - 2 * q));
+}
+
+// 1 / sqrt(variance + eps), bounded where both vanish.
+fn inverse_deviation(variance: f32, eps: Eps) -> f32 {
+    return 1.0 / sqrt(max(variance * eps.factor + eps.value, pow2(-100)));
+}

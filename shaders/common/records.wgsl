@@ -1,0 +1,32 @@
+// Records: 16 words a tile, written once and merged on the host in float64. Needs `records` and `params`.
+// Words of a record of moments: 0 stamp, 1 count, 2 non-finite, 3 zeros, 4 reference m (the tile's mean, rounded),
+// 5..8 sums of (x - m)^k for k = 1..4 over the finite elements, 9 bits of the largest |x|, 10 exponent, 11.. as the
+// kernel says.
+
+const RECORD_WORDS: u32 = 16u;
+// Four bins an octave for 2^-127 <= |x| < 2; bin 0 also takes zero.
+const BINS: u32 = 512u;
+
+fn bin_of(x: f32) -> u32 {
+    return min(abs_bits(x) >> 21u, BINS - 1u);
+}
+
+fn powers_of(d: f32) -> vec4<f32> {
+    let square = d * d;
+    return vec4<f32>(d, square, square * d, square * square);
+}
+
+// `counts`: elements, non-finite, zeros.
+fn write_moments(at: u32, counts: vec4<f32>, mean: f32, powers: vec4<f32>, largest: u32, exponent: i32) {
+    records[at] = params.stamp;
+    records[at + 1u] = u32(counts.x);
+    records[at + 2u] = u32(counts.y);
+    records[at + 3u] = u32(counts.z);
+    records[at + 4u] = bitcast<u32>(mean);
+    records[at + 5u] = bitcast<u32>(powers.x);
+    records[at + 6u] = bitcast<u32>(powers.y);
+    records[at + 7u] = bitcast<u32>(powers.z);
+    records[at + 8u] = bitcast<u32>(powers.w);
+    records[at + 9u] = largest;
+    records[at + 10u] = bitcast<u32>(exponent);
+}

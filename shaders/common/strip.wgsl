@@ -1,0 +1,77 @@
+// A strip: one workgroup of 256 lanes owns 32 neighbouring columns of one network's tensor, all rows. Lane = column,
+// slice = every eighth row, so that sums over the rows of a column end inside the workgroup. Sums run in a fixed order.
+
+const LANES: u32 = 32u;
+const SLICES: u32 = 8u;
+const STRIP_THREADS: u32 = 256u;
+
+var<workgroup> partial: array<vec4<f32>, STRIP_THREADS>;
+var<workgroup> largest: atomic<u32>;
+
+// Sum over the slices of a column; the same value in each of them.
+fn sum_column(thread: u32, v: vec4<f32>) -> vec4<f32> {
+    partial[thread] = v;
+    workgroupBarrier(); // all parts are stored
+    var total = vec4<f32>(0.0);
+    for (var s = 0u; s < SLICES; s += 1u) {
+        total += partial[s * LANES + thread % LANES];
+    }
+    workgroupBarrier(); // the parts are read before `partial` is used again
+    return total;
+}
+
+// Largest over the slices of a column.
+fn max_column(thread: u32, v: f32) -> f32 {
+    partial[thread].x = v;
+    workgroupBarrier(); // all parts are stored
+    var top = partial[thread % LANES].x;
+    for (var s = 1u; s < SLICES; s += 1u) {
+        top = max(top, partial[s * LANES + thread % LANES].x);
+    }
+    workgroupBarrier(); // the parts are read before `partial` is used again
+    return top;
+}
+
+// Sum over all lanes; the same value in each of them.
+fn sum_strip(thread: u32, v: vec4<f32>) -> vec4<f32> {
+    partial[thread] = v;
+    workgroupBarrier(); // all parts are stored
+    if (thread < LANES) {
+        var column = partial[thread];
+        for (var s = 1u; s < SLICES; s += 1u) {
+            column += partial[s * LANES + thread];
+        }
+        partial[thread] = column;
+    }
+    workgroupBarrier(); // the sums of the columns are stored
+    if (thread == 0u) {
+        var total = partial[0];
+        for (var lane = 1u; lane < LANES; lane += 1u) {
+            total += partial[lane];
+        }
+        partial[0] = total;
+    }
+    workgroupBarrier(); // the total is stored
+    let total = partial[0];
+    workgroupBarrier(); // the total is read before `partial` is used again
+    return total;
+}
+
+// Sum over the lanes of the first slice (one value a column); the same value in each lane of the workgroup.
+fn sum_lanes(thread: u32, v: vec4<f32>) -> vec4<f32> {
+    return sum_strip(thread, select(vec4<f32>(0.0), v, thread < LANES));
+}
+
+// The largest of all lanes' bits. Every lane must have passed a barrier since `clear_largest`.
+fn clear_largest(thread: u32) {
+    if (thread == 0u) {
+        atomicStore(&largest, 0u);
+    }
+    workgroupBarrier(); // `largest` is 0
+}
+
+fn largest_of(bits: u32) -> u32 {
+    atomicMax(&largest, bits);
+    workgroupBarrier(); // every lane has raised `largest`
+    return atomicLoad(&largest);
+}

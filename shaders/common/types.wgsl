@@ -1,0 +1,110 @@
+// Structures that the host fills: mirrored in src/engine/gpu/layout.rs and compared there by reflection.
+
+// "No such head", "no such record".
+const NONE: u32 = 0xffffffffu;
+
+// Bits of Params.flags.
+const FLAG_COSINES: u32 = 1u;
+const FLAG_HISTOGRAM: u32 = 2u;
+const FLAG_COLUMN_MOMENTS: u32 = 4u;
+const FLAG_CENTRE: u32 = 8u;
+const FLAG_READOUT: u32 = 16u;
+const FLAG_PATHS: u32 = 32u;
+const FLAG_SPREAD: u32 = 64u;
+
+// One dispatch. Tensors are [network, row_pad, column_pad], row-major; logical sizes are `rows` and `columns`, both
+// paddings are multiples of 8 and hold zeros.
+struct Params {
+    // Networks of the batch: the stride of every array that is indexed [.., network].
+    networks: u32,
+    // First network of this dispatch.
+    first: u32,
+    // Layer index l (the readout: 0xffffffff).
+    layer: u32,
+    flags: u32,
+    rows: u32,
+    columns: u32,
+    row_pad: u32,
+    column_pad: u32,
+    // Padded size of the summed index of a product.
+    inner: u32,
+    // Index into the draws; rows after which draws repeat.
+    draw: u32,
+    repeat_rows: u32,
+    // Heads of the tensors in the order of the kernel's header.
+    source_head: u32,
+    other_head: u32,
+    weight_head: u32,
+    bias_head: u32,
+    old_head: u32,
+    target_head: u32,
+    // A second target.
+    branch_head: u32,
+    // Word offset of the first record of a dispatch, words per network.
+    record: u32,
+    record_stride: u32,
+    other_record: u32,
+    other_record_stride: u32,
+    // First histogram slot of the dispatch.
+    histogram: u32,
+    // Written into every record: proves that this batch wrote it.
+    stamp: u32,
+    // Rows of the readout's weights, where a kernel chooses between two weight matrices.
+    readout_rows: u32,
+    readout_row_pad: u32,
+}
+
+// Scale of one tensor of one network, [head, network]. A tensor is stored as x' with x = x' * 2^exponent.
+struct Head {
+    exponent: i32,
+    // Bits of the largest finite |x'|.
+    max_bits: atomic<u32>,
+    // For arguments of an activation: 0x7f800000 - bits of the smallest decay of phi' (0: none).
+    decay_bits: atomic<u32>,
+    // 1 once some dispatch has written the tensor.
+    written: u32,
+}
+
+// What the kernels know of one network, [network].
+struct Network {
+    seed_low: u32,
+    seed_high: u32,
+    depth: u32,
+    activation: u32,
+    param: f32,
+    at_zero: f32,
+    slope_below: f32,
+    slope_above: f32,
+    far_slope_below: f32,
+    far_slope_above: f32,
+    far_intercept_below: f32,
+    far_intercept_above: f32,
+    // 0.01 sup |phi'|.
+    saturation: f32,
+    knee_below: f32,
+    knee_above: f32,
+    flat_below: f32,
+    flat_above: f32,
+    // The factor a of a residual branch: branch * 2^branch_exponent, 1 <= |branch| < 2.
+    branch: f32,
+    branch_exponent: i32,
+    // The norm's eps in the same form.
+    eps: f32,
+    eps_exponent: i32,
+    // 1 where cosines run over the pairs (2k, 2k + 1) only.
+    pairs: u32,
+    unused_a: u32,
+    unused_b: u32,
+}
+
+// How one tensor of one network is drawn, [draw, network].
+struct Draw {
+    law: u32,
+    // Multiplies the integer draw, or is the value itself.
+    unit: f32,
+    exponent: i32,
+    // Second word of the counter.
+    layer: u32,
+    // Third word of the counter.
+    tensor: u32,
+}

@@ -1,0 +1,81 @@
+// h = phi(u) for tensors [networks, row_pad, column_pad], in the regime of u; records the smallest decay of phi' in u's
+// head. Bindings: heads; networks; source: u; target: h. Heads: source, target. One workgroup owns a strip.
+// Grid: (strips, 1, networks).
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> heads: array<Head>;
+@group(0) @binding(2) var<storage, read_write> networks: array<Network>;
+@group(0) @binding(3) var<storage, read_write> source: array<f32>;
+@group(0) @binding(4) var<storage, read_write> values: array<f32>;
+
+var<workgroup> most_decay: atomic<u32>;
+
+@compute @workgroup_size(256)
+fn activation(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let network = params.first + group.z;
+    let column = group.x * LANES + thread % LANES;
+    let base = network * params.row_pad * params.column_pad + column;
+    let scale = scale_of(params.source_head, network);
+    let kind = networks[network].activation;
+    let p = networks[network].param;
+    let at_zero = networks[network].at_zero;
+    let near = vec2<f32>(networks[network].slope_below, networks[network].slope_above);
+    let far = vec2<f32>(networks[network].far_slope_below, networks[network].far_slope_above);
+    let offset = vec2<f32>(networks[network].far_intercept_below, networks[network].far_intercept_above);
+    let tiny = !scale.zero && scale.exponent < TINY;
+    let huge = !scale.zero && scale.exponent > HUGE;
+    let bounded = far.x == 0.0 && far.y == 0.0;
+    // The exponent stays with u where h is proportional to it.
+    let kept = (tiny && at_zero == 0.0) || (huge && !bounded);
+    let exponent = select(0, scale.exponent, kept);
+    let limit = pow2(select(HUGE, 100, kind == SINE));
+    // Decays that matter need |u| >= 4, or a parameter that multiplies u.
+    let decaying = scale.exponent >= 2 || kind == 7u || kind == 12u;
+    if (thread == 0u) {
+        atomicStore(&most_decay, 0u);
+    }
+    clear_largest(thread);
+    var bits = 0u;
+    var decay_bits = 0u;
+    if (column < params.column_pad) {
+        for (var row = thread / LANES; row < params.row_pad; row += SLICES) {
+            var h = 0.0;
+            if (row < params.rows && column < params.columns) {
+                let raw = source[base + row * params.column_pad];
+                let x = raw * pow2(scale.shift);
+                let above = x > 0.0;
+                if (!is_finite(raw)) {
+                    h = raw;
+                } else if (tiny) {
+                    let slope = select(near.x, near.y, above);
+                    h = select(at_zero + slope * (x * pow2(scale.exponent)), slope * x, kept);
+                } else if (huge && !bounded) {
+                    if (exponent_of(abs_bits(x)) + scale.exponent > 20) {
+                        h = select(far.x, far.y, above) * x + select(offset.x, offset.y, above) * pow2(-scale.exponent);
+                    } else {
+                        h = activation_value(kind, x * pow2(scale.exponent), p) * pow2(-scale.exponent);
+                    }
+                } else {
+                    h = activation_value(kind, clamp(x * pow2(scale.exponent), -limit, limit), p);
+                }
+                bits = max(bits, finite_bits(h));
+                if (decaying) {
+                    let grad = activation_grad(kind, grad_argument(raw, scale, kind), p);
+                    if (grad.x != 0.0 && is_finite(grad.x) && is_finite(grad.y)) {
+                        decay_bits = max(decay_bits, INFINITY_BITS - abs_bits(grad.y));
+                    }
+                }
+            }
+            values[base + row * params.column_pad] = h;
+        }
+    }
+    atomicMax(&most_decay, decay_bits);
+    let top = largest_of(bits);
+    if (thread == 0u) {
+        raise_max(params.target_head, network, top);
+        atomicMax(&heads[params.source_head * params.networks + network].decay_bits, atomicLoad(&most_decay));
+        if (group.x == 0u) {
+            write_head(params.target_head, network, exponent);
+        }
+    }
+}

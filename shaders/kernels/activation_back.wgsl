@@ -1,0 +1,122 @@
+// dLoss/du += phi'(u) dLoss/dphi for tensors [networks, row_pad, column_pad], and everything that is recorded of phi'.
+// Bindings: heads; networks; grad: dLoss/dphi; argument: u; target: dLoss/du; columns, readout_columns: sums of |w| per
+// column from `weight_stats`, of the hidden weights and of the readout's; records. Heads: source = grad, other = u, weight,
+// bias = the readout's weights, old and target. Params: layer.
+// Record a strip: stamp, sum phi', sum phi'^2, D (phi' stored = phi' * 2^D), path sums |f|, f^2, largest f, exponent of the
+// weights, elements, saturated, active, units, dead units, 1 where there are paths. One workgroup owns a strip.
+// Grid: (strips, 1, networks).
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> heads: array<Head>;
+@group(0) @binding(2) var<storage, read_write> networks: array<Network>;
+@group(0) @binding(3) var<storage, read_write> grad: array<f32>;
+@group(0) @binding(4) var<storage, read_write> argument: array<f32>;
+@group(0) @binding(5) var<storage, read_write> values: array<f32>;
+@group(0) @binding(6) var<storage, read_write> columns: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> readout_columns: array<vec4<f32>>;
+@group(0) @binding(8) var<storage, read_write> records: array<u32>;
+
+@compute @workgroup_size(256)
+fn activation_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let network = params.first + group.z;
+    let column = group.x * LANES + thread % LANES;
+    let inside = column < params.columns;
+    let base = network * params.row_pad * params.column_pad + column;
+    let g = scale_of(params.source_head, network);
+    let u = scale_of(params.other_head, network);
+    let old = scale_of(params.old_head, network);
+    let decay = layer_decay(params.other_head, network);
+    let kind = networks[network].activation;
+    let p = networks[network].param;
+    let saturation = networks[network].saturation;
+    let knee = vec2<f32>(networks[network].knee_below, networks[network].knee_above);
+    let flat_set = vec2<f32>(networks[network].flat_below, networks[network].flat_above);
+    let exponent = joined_exponent(g.exponent - decay, g.zero, old.exponent, old.zero);
+    let down = pow2(select(g.exponent - decay - exponent, 0, g.zero));
+    let old_down = pow2(select(old.exponent - exponent, 0, old.zero));
+    clear_largest(thread);
+    var bits = 0u;
+    // Sums of phi', |phi'|, phi'^2; elements that are not flat.
+    var sums = vec4<f32>(0.0);
+    var highest = 0.0;
+    // Elements, saturated, active.
+    var counts = vec4<f32>(0.0);
+    if (column < params.column_pad) {
+        for (var row = thread / LANES; row < params.row_pad; row += SLICES) {
+            let at = base + row * params.column_pad;
+            var v = 0.0;
+            if (row < params.rows && inside) {
+                let x = grad_argument(argument[at], u, kind);
+                let parts = activation_grad(kind, x, p);
+                let slope = parts.x * exp_scaled(-parts.y, decay);
+                v = ((grad[at] * pow2(g.shift)) * slope) * down;
+                if (old.written) {
+                    v += (values[at] * pow2(old.shift)) * old_down;
+                }
+                bits = max(bits, finite_bits(v));
+                counts.x += 1.0;
+                if (is_finite(slope)) {
+                    sums += vec4<f32>(slope, abs(slope), slope * slope, 0.0);
+                    highest = max(highest, abs(slope));
+                    let beyond = x <= knee.x || x >= knee.y;
+                    counts.y += select(0.0, 1.0, beyond && abs(slope) * pow2(-decay) < saturation);
+                    counts.z += select(0.0, 1.0, x > 0.0);
+                }
+                let flat_here = is_finite(x) && (x <= flat_set.x || x >= flat_set.y);
+                sums.w += select(1.0, 0.0, flat_here);
+            }
+            values[at] = v;
+        }
+    }
+    let top = largest_of(bits);
+    let column_sums = sum_column(thread, sums);
+    let column_top = max_column(thread, highest);
+    let total = sum_strip(thread, vec4<f32>(sums.x, sums.z, counts.y, counts.z));
+    let at_readout = networks[network].depth == params.layer && params.layer != NONE;
+    let weight_head = select(params.weight_head, params.bias_head, at_readout);
+    let weight = scale_of(weight_head, network);
+    let paths = (params.flags & FLAG_PATHS) != 0u && weight_head != NONE;
+    var share = vec4<f32>(0.0);
+    var units = vec4<f32>(0.0);
+    if (inside && thread < LANES) {
+        units = vec4<f32>(1.0, select(0.0, 1.0, column_sums.w == 0.0), 0.0, 0.0);
+        if (paths) {
+            var of_weights: vec4<f32>;
+            if (at_readout) {
+                of_weights = readout_columns[network * params.column_pad + column];
+            } else {
+                of_weights = columns[network * params.column_pad + column];
+            }
+            share = vec4<f32>(of_weights.x * column_sums.y, of_weights.y * column_sums.z, of_weights.z * column_top, 0.0);
+        }
+    }
+    let path = sum_lanes(thread, vec4<f32>(share.x, share.y, units.x, units.y));
+    let elements = sum_strip(thread, counts);
+    partial[thread].x = select(0.0, share.z, thread < LANES);
+    workgroupBarrier(); // the columns' largest factors are stored
+    if (thread == 0u) {
+        var path_top = 0.0;
+        for (var lane = 0u; lane < LANES; lane += 1u) {
+            path_top = max(path_top, partial[lane].x);
+        }
+        raise_max(params.target_head, network, top);
+        if (group.x == 0u) {
+            write_head(params.target_head, network, exponent);
+        }
+        let at = params.record + network * params.record_stride + group.x * 16u;
+        records[at] = params.stamp;
+        records[at + 1u] = bitcast<u32>(total.x);
+        records[at + 2u] = bitcast<u32>(total.y);
+        records[at + 3u] = bitcast<u32>(decay);
+        records[at + 4u] = bitcast<u32>(path.x);
+        records[at + 5u] = bitcast<u32>(path.y);
+        records[at + 6u] = bitcast<u32>(path_top);
+        records[at + 7u] = bitcast<u32>(weight.exponent);
+        records[at + 8u] = u32(elements.x);
+        records[at + 9u] = u32(total.z);
+        records[at + 10u] = u32(total.w);
+        records[at + 11u] = u32(path.z);
+        records[at + 12u] = u32(path.w);
+        records[at + 13u] = select(0u, 1u, paths);
+    }
+}

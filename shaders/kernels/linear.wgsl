@@ -1,0 +1,67 @@
+// z = W h + b: the product of h [networks, row_pad, inner] and the transpose of W [networks, column_pad, inner].
+// Bindings: heads; left: h; right: W; bias: [networks, column_pad]; target: z [networks, row_pad, column_pad].
+// Heads: source = h, weight = W, bias, target = z. Product and bias are joined at the larger exponent.
+// One lane owns an 8 x 8 block. Grid: (tiles, 1, networks).
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> heads: array<Head>;
+@group(0) @binding(2) var<storage, read_write> left: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> right: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> bias: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> product: array<vec4<f32>>;
+
+var<workgroup> largest: atomic<u32>;
+
+@compute @workgroup_size(THREADS)
+fn linear(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let network = params.first + group.z;
+    let rows = params.row_pad;
+    let columns = params.column_pad;
+    let quads = columns / 4u;
+    let inner = params.inner / 4u;
+    let place = place_of(group.x, thread, rows, columns);
+    if (thread == 0u) {
+        atomicStore(&largest, 0u);
+    }
+    multiply(place, rows, columns, params.inner, network * rows * inner, inner, network * columns * inner, inner, thread);
+
+    let h = scale_of(params.source_head, network);
+    let w = scale_of(params.weight_head, network);
+    let b = scale_of(params.bias_head, network);
+    let exponent = joined_exponent(h.exponent + w.exponent, h.zero || w.zero, b.exponent, b.zero);
+    let down = h.exponent + w.exponent - exponent;
+    let factor = pow2(select(down, 0, h.zero || w.zero));
+    let bias_factor = pow2(b.shift);
+    let bias_down = pow2(select(b.exponent - exponent, 0, b.zero));
+    var values = block_values();
+    var bits = 0u;
+    for (var r = 0u; r < 8u; r += 1u) {
+        let row = block_row(place, r);
+        if (row < rows) {
+            for (var half = 0u; half < 2u; half += 1u) {
+                let column = select(place.column_high, place.column_low, half == 0u);
+                if (column < columns) {
+                    var v = vec4<f32>(0.0);
+                    if (row < params.rows) {
+                        let raw = values[2u * r + half];
+                        v = ((raw * pow2(h.shift)) * pow2(w.shift)) * factor;
+                        if (!b.zero) {
+                            v += (bias[network * quads + column / 4u] * bias_factor) * bias_down;
+                        }
+                    }
+                    product[(network * rows + row) * quads + column / 4u] = v;
+                    bits = max(bits, max(max(finite_bits(v.x), finite_bits(v.y)), max(finite_bits(v.z), finite_bits(v.w))));
+                }
+            }
+        }
+    }
+    workgroupBarrier(); // `largest` is 0
+    atomicMax(&largest, bits);
+    workgroupBarrier(); // every lane has raised `largest`
+    if (thread == 0u) {
+        raise_max(params.target_head, network, atomicLoad(&largest));
+        if (group.x == 0u) {
+            write_head(params.target_head, network, exponent);
+        }
+    }
+}

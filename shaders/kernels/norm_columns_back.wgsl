@@ -1,0 +1,63 @@
+// Backward of `norm_columns`, through mean and variance: dLoss/dz += (du - mean(du) - u mean(du u)) / deviation, means over
+// the rows of a column. Bindings: heads; networks; grad: dLoss/du; normed: u; inverse; target: dLoss/dz.
+// Heads: source = grad, other = u, weight = z, old and target. One workgroup owns a strip. Grid: (strips, 1, networks).
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> heads: array<Head>;
+@group(0) @binding(2) var<storage, read_write> networks: array<Network>;
+@group(0) @binding(3) var<storage, read_write> grad: array<f32>;
+@group(0) @binding(4) var<storage, read_write> normed: array<f32>;
+@group(0) @binding(5) var<storage, read_write> inverse: array<f32>;
+@group(0) @binding(6) var<storage, read_write> values: array<f32>;
+
+@compute @workgroup_size(256)
+fn norm_columns_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let network = params.first + group.z;
+    let column = group.x * LANES + thread % LANES;
+    let slice = thread / LANES;
+    let inside = column < params.columns;
+    let base = network * params.row_pad * params.column_pad + column;
+    let g = scale_of(params.source_head, network);
+    let u = scale_of(params.other_head, network);
+    let z = scale_of(params.weight_head, network);
+    let old = scale_of(params.old_head, network);
+    let eps = eps_at(network, z.exponent);
+    let own = g.exponent - eps.down - z.exponent;
+    let exponent = joined_exponent(own, g.zero, old.exponent, old.zero);
+    let down = pow2(select(own - exponent, 0, g.zero));
+    let old_down = pow2(select(old.exponent - exponent, 0, old.zero));
+    clear_largest(thread);
+    var sums = vec4<f32>(0.0);
+    if (inside) {
+        for (var row = slice; row < params.rows; row += SLICES) {
+            let at = base + row * params.column_pad;
+            let d = grad[at] * pow2(g.shift);
+            sums.x += d;
+            sums.y += d * ((normed[at] * pow2(u.shift)) * pow2(u.exponent));
+        }
+    }
+    let means = sum_column(thread, sums) / f32(params.rows);
+    var bits = 0u;
+    if (column < params.column_pad) {
+        for (var row = slice; row < params.row_pad; row += SLICES) {
+            let at = base + row * params.column_pad;
+            var v = 0.0;
+            if (inside && row < params.rows) {
+                let x = (normed[at] * pow2(u.shift)) * pow2(u.exponent);
+                v = ((grad[at] * pow2(g.shift) - means.x - x * means.y) * inverse[network * params.column_pad + column]) * down;
+                if (old.written) {
+                    v += (values[at] * pow2(old.shift)) * old_down;
+                }
+                bits = max(bits, finite_bits(v));
+            }
+            values[at] = v;
+        }
+    }
+    let top = largest_of(bits);
+    if (thread == 0u) {
+        raise_max(params.target_head, network, top);
+        if (group.x == 0u) {
+            write_head(params.target_head, network, exponent);
+        }
+    }
+}

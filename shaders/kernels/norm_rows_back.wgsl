@@ -1,0 +1,65 @@
+// Backward of `norm_rows`: dLoss/dz += (du - mean(du) - u mean(du u)) / deviation, means over the columns of a row, the
+// first only with FLAG_CENTRE. Bindings: heads; networks; grad: dLoss/du; normed: u; inverse; target: dLoss/dz.
+// Heads: source = grad, other = u, weight = z, old and target. A workgroup owns 32 rows, 8 lanes each.
+// Grid: (ceil(row_pad / 32), 1, networks).
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> heads: array<Head>;
+@group(0) @binding(2) var<storage, read_write> networks: array<Network>;
+@group(0) @binding(3) var<storage, read_write> grad: array<f32>;
+@group(0) @binding(4) var<storage, read_write> normed: array<f32>;
+@group(0) @binding(5) var<storage, read_write> inverse: array<f32>;
+@group(0) @binding(6) var<storage, read_write> values: array<f32>;
+
+@compute @workgroup_size(256)
+fn norm_rows_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let network = params.first + group.z;
+    let row = group.x * 32u + thread / 8u;
+    let lane = thread % 8u;
+    let inside = row < params.rows;
+    let base = (network * params.row_pad + row) * params.column_pad;
+    let g = scale_of(params.source_head, network);
+    let u = scale_of(params.other_head, network);
+    let z = scale_of(params.weight_head, network);
+    let old = scale_of(params.old_head, network);
+    let eps = eps_at(network, z.exponent);
+    let own = g.exponent - eps.down - z.exponent;
+    let exponent = joined_exponent(own, g.zero, old.exponent, old.zero);
+    let down = pow2(select(own - exponent, 0, g.zero));
+    let old_down = pow2(select(old.exponent - exponent, 0, old.zero));
+    clear_largest(thread);
+    var sums = vec2<f32>(0.0);
+    if (inside) {
+        for (var c = lane; c < params.columns; c += 8u) {
+            let d = grad[base + c] * pow2(g.shift);
+            sums += vec2<f32>(d, d * ((normed[base + c] * pow2(u.shift)) * pow2(u.exponent)));
+        }
+    }
+    var means = sum_row(thread, sums) / f32(params.columns);
+    if ((params.flags & FLAG_CENTRE) == 0u) {
+        means.x = 0.0;
+    }
+    var bits = 0u;
+    if (row < params.row_pad) {
+        for (var c = lane; c < params.column_pad; c += 8u) {
+            var v = 0.0;
+            if (inside && c < params.columns) {
+                let x = (normed[base + c] * pow2(u.shift)) * pow2(u.exponent);
+                let d = grad[base + c] * pow2(g.shift);
+                v = ((d - means.x - x * means.y) * inverse[network * params.row_pad + row]) * down;
+                if (old.written) {
+                    v += (values[base + c] * pow2(old.shift)) * old_down;
+                }
+                bits = max(bits, finite_bits(v));
+            }
+            values[base + c] = v;
+        }
+    }
+    let top = largest_of(bits);
+    if (thread == 0u) {
+        raise_max(params.target_head, network, top);
+        if (group.x == 0u) {
+            write_head(params.target_head, network, exponent);
+        }
+    }
+}

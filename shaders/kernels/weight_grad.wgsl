@@ -1,0 +1,128 @@
+// Statistics of dLoss/dW = delta^T h, reduced in the tile: the matrix is never written.
+// Bindings: heads; left: delta [networks, inner, row_pad]; right: h [networks, inner, column_pad];
+// weight: W [networks, row_pad, column_pad]; records; histogram: [slot, network, BINS]. Here rows = fan_out,
+// columns = fan_in, inner = the batch. Heads: source = delta, other = h, weight = W.
+// Record: moments of the tile (common/records.wgsl), word 14 = <W, dW>. One lane owns an 8 x 8 block.
+// Grid: (tiles, 1, networks).
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> heads: array<Head>;
+@group(0) @binding(2) var<storage, read_write> left: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> right: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> weight: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> records: array<u32>;
+@group(0) @binding(6) var<storage, read_write> histogram: array<atomic<u32>>;
+
+// Sums over a batch of at most 4096 products of numbers below 4 stay below 2 after this power of two.
+const SUM_SHIFT: i32 = 13;
+
+var<workgroup> bins: array<atomic<u32>, BINS>;
+var<workgroup> largest: atomic<u32>;
+var<workgroup> partial: array<vec4<f32>, THREADS>;
+
+// Sum over the lanes in their order; the same value in each.
+fn sum_lanes(thread: u32, v: vec4<f32>) -> vec4<f32> {
+    partial[thread] = v;
+    workgroupBarrier(); // all parts are stored
+    for (var step = THREADS / 2u; step > 0u; step /= 2u) {
+        if (thread < step) {
+            partial[thread] += partial[thread + step];
+        }
+        workgroupBarrier(); // this round's sums are stored
+    }
+    let total = partial[0];
+    workgroupBarrier(); // the total is read before `partial` is used again
+    return total;
+}
+
+@compute @workgroup_size(THREADS)
+fn weight_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let network = params.first + group.z;
+    let rows = params.row_pad;
+    let columns = params.column_pad;
+    let quads = columns / 4u;
+    let place = place_of(group.x, thread, rows, columns);
+    let counted = (params.flags & FLAG_HISTOGRAM) != 0u;
+    if (thread == 0u) {
+        atomicStore(&largest, 0u);
+    }
+    for (var i = thread; i < BINS; i += THREADS) {
+        atomicStore(&bins[i], 0u);
+    }
+    multiply(
+        place, rows, columns, params.inner,
+        network * params.inner * (rows / 4u), rows / 4u, network * params.inner * quads, quads, thread,
+    );
+
+    let d = scale_of(params.source_head, network);
+    let h = scale_of(params.other_head, network);
+    let w = scale_of(params.weight_head, network);
+    var values = block_values();
+    // n, non-finite, zeros, sum; then <W, dW>.
+    var first = vec4<f32>(0.0);
+    var dot_weight = 0.0;
+    var bits = 0u;
+    for (var r = 0u; r < 8u; r += 1u) {
+        let row = block_row(place, r);
+        for (var half = 0u; half < 2u; half += 1u) {
+            let column = select(place.column_high, place.column_low, half == 0u);
+            let v = ((values[2u * r + half] * pow2(d.shift)) * pow2(h.shift)) * pow2(-SUM_SHIFT);
+            values[2u * r + half] = v;
+            if (row < params.rows && column < params.columns) {
+                let weights = weight[(network * rows + row) * quads + column / 4u] * pow2(w.shift);
+                for (var i = 0u; i < 4u; i += 1u) {
+                    if (column + i < params.columns) {
+                        let x = v[i];
+                        first.x += 1.0;
+                        if (is_finite(x)) {
+                            first.z += select(0.0, 1.0, x == 0.0);
+                            first.w += x;
+                            dot_weight += weights[i] * x;
+                            bits = max(bits, abs_bits(x));
+                        } else {
+                            first.y += 1.0;
+                        }
+                    }
+                }
+            }
+        }
+    }
+    workgroupBarrier(); // `largest` and `bins` are 0
+    atomicMax(&largest, bits);
+    let total = sum_lanes(thread, first);
+    let mean = total.w / max(total.x - total.y, 1.0);
+    var powers = vec4<f32>(0.0);
+    for (var r = 0u; r < 8u; r += 1u) {
+        let row = block_row(place, r);
+        for (var half = 0u; half < 2u; half += 1u) {
+            let column = select(place.column_high, place.column_low, half == 0u);
+            let v = values[2u * r + half];
+            for (var i = 0u; i < 4u; i += 1u) {
+                if (row < params.rows && column + i < params.columns && is_finite(v[i])) {
+                    powers += powers_of(v[i] - mean);
+                    if (counted) {
+                        atomicAdd(&bins[bin_of(v[i])], 1u);
+                    }
+                }
+            }
+        }
+    }
+    let sums = sum_lanes(thread, powers);
+    let dots = sum_lanes(thread, vec4<f32>(dot_weight, 0.0, 0.0, 0.0));
+    if (thread == 0u) {
+        let at = params.record + network * params.record_stride + group.x * RECORD_WORDS;
+        let exponent = d.exponent + h.exponent + SUM_SHIFT;
+        write_moments(at, total, mean, sums, atomicLoad(&largest), exponent);
+        records[at + 11u] = bitcast<u32>(w.exponent);
+        records[at + 14u] = bitcast<u32>(dots.x);
+    }
+    if (counted) {
+        // The barriers of `sum_lanes` stand between the counts and this.
+        for (var i = thread; i < BINS; i += THREADS) {
+            let count = atomicLoad(&bins[i]);
+            if (count > 0u) {
+                atomicAdd(&histogram[(params.histogram * params.networks + network) * BINS + i], count);
+            }
+        }
+    }
+}
