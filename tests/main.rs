@@ -5,6 +5,9 @@ mod command_line;
 mod configs;
 mod csv_readers;
 mod golden;
+mod gpu_cases;
+mod gpu_compare;
+mod gpu_support;
 mod gradients;
 #[cfg(unix)]
 mod interruption;

@@ -5,7 +5,7 @@ const TINY: i32 = -40;
 const HUGE: i32 = 60;
 // Decays below this leave phi' within 2^-61: no common power is taken out.
 const DECAY_START: f32 = 42.0;
-const DECAY_LIMIT: f32 = 524288.0;
+const DECAY_LIMIT: f32 = 1048576.0;
 const SINE: u32 = 19u;
 
 // u for phi': the sign and zero are kept, magnitudes are cut to where phi' no longer changes.
@@ -19,9 +19,8 @@ fn grad_argument(raw: f32, scale: Scale, kind: u32) -> f32 {
     return select(-1.0, 1.0, x > 0.0) * clamp(magnitude, pow2(-60), limit);
 }
 
-// The power of two D that is taken out of phi' over a whole layer: stored phi' = phi' * 2^D.
-fn layer_decay(head: u32, network: u32) -> i32 {
-    let stored = atomicLoad(&heads[head * params.networks + network].decay_bits);
+// The power of two D that is taken out over a whole layer, from the smallest decay: stored number = number * 2^D.
+fn power_of_decay(stored: u32) -> i32 {
     if (stored == 0u) {
         return 0;
     }
@@ -30,6 +29,16 @@ fn layer_decay(head: u32, network: u32) -> i32 {
         return 0;
     }
     return i32(min(decay * 1.44269504, DECAY_LIMIT));
+}
+
+// D of phi'.
+fn layer_decay(head: u32, network: u32) -> i32 {
+    return power_of_decay(atomicLoad(&heads[head * params.networks + network].decay_bits));
+}
+
+// D of phi.
+fn layer_tail(head: u32, network: u32) -> i32 {
+    return power_of_decay(atomicLoad(&heads[head * params.networks + network].tail_bits));
 }
 
 fn raise_decay(head: u32, network: u32, decay: f32) {

@@ -43,8 +43,8 @@ struct Params {
     // Word offset of the first record of a dispatch, words per network.
     record: u32,
     record_stride: u32,
+    // Words between the records of the two tensors, or histogram slots, of one dispatch.
     other_record: u32,
-    other_record_stride: u32,
     // First histogram slot of the dispatch.
     histogram: u32,
     // Written into every record: proves that this batch wrote it.
@@ -61,6 +61,8 @@ struct Head {
     max_bits: atomic<u32>,
     // For arguments of an activation: 0x7f800000 - bits of the smallest decay of phi' (0: none).
     decay_bits: atomic<u32>,
+    // The same of phi itself, for activations whose value vanishes exponentially.
+    tail_bits: atomic<u32>,
     // 1 once some dispatch has written the tensor.
     written: u32,
 }

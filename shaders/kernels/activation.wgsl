@@ -1,5 +1,5 @@
 // h = phi(u) for tensors [networks, row_pad, column_pad], in the regime of u; records the smallest decay of phi' in u's
-// head. Bindings: heads; networks; source: u; target: h. Heads: source, target. One workgroup owns a strip.
+// head, and the smallest decay of phi where phi has an exponential tail. Bindings: heads; networks; source: u; target: h. Heads: source, target. One workgroup owns a strip.
 // Grid: (strips, 1, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -9,6 +9,7 @@
 @group(0) @binding(4) var<storage, read_write> values: array<f32>;
 
 var<workgroup> most_decay: atomic<u32>;
+var<workgroup> most_tail: atomic<u32>;
 
 @compute @workgroup_size(256)
 fn activation(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
@@ -33,10 +34,12 @@ fn activation(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
     let decaying = scale.exponent >= 2 || kind == 7u || kind == 12u;
     if (thread == 0u) {
         atomicStore(&most_decay, 0u);
+        atomicStore(&most_tail, 0u);
     }
     clear_largest(thread);
     var bits = 0u;
     var decay_bits = 0u;
+    var tail_bits = 0u;
     if (column < params.column_pad) {
         for (var row = thread / LANES; row < params.row_pad; row += SLICES) {
             var h = 0.0;
@@ -64,16 +67,25 @@ fn activation(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
                     if (grad.x != 0.0 && is_finite(grad.x) && is_finite(grad.y)) {
                         decay_bits = max(decay_bits, INFINITY_BITS - abs_bits(grad.y));
                     }
+                    if (activation_has_tail(kind) && !tiny) {
+                        let tail = activation_tail(kind, grad_argument(raw, scale, kind), p);
+                        if (tail.x != 0.0 && is_finite(tail.x) && is_finite(tail.y)) {
+                            tail_bits = max(tail_bits, INFINITY_BITS - abs_bits(tail.y));
+                        }
+                    }
                 }
             }
             values[base + row * params.column_pad] = h;
         }
     }
     atomicMax(&most_decay, decay_bits);
+    atomicMax(&most_tail, tail_bits);
     let top = largest_of(bits);
     if (thread == 0u) {
         raise_max(params.target_head, network, top);
-        atomicMax(&heads[params.source_head * params.networks + network].decay_bits, atomicLoad(&most_decay));
+        let source_index = params.source_head * params.networks + network;
+        atomicMax(&heads[source_index].decay_bits, atomicLoad(&most_decay));
+        atomicMax(&heads[source_index].tail_bits, atomicLoad(&most_tail));
         if (group.x == 0u) {
             write_head(params.target_head, network, exponent);
         }

@@ -168,3 +168,38 @@ fn activation_grad(kind: u32, u: f32, p: f32) -> vec2<f32> {
         default: { return swish_grad(u, QUICK_GELU_SLOPE); }
     }
 }
+
+// Whether phi vanishes exponentially towards minus infinity.
+fn activation_has_tail(kind: u32) -> bool {
+    return kind == 1u || (kind >= 8u && kind <= 12u) || kind == 20u;
+}
+
+// phi(u) as (factor, decay), for activations with a tail.
+fn activation_tail(kind: u32, u: f32, p: f32) -> vec2<f32> {
+    if (!(u < 0.0)) {
+        return vec2<f32>(activation_value(kind, u, p), 0.0);
+    }
+    switch kind {
+        case 1u: { return vec2<f32>(1.0 / (1.0 + exp_own(u)), -u); }
+        case 8u: {
+            let g = gauss_parts(u, 0.5);
+            return vec2<f32>(g.x * (0.5 * u * erfcx_own(-u * SQRT_HALF)), g.y);
+        }
+        case 9u: {
+            let v = 2.0 * SQRT_2_OVER_PI * (u + GELU_TANH_CUBIC * u * u * u);
+            return vec2<f32>(u / (1.0 + exp_own(v)), -v);
+        }
+        case 10u: { return vec2<f32>(u / (1.0 + exp_own(u)), -u); }
+        case 11u: {
+            let t = exp_own(u);
+            return vec2<f32>(u * (t + 2.0) / (t * (t + 2.0) + 2.0), -u);
+        }
+        case 12u: {
+            if (p * u < -40.0) {
+                return vec2<f32>(1.0 / p, -p * u);
+            }
+            return vec2<f32>(act_softplus(u, p), 0.0);
+        }
+        default: { return vec2<f32>(u / (1.0 + exp_own(QUICK_GELU_SLOPE * u)), -QUICK_GELU_SLOPE * u); }
+    }
+}

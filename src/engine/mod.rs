@@ -3,6 +3,7 @@
 
 pub mod check;
 pub mod cpu;
+pub mod gpu;
 pub mod select;
 
 use std::sync::Arc;

@@ -1,0 +1,348 @@
+//! The backward half of a schedule: the loss, ops in reverse, each adding into its inputs' gradients (a head that nobody
+//! has written means "set"), and the statistics of gradients.
+
+use super::describe::LayerSlot;
+use super::forward::row_of;
+use super::kernels::Kernel;
+use super::layout::{
+    FLAG_CENTRE, FLAG_COLUMN_MOMENTS, FLAG_HISTOGRAM, FLAG_PATHS, FLAG_SPREAD, NONE, Params, RECORD_WORDS,
+};
+use super::memory::Region;
+use super::schedule::{Bind, Builder, HISTOGRAM_WEIGHT_GRAD};
+use super::tensors::{RowSlot, Tensor, What, head, padded, strips};
+use crate::network::{Norm, Residual};
+use crate::program::{Op, Slot};
+use crate::stats::{Quantity, RecordMask};
+
+/// Gradients while the schedule walks backwards.
+#[derive(Debug)]
+struct Gradients {
+    /// dLoss/dh_l by l modulo the ring's length; the latest version of each.
+    ring: Vec<Region>,
+    acts: Vec<Option<Tensor>>,
+    preact: Option<Tensor>,
+    phi_arg: Option<Tensor>,
+    phi: Option<Tensor>,
+}
+
+impl Builder<'_> {
+    pub(super) fn backward(&mut self) {
+        let deepest = self.deepest();
+        let mut gradients = self.gradients();
+        if self.has_readout() {
+            let delta = self.loss();
+            gradients.preact = Some(delta);
+            self.layer_back(LayerSlot::Readout, &mut gradients);
+        }
+        for layer in (1..=deepest).rev() {
+            // The networks that end here take dLoss/dh_L.
+            let (first, alive) = (self.alive(layer + 1), self.alive(layer));
+            if alive > first {
+                let target = match gradients.acts[layer as usize] {
+                    Some(tensor) => tensor,
+                    None => self.act_grad_version(layer, &mut gradients),
+                };
+                self.copy(self.final_grad, target, first, alive - first);
+            }
+            self.layer_back(LayerSlot::Hidden(layer), &mut gradients);
+        }
+        if self.selected(LayerSlot::Hidden(0))
+            && let Some(grad) = gradients.acts[0]
+        {
+            let flags = self.stat_flags() & FLAG_HISTOGRAM;
+            self.tensor_stats(RowSlot::Layer(0), &[(Quantity::ActGrad, grad)], self.networks(), flags);
+        }
+    }
+
+    fn gradients(&mut self) -> Gradients {
+        let key = *self.key();
+        let deepest = self.deepest();
+        let longest =
+            self.program.sections.iter().flat_map(|s| &s.blocks).flat_map(|b| &b.ops).filter_map(|op| match op {
+                Op::Add { skip: Slot::Act { back }, .. } => Some(*back),
+                _ => None,
+            });
+        let length = longest.max().unwrap_or(1).min(deepest) + 1;
+        let columns = padded(key.width.max(key.input_size));
+        let elements = u64::from(padded(key.batch_size)) * u64::from(columns) * u64::from(self.networks());
+        let ring = (0..length).map(|_| self.ledger.words(elements)).collect();
+        Gradients { ring, acts: vec![None; deepest as usize + 1], preact: None, phi_arg: None, phi: None }
+    }
+
+    /// A new version of dLoss/dh_layer: the next writer's target.
+    fn act_grad_version(&mut self, layer: u32, gradients: &mut Gradients) -> Tensor {
+        let region = gradients.ring[layer as usize % gradients.ring.len()];
+        let columns = if layer == 0 { self.key().input_size } else { self.key().width };
+        let tensor = self.ledger.version(region, self.key().batch_size, columns);
+        gradients.acts[layer as usize] = Some(tensor);
+        tensor
+    }
+
+    /// delta of the readout.
+    fn loss(&mut self) -> Tensor {
+        let networks = self.networks();
+        let y = self.tensor(LayerSlot::Readout, Slot::Preact);
+        let region = self.scratch("preact_grad");
+        let delta = self.ledger.version(region, y.rows, y.columns);
+        if let Some(labels) = self.labels {
+            let softmax = self.ledger.words(2 * u64::from(y.row_pad()) * u64::from(networks));
+            let params = Params { source_head: y.head, ..self.params(&delta) };
+            let storage = [y.region, labels, softmax].map(Bind::Region);
+            let storage: Vec<Bind> = std::iter::once(Bind::Heads).chain(storage).collect();
+            let items = y.row_pad().div_ceil(64);
+            self.push(Kernel::CrossEntropyRows, params, storage.clone(), [items, 1, networks]);
+            let (record, record_stride) = self.ledger.record(RowSlot::Readout, What::CrossEntropy, items, 8, networks);
+            let params = Params { record, record_stride, ..params };
+            let storage = storage.into_iter().chain([Bind::Region(delta.region), Bind::Records]).collect();
+            self.push(Kernel::CrossEntropy, params, storage, [items, 1, networks]);
+        } else {
+            let goal = self.goal.expect("without labels there is a dense goal: made in `start`");
+            let items = strips(y.columns);
+            let (record, record_stride) = self.ledger.record(RowSlot::Readout, What::MeanSquared, items, 8, networks);
+            let params =
+                Params { source_head: y.head, other_head: goal.head, record, record_stride, ..self.params(&delta) };
+            let storage = vec![
+                Bind::Heads,
+                Bind::Region(y.region),
+                Bind::Region(goal.region),
+                Bind::Region(delta.region),
+                Bind::Records,
+            ];
+            self.push(Kernel::Mse, params, storage, [items, 1, networks]);
+        }
+        delta
+    }
+
+    fn layer_back(&mut self, slot: LayerSlot, gradients: &mut Gradients) {
+        for op in self.ops(slot).into_iter().rev() {
+            self.backward_op(slot, op, gradients);
+        }
+        let alive = self.alive_at(slot);
+        let delta = gradients.preact.expect("every layer has a product, whose backward needs delta");
+        let mut tensors = vec![(Quantity::PreactGrad, delta)];
+        let mut flags = 0;
+        if self.selected(slot) {
+            if let LayerSlot::Hidden(layer) = slot {
+                let grad =
+                    gradients.acts[layer as usize].expect("dLoss/dh_l is complete before layer l runs backwards");
+                tensors.push((Quantity::ActGrad, grad));
+            }
+            flags |= FLAG_SPREAD | self.stat_flags();
+            if self.has_bias(slot) {
+                flags |= FLAG_COLUMN_MOMENTS;
+            }
+        }
+        self.tensor_stats(row_of(slot), &tensors, alive, flags);
+        (gradients.preact, gradients.phi_arg, gradients.phi) = (None, None, None);
+    }
+
+    /// The gradient of an op's output.
+    fn grad(&self, slot: LayerSlot, at: Slot, gradients: &Gradients) -> Tensor {
+        let found = match (at, slot) {
+            (Slot::Act { back }, LayerSlot::Hidden(layer)) => gradients.acts[(layer - back) as usize],
+            (Slot::Act { .. }, LayerSlot::Readout) => Some(self.final_grad),
+            (Slot::Preact, _) => gradients.preact,
+            (Slot::PhiArg | Slot::FinalAct, _) => gradients.phi_arg,
+            (Slot::Phi, _) => gradients.phi,
+        };
+        found.expect("the reverse of the ops writes a gradient before it reads it")
+    }
+
+    /// Where the gradient of an op's input goes: the head it had before (`NONE`: nobody has written it) and the target.
+    fn target(&mut self, slot: LayerSlot, at: Slot, gradients: &mut Gradients) -> (u32, Tensor) {
+        let columns = self.columns(slot, at);
+        match (at, slot) {
+            (Slot::Act { back }, LayerSlot::Hidden(layer)) => {
+                let old = head(gradients.acts[(layer - back) as usize]);
+                (old, self.act_grad_version(layer - back, gradients))
+            }
+            (Slot::Act { .. }, LayerSlot::Readout) => (NONE, self.final_grad),
+            (Slot::Preact, _) => {
+                let region = self.scratch("preact_grad");
+                let tensor = self.ledger.version(region, self.key().batch_size, columns);
+                gradients.preact = Some(tensor);
+                (NONE, tensor)
+            }
+            (Slot::PhiArg | Slot::FinalAct, _) => {
+                let region = self.scratch("phi_arg_grad");
+                let tensor = self.ledger.version(region, self.key().batch_size, columns);
+                gradients.phi_arg = Some(tensor);
+                (NONE, tensor)
+            }
+            (Slot::Phi, _) => {
+                let region = self.scratch("phi_grad");
+                let tensor = self.ledger.version(region, self.key().batch_size, columns);
+                gradients.phi = Some(tensor);
+                (NONE, tensor)
+            }
+        }
+    }
+
+    fn backward_op(&mut self, slot: LayerSlot, op: Op, gradients: &mut Gradients) {
+        let alive = self.alive_at(slot);
+        match op {
+            Op::Linear { src, dst } => {
+                let delta = self.grad(slot, dst, gradients);
+                let source = self.tensor(slot, src);
+                if self.selected(slot) {
+                    self.weight_grad(slot, delta, source);
+                }
+                let weight = self.state(slot).weight.expect("weights are drawn in the forward half");
+                let (old_head, target) = self.target(slot, src, gradients);
+                let params = Params {
+                    source_head: delta.head,
+                    weight_head: weight.head,
+                    old_head,
+                    inner: delta.column_pad(),
+                    ..self.params(&target)
+                };
+                let storage = [delta.region, weight.region, target.region].map(Bind::Region);
+                let storage = std::iter::once(Bind::Heads).chain(storage).collect();
+                self.push_product(Kernel::LinearBack, params, storage, alive);
+            }
+            Op::Norm { src, dst } => {
+                let (grad, z, u) = (self.grad(slot, dst, gradients), self.tensor(slot, src), self.tensor(slot, dst));
+                let (old_head, target) = self.target(slot, src, gradients);
+                let rows = self.key().norm != Norm::Batch;
+                let flags = if self.key().norm == Norm::Layer { FLAG_CENTRE } else { 0 };
+                let params = Params {
+                    source_head: grad.head,
+                    other_head: u.head,
+                    weight_head: z.head,
+                    old_head,
+                    flags,
+                    ..self.params(&target)
+                };
+                let inverse = self.state(slot).inverse.expect("the forward norm keeps its deviations");
+                let storage = [grad.region, u.region, inverse, target.region].map(Bind::Region);
+                let storage = [Bind::Heads, Bind::Networks].into_iter().chain(storage).collect();
+                let (kernel, groups) = if rows {
+                    (Kernel::NormRowsBack, target.row_pad().div_ceil(32))
+                } else {
+                    (Kernel::NormColumnsBack, strips(target.columns))
+                };
+                self.push(kernel, params, storage, [groups, 1, alive]);
+            }
+            Op::Activation { src, dst } => self.activation_back(slot, src, dst, gradients),
+            Op::Add { skip, branch, dst } => {
+                let grad = self.grad(slot, dst, gradients);
+                let (old_head, skip) = self.target(slot, skip, gradients);
+                let (_, branch) = self.target(slot, branch, gradients);
+                let params =
+                    Params { source_head: grad.head, old_head, branch_head: branch.head, ..self.params(&skip) };
+                let storage = [grad.region, skip.region, branch.region].map(Bind::Region);
+                let storage = [Bind::Heads, Bind::Networks].into_iter().chain(storage).collect();
+                self.push(Kernel::AddBack, params, storage, [strips(grad.columns), 1, alive]);
+            }
+            Op::Copy { src, dst } => {
+                let grad = self.grad(slot, dst, gradients);
+                let (_, target) = self.target(slot, src, gradients);
+                self.copy(grad, target, 0, alive);
+            }
+        }
+    }
+
+    /// Backward of the activation, with the statistics of phi' and the path factors out of this layer's units.
+    fn activation_back(&mut self, slot: LayerSlot, src: Slot, dst: Slot, gradients: &mut Gradients) {
+        let alive = self.alive_at(slot);
+        let LayerSlot::Hidden(layer) = slot else { return };
+        let (grad, u) = (self.grad(slot, dst, gradients), self.tensor(slot, src));
+        let (old_head, target) = self.target(slot, src, gradients);
+        let own = self.key().residual == Residual::PreAct;
+        // pre_act: the paths run through this layer's own weights, else through the next layer's or the readout's.
+        let next = match own {
+            true => Some(*self.state(slot)),
+            false if layer < self.deepest() => Some(*self.state(LayerSlot::Hidden(layer + 1))),
+            false => None,
+        };
+        let readout = if own { None } else { self.has_readout().then(|| *self.state(LayerSlot::Readout)) };
+        let dummy = u.region;
+        let columns = |state: &Option<super::schedule::LayerTensors>| {
+            Bind::Region(state.and_then(|s| s.weight_columns).unwrap_or(dummy))
+        };
+        let items = strips(target.columns);
+        let (record, record_stride) = self.ledger.record(row_of(slot), What::Phi, items, RECORD_WORDS, alive);
+        let params = Params {
+            source_head: grad.head,
+            other_head: u.head,
+            weight_head: head(next.and_then(|s| s.weight)),
+            bias_head: head(readout.and_then(|s| s.weight)),
+            old_head,
+            // Under pre_act no network turns to the readout here.
+            layer: if own { NONE } else { layer },
+            flags: FLAG_PATHS,
+            record,
+            record_stride,
+            ..self.params(&target)
+        };
+        let storage = vec![
+            Bind::Heads,
+            Bind::Networks,
+            Bind::Region(grad.region),
+            Bind::Region(u.region),
+            Bind::Region(target.region),
+            columns(&next),
+            columns(&readout),
+            Bind::Records,
+        ];
+        self.push(Kernel::ActivationBack, params, storage, [items, 1, alive]);
+        if self.wants(RecordMask::PATH_ABOVE_ONE) && self.selected(slot) {
+            let weight = next.and_then(|s| s.weight);
+            let readout = readout.and_then(|s| s.weight);
+            let items = u.columns;
+            let (record, record_stride) = self.ledger.record(row_of(slot), What::PathsAboveOne, items, 2, alive);
+            let params = Params {
+                flags: if own { FLAG_CENTRE } else { 0 },
+                inner: weight.map_or(0, |w| w.rows),
+                repeat_rows: weight.map_or(0, |w| w.row_pad()),
+                readout_rows: readout.map_or(0, |w| w.rows),
+                readout_row_pad: readout.map_or(0, |w| w.row_pad()),
+                record,
+                record_stride,
+                ..params
+            };
+            let region = |w: Option<Tensor>| Bind::Region(w.map_or(dummy, |w| w.region));
+            let storage = vec![
+                Bind::Heads,
+                Bind::Networks,
+                Bind::Region(u.region),
+                region(weight),
+                region(readout),
+                Bind::Records,
+            ];
+            self.push(Kernel::PathsAboveOne, params, storage, [items, 1, alive]);
+        }
+    }
+
+    /// Statistics of dLoss/dW.
+    fn weight_grad(&mut self, slot: LayerSlot, delta: Tensor, source: Tensor) {
+        let alive = self.alive_at(slot);
+        let weight = self.state(slot).weight.expect("weights are drawn in the forward half");
+        let tile = self.request.products.tile(weight.row_pad(), weight.column_pad());
+        let items = tile.groups(weight.row_pad(), weight.column_pad());
+        let (record, record_stride) = self.ledger.record(row_of(slot), What::WeightGrad, items, RECORD_WORDS, alive);
+        let flags = if self.wants(RecordMask::QUANTILES) { FLAG_HISTOGRAM } else { 0 };
+        let params = Params {
+            source_head: delta.head,
+            other_head: source.head,
+            weight_head: weight.head,
+            target_head: NONE,
+            inner: delta.row_pad(),
+            record,
+            record_stride,
+            histogram: HISTOGRAM_WEIGHT_GRAD,
+            flags,
+            ..self.params(&weight)
+        };
+        let storage = vec![
+            Bind::Heads,
+            Bind::Region(delta.region),
+            Bind::Region(source.region),
+            Bind::Region(weight.region),
+            Bind::Records,
+            Bind::Histogram,
+        ];
+        self.push_product(Kernel::WeightGrad, params, storage, alive);
+        self.quantiles(row_of(slot), &[(HISTOGRAM_WEIGHT_GRAD, Quantity::WeightGrad)], alive);
+    }
+}

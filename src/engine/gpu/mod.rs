@@ -1,0 +1,185 @@
+//! The GPU engine: WGSL kernels on wgpu, batched over the networks of one shape. The only place that knows wgpu. A batch is
+//! a schedule of dispatches that does not grow with its networks, one group of submissions and one readback.
+
+mod backward;
+mod collect;
+pub mod compose;
+mod describe;
+mod device;
+mod execute;
+mod forward;
+pub mod kernels;
+mod layout;
+mod memory;
+mod probe;
+mod schedule;
+mod tensors;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+pub use device::{AdapterDescription, adapters};
+pub use execute::Commands;
+pub use kernels::Products;
+
+use super::{Batch, Engine, EngineError, EngineInfo, LayerSelection, Precision, ResultSink};
+use crate::network::Activation;
+use crate::program::ProgramKey;
+use crate::stats::RecordMask;
+use device::Device;
+use execute::{Executor, InFlight};
+use kernels::Kernel;
+use layout::Params;
+use schedule::{Request, Schedule};
+
+/// Changes whenever results of this engine may change.
+pub const NUMERICS: u32 = 1;
+
+/// The engine on one adapter.
+#[derive(Debug)]
+pub struct GpuEngine {
+    info: EngineInfo,
+    device: Device,
+    executor: Executor,
+    products: Products,
+    long_loops: bool,
+    in_flight: VecDeque<InFlight>,
+}
+
+impl GpuEngine {
+    /// Opens an adapter of [`adapters`], with the matrix products that suit it.
+    pub fn open(adapter: &AdapterDescription) -> Result<Self, EngineError> {
+        let products = if adapter.software { Products::Flat } else { Products::Tiled };
+        Self::open_with(adapter, products)
+    }
+
+    /// Opens an adapter with a given kind of matrix products (tests run both on every adapter).
+    pub fn open_with(adapter: &AdapterDescription, products: Products) -> Result<Self, EngineError> {
+        let mut device = Device::open(adapter)?;
+        let long_loops = probe::long_loops(&mut device)?;
+        let executor = Executor::new(&device)?;
+        let info = EngineInfo {
+            label: format!("{} ({})", adapter.name, adapter.backend),
+            precision: Precision::F32,
+            fingerprint: format!(
+                "gpu f32 {} {} {} {products:?} numerics {NUMERICS}",
+                adapter.backend, adapter.name, adapter.driver
+            ),
+            memory_budget: device.budget,
+            batch_flops: if adapter.software { 2e9 } else { 1e12 },
+        };
+        Ok(GpuEngine { info, device, executor, products, long_loops, in_flight: VecDeque::new() })
+    }
+
+    /// The adapter.
+    pub fn adapter(&self) -> &AdapterDescription {
+        &self.device.description
+    }
+
+    /// Whether the driver runs loops of any length. No kernel needs that: each stays below 65,535 iterations.
+    pub fn runs_long_loops(&self) -> bool {
+        self.long_loops
+    }
+
+    /// Commands of the batch submitted last.
+    pub fn commands(&self) -> Commands {
+        self.executor.last
+    }
+
+    /// Makes submissions shorter or longer than the estimate for the adapter.
+    pub fn set_submission_flops(&mut self, flops: f64) {
+        self.executor.submission_flops = flops;
+    }
+
+    /// The schedule of networks in order of falling depth.
+    fn schedule(
+        &self,
+        key: &ProgramKey,
+        depths: &[u32],
+        mask: RecordMask,
+        layers: &LayerSelection,
+        tails: bool,
+    ) -> Schedule {
+        let (limits, products) = (self.device.limits, self.products);
+        Schedule::new(Request { key, depths, mask, layers, limits, products, tails })
+    }
+
+    /// phi, and phi' as (factor, decay), on the device: what `doctor` and the tests compare with the table.
+    pub fn activation_table(
+        &mut self,
+        activation: &Activation,
+        arguments: &[f32],
+    ) -> Result<Vec<[f32; 3]>, EngineError> {
+        let rows = arguments.len() as u32;
+        let params = Params {
+            rows,
+            draw: activation.kind as u32,
+            other_head: (activation.param as f32).to_bits(),
+            ..Params::default()
+        };
+        let bytes = bytemuck::cast_slice(arguments);
+        let words = probe::run_once(
+            &mut self.device,
+            Kernel::ActivationTable,
+            params,
+            &[bytes],
+            3 * arguments.len(),
+            rows.div_ceil(64),
+        )?;
+        Ok(words.chunks_exact(3).map(|w| [w[0], w[1], w[2]].map(f32::from_bits)).collect())
+    }
+}
+
+impl Engine for GpuEngine {
+    fn info(&self) -> &EngineInfo {
+        &self.info
+    }
+
+    fn bytes(&self, key: &ProgramKey, depths: &[u32], mask: RecordMask) -> u64 {
+        // The grid has a dimension for networks.
+        if depths.len() > 65_535 {
+            return u64::MAX;
+        }
+        let mut falling = depths.to_vec();
+        falling.sort_unstable_by(|a, b| b.cmp(a));
+        let schedule = self.schedule(key, &falling, mask, &LayerSelection::All, true);
+        // Records lie on the device and in the readback buffer of up to two batches.
+        schedule.bytes().saturating_add(2 * schedule.records.size)
+    }
+
+    fn submit(&mut self, batch: Arc<Batch>) -> Result<(), EngineError> {
+        let mut order: Vec<usize> = (0..batch.networks.len()).collect();
+        order.sort_by(|&a, &b| batch.networks[b].depth.cmp(&batch.networks[a].depth));
+        let depths: Vec<u32> = order.iter().map(|&slot| batch.networks[slot].depth).collect();
+        let tails = batch.networks.iter().any(|n| n.activation.row().value_parts.is_some());
+        let schedule = self.schedule(&batch.key, &depths, batch.mask, &batch.layers, tails);
+        if schedule.bytes() == u64::MAX || depths.len() > 65_535 {
+            let largest = schedule.ledger.slabs.oversized.unwrap_or(0);
+            return Err(EngineError::OutOfMemory(format!(
+                "one tensor of {} networks takes {largest} bytes, more than a binding of `{}` holds; use fewer networks \
+                 a batch, or smaller ones",
+                depths.len(),
+                self.device.description.name
+            )));
+        }
+        let submitted = self.executor.submit(&mut self.device, batch, schedule, order);
+        if let Err(EngineError::OutOfMemory(_)) = &submitted {
+            // Nothing of this batch runs: the next, smaller one starts from an empty arena.
+            self.executor.arena.clear();
+            self.device.forgive_memory();
+        }
+        self.in_flight.push_back(submitted?);
+        Ok(())
+    }
+
+    fn next(&mut self, out: &mut dyn ResultSink) -> Result<(), EngineError> {
+        let Some(batch) = self.in_flight.pop_front() else {
+            return Err(EngineError::Failed("no batch is in flight".into()));
+        };
+        let results = batch.records(&self.device, |words| collect::collect(&batch, words))??;
+        for result in results {
+            out.network(result);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,83 @@
+//! Start-up probes: some drivers cut long loops short without a word, and the engine must keep below their limit.
+
+use super::device::Device;
+use super::kernels::{Kernel, Tile};
+use super::layout::Params;
+use crate::engine::EngineError;
+
+/// Iterations that the probe asks for: above the 65,535 after which lavapipe stops an invocation.
+pub const PROBE_ITERATIONS: u32 = 70_000;
+
+/// What one dispatch of a small kernel on fresh buffers leaves in its last buffer.
+pub fn run_once(
+    device: &mut Device,
+    kernel: Kernel,
+    params: Params,
+    inputs: &[&[u8]],
+    output_words: usize,
+    groups: u32,
+) -> Result<Vec<u32>, EngineError> {
+    device.prepare(kernel, Tile::Flat)?;
+    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
+    let uniform = device.buffer(
+        "params",
+        size_of::<Params>() as u64,
+        wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+    )?;
+    device.queue.write_buffer(&uniform, 0, bytemuck::bytes_of(&params));
+    let mut buffers = Vec::new();
+    for bytes in inputs {
+        let buffer = device.buffer("input", (bytes.len() as u64).next_multiple_of(16).max(16), usage)?;
+        device.queue.write_buffer(&buffer, 0, bytes);
+        buffers.push(buffer);
+    }
+    let size = (4 * output_words as u64).next_multiple_of(16);
+    let output = device.buffer("output", size, usage)?;
+    // A sentinel that no kernel writes.
+    device.queue.write_buffer(&output, 0, &vec![0xff; size as usize]);
+    buffers.push(output);
+    let bindings: Vec<_> = buffers.iter().map(|b| b.as_entire_buffer_binding()).collect();
+    let group = device.bind(kernel, uniform.as_entire_buffer_binding(), &bindings);
+    let readback = device.buffer("readback", size, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST)?;
+    let mut encoder = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    {
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        pass.set_pipeline(device.pipeline(kernel, Tile::Flat));
+        pass.set_bind_group(0, &group, &[]);
+        pass.dispatch_workgroups(groups, 1, 1);
+    }
+    encoder.copy_buffer_to_buffer(&buffers[buffers.len() - 1], 0, &readback, 0, Some(size));
+    let submission = device.queue.submit([encoder.finish()]);
+    let (sender, mapped) = std::sync::mpsc::channel();
+    readback.map_async(wgpu::MapMode::Read, .., move |result| {
+        let _ = sender.send(result);
+    });
+    device.wait(Some(submission))?;
+    if !matches!(mapped.recv(), Ok(Ok(()))) {
+        device.check()?;
+        return Err(EngineError::DeviceLost(format!("`{}`: readback failed", device.description.name)));
+    }
+    let view = readback
+        .get_mapped_range(..)
+        .map_err(|e| EngineError::Failed(format!("`{}`: readback: {e}", device.description.name)))?;
+    Ok(bytemuck::cast_slice(&view)[..output_words].to_vec())
+}
+
+/// Whether one invocation may loop beyond [`SAFE_ITERATIONS`]; an error where the device does not even compute.
+pub fn long_loops(device: &mut Device) -> Result<bool, EngineError> {
+    let stamp = 0x9e37_79b9;
+    let counted = |iterations: u32| {
+        (0..iterations).fold(stamp, |mix: u32, _| mix.wrapping_mul(1_664_525).wrapping_add(1_013_904_223))
+    };
+    let mut run =
+        |rows: u32| run_once(device, Kernel::LoopProbe, Params { rows, stamp, ..Params::default() }, &[], 3, 1);
+    let short = run(1000)?;
+    if short[2] != counted(1000) {
+        let name = &device.description.name;
+        return Err(EngineError::Failed(format!(
+            "`{name}` failed a loop of 1,000 iterations: its driver cannot be trusted; use --device cpu"
+        )));
+    }
+    let long = run(PROBE_ITERATIONS)?;
+    Ok(long[0] == stamp && long[2] == counted(PROBE_ITERATIONS))
+}

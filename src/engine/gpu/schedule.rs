@@ -1,0 +1,290 @@
+//! The dispatches of a batch, derived from the program's sections, blocks and ops: a pure function of key, depths, mask and
+//! limits. Networks stand in order of falling depth, so that those alive at a layer are a prefix.
+
+use super::describe::{Drawn, LayerSlot};
+use super::kernels::{Kernel, Products, Tile};
+use super::layout::{BINS, Params};
+use super::memory::{MemoryLimits, Region};
+use super::tensors::{Ledger, Tensor, padded};
+use crate::engine::LayerSelection;
+use crate::network::{Loss, Norm, Residual};
+use crate::program::{Op, Program, ProgramKey, Slot};
+use crate::stats::RecordMask;
+
+/// A storage binding; shared buffers are placed after the schedule is complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bind {
+    Heads,
+    Networks,
+    Draws,
+    Table,
+    Records,
+    Histogram,
+    Region(Region),
+}
+
+/// One dispatch.
+#[derive(Clone, Debug)]
+pub struct Dispatch {
+    pub kernel: Kernel,
+    pub tile: Tile,
+    pub params: Params,
+    pub storage: Vec<Bind>,
+    pub groups: [u32; 3],
+    /// Estimated work, to cut submissions by.
+    pub flops: f64,
+}
+
+/// What a schedule is built for.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    pub key: &'a ProgramKey,
+    /// Falling.
+    pub depths: &'a [u32],
+    pub mask: RecordMask,
+    pub layers: &'a LayerSelection,
+    pub limits: MemoryLimits,
+    pub products: Products,
+    /// Some network's activation vanishes exponentially on one side.
+    pub tails: bool,
+}
+
+/// Everything that a batch does on the device.
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    pub dispatches: Vec<Dispatch>,
+    pub ledger: Ledger,
+    /// Tensors that are drawn, with their draw index (the position here).
+    pub drawn: Vec<(Drawn, Tensor, u32)>,
+    /// Class labels, [network, padded batch].
+    pub labels: Option<Region>,
+    pub heads: Region,
+    pub networks: Region,
+    pub draws: Region,
+    pub records: Region,
+    pub histogram: Region,
+}
+
+/// Tensors of one layer that outlive it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LayerTensors {
+    pub weight: Option<Tensor>,
+    pub bias: Option<Tensor>,
+    /// Sums of |w| per column, [network, padded fan_in] of vec4.
+    pub weight_columns: Option<Region>,
+    pub preact: Option<Tensor>,
+    pub phi_arg: Option<Tensor>,
+    pub phi: Option<Tensor>,
+    /// One over the norm's deviations.
+    pub inverse: Option<Region>,
+}
+
+/// A schedule in the making.
+#[derive(Debug)]
+pub(super) struct Builder<'a> {
+    pub request: Request<'a>,
+    pub program: Program,
+    pub ledger: Ledger,
+    pub dispatches: Vec<Dispatch>,
+    pub drawn: Vec<(Drawn, Tensor, u32)>,
+    pub labels: Option<Region>,
+    /// h_0 ..= h_L.
+    pub acts: Vec<Tensor>,
+    /// Index 1 ..= L, then the readout.
+    pub layers: Vec<LayerTensors>,
+    /// h_L of every network, gathered for the readout.
+    pub final_act: Option<Tensor>,
+    pub goal: Option<Tensor>,
+    /// dLoss/dh_L of every network.
+    pub final_grad: Tensor,
+    /// Memory for tensors that are done with inside their layer, by purpose.
+    pub scratch: Vec<(&'static str, Region)>,
+    pub directions: Region,
+}
+
+impl Schedule {
+    pub fn new(request: Request<'_>) -> Self {
+        let networks = request.depths.len() as u32;
+        let mut builder = Builder::new(request);
+        builder.forward();
+        builder.backward();
+        let Builder { mut ledger, dispatches, drawn, labels, request, .. } = builder;
+        let count = u64::from(networks);
+        let heads = ledger.words(u64::from(ledger.heads) * count * (size_of::<super::layout::Head>() as u64 / 4));
+        let infos = ledger.words(count * (size_of::<super::layout::Network>() as u64 / 4));
+        let draws = ledger.words(drawn.len() as u64 * count * (size_of::<super::layout::Draw>() as u64 / 4));
+        let records = ledger.words(ledger.record_words);
+        let slots = if request.mask.contains(RecordMask::QUANTILES) { HISTOGRAMS } else { 0 };
+        let histogram = ledger.words(u64::from(slots) * count * u64::from(BINS));
+        Schedule { dispatches, ledger, drawn, labels, heads, networks: infos, draws, records, histogram }
+    }
+
+    /// Device memory; `u64::MAX` where some tensor fits no binding.
+    pub fn bytes(&self) -> u64 {
+        self.ledger.slabs.bytes()
+    }
+}
+
+/// Histogram slots: z or delta, h or dLoss/dh, bias gradient, W, dW.
+pub(super) const HISTOGRAMS: u32 = 5;
+pub(super) const HISTOGRAM_WEIGHT: u32 = 3;
+pub(super) const HISTOGRAM_WEIGHT_GRAD: u32 = 4;
+
+impl<'a> Builder<'a> {
+    fn new(request: Request<'a>) -> Self {
+        let networks = request.depths.len() as u32;
+        let key = request.key;
+        let program = Program::new(*key);
+        let deepest = request.depths.first().copied().unwrap_or(0);
+        let mut ledger = Ledger::new(request.limits);
+        let final_grad = ledger.tensor(key.batch_size, key.width, networks);
+        let directions = ledger.words(u64::from(networks) * u64::from(padded(key.batch_size)) * 4);
+        Builder {
+            program,
+            ledger,
+            dispatches: Vec::new(),
+            drawn: Vec::new(),
+            labels: None,
+            acts: Vec::new(),
+            layers: vec![LayerTensors::default(); deepest as usize + 2],
+            final_act: None,
+            goal: None,
+            final_grad,
+            scratch: Vec::new(),
+            directions,
+            request,
+        }
+    }
+
+    pub fn key(&self) -> &ProgramKey {
+        self.request.key
+    }
+    pub fn networks(&self) -> u32 {
+        self.request.depths.len() as u32
+    }
+    pub fn deepest(&self) -> u32 {
+        self.request.depths.first().copied().unwrap_or(0)
+    }
+    /// Networks of at least this depth: a prefix.
+    pub fn alive(&self, layer: u32) -> u32 {
+        self.request.depths.partition_point(|&d| d >= layer) as u32
+    }
+    pub fn wants(&self, part: RecordMask) -> bool {
+        self.request.mask.contains(part)
+    }
+    /// Whether the row of a layer is asked for; the readout's number differs, so its row always is.
+    pub fn selected(&self, slot: LayerSlot) -> bool {
+        match slot {
+            LayerSlot::Hidden(layer) => self.request.layers.contains(layer),
+            LayerSlot::Readout => true,
+        }
+    }
+    pub fn alive_at(&self, slot: LayerSlot) -> u32 {
+        match slot {
+            LayerSlot::Hidden(layer) => self.alive(layer),
+            LayerSlot::Readout => self.networks(),
+        }
+    }
+    pub fn fan_in(&self, slot: LayerSlot) -> u32 {
+        if slot == LayerSlot::Hidden(1) { self.key().input_size } else { self.key().width }
+    }
+    pub fn fan_out(&self, slot: LayerSlot) -> u32 {
+        if slot == LayerSlot::Readout { self.key().output_size } else { self.key().width }
+    }
+    pub fn has_readout(&self) -> bool {
+        self.key().loss.has_readout()
+    }
+    /// A bias exists unless batch norm follows directly (as `NetworkSpec::layer_has_bias`).
+    pub fn has_bias(&self, slot: LayerSlot) -> bool {
+        let key = self.key();
+        let cancelled =
+            key.norm == Norm::Batch && key.residual != Residual::PreAct && matches!(slot, LayerSlot::Hidden(_));
+        key.bias && !cancelled
+    }
+    pub fn state(&mut self, slot: LayerSlot) -> &mut LayerTensors {
+        let last = self.layers.len() - 1;
+        match slot {
+            LayerSlot::Hidden(layer) => &mut self.layers[layer as usize],
+            LayerSlot::Readout => &mut self.layers[last],
+        }
+    }
+    /// The ops of a layer, in forward order.
+    pub fn ops(&self, slot: LayerSlot) -> Vec<Op> {
+        let deepest = self.deepest();
+        let layer = slot.layer(deepest);
+        self.program.block(layer, deepest).map(|b| b.ops.clone()).unwrap_or_default()
+    }
+
+    /// Memory for a tensor that is done with inside its layer.
+    pub fn scratch(&mut self, name: &'static str) -> Region {
+        if let Some((_, region)) = self.scratch.iter().find(|(n, _)| *n == name) {
+            return *region;
+        }
+        let key = self.key();
+        let widest = padded(key.width.max(key.output_size).max(key.input_size));
+        let elements = u64::from(padded(key.batch_size)) * u64::from(widest) * u64::from(self.networks());
+        let region = self.ledger.words(elements);
+        self.scratch.push((name, region));
+        region
+    }
+
+    /// Parameters that every kernel reads, for a tensor that is written.
+    pub fn params(&self, written: &Tensor) -> Params {
+        Params {
+            networks: self.networks(),
+            rows: written.rows,
+            columns: written.columns,
+            row_pad: written.row_pad(),
+            column_pad: written.column_pad(),
+            target_head: written.head,
+            repeat_rows: written.rows.max(1),
+            ..Params::default()
+        }
+    }
+
+    /// Adds a dispatch over `networks` networks.
+    pub fn push(&mut self, kernel: Kernel, params: Params, storage: Vec<Bind>, groups: [u32; 3]) {
+        if groups.contains(&0) {
+            return;
+        }
+        let elements = f64::from(params.row_pad) * f64::from(params.column_pad) * f64::from(groups[2]);
+        let flops =
+            elements * if kernel.row().inner_contiguous.is_some() { 2.0 * f64::from(params.inner) } else { 30.0 };
+        self.dispatches.push(Dispatch { kernel, tile: Tile::Flat, params, storage, groups, flops });
+    }
+
+    /// Adds a matrix product.
+    pub fn push_product(&mut self, kernel: Kernel, params: Params, storage: Vec<Bind>, networks: u32) {
+        let tile = self.request.products.tile(params.row_pad, params.column_pad);
+        self.push(kernel, params, storage, [tile.groups(params.row_pad, params.column_pad), 1, networks]);
+        if let Some(last) = self.dispatches.last_mut() {
+            last.tile = tile;
+        }
+    }
+
+    /// The tensor in a slot, where it exists.
+    pub fn tensor(&mut self, slot: LayerSlot, at: Slot) -> Tensor {
+        let missing = "the program writes a slot before it reads it";
+        match (at, slot) {
+            (Slot::Act { back }, LayerSlot::Hidden(layer)) => self.acts[(layer - back) as usize],
+            (Slot::Act { .. }, LayerSlot::Readout) => self.final_act.expect(missing),
+            (Slot::Preact, _) => self.state(slot).preact.expect(missing),
+            (Slot::PhiArg | Slot::FinalAct, _) => self.state(slot).phi_arg.expect(missing),
+            (Slot::Phi, _) => self.state(slot).phi.expect(missing),
+        }
+    }
+
+    /// Columns of a slot.
+    pub fn columns(&self, slot: LayerSlot, at: Slot) -> u32 {
+        match (at, slot) {
+            (Slot::Act { back }, LayerSlot::Hidden(layer)) if layer == back => self.key().input_size,
+            (Slot::Preact, _) => self.fan_out(slot),
+            _ => self.key().width,
+        }
+    }
+
+    /// The first pass of a cross-entropy needs labels, everything else a dense goal.
+    pub fn has_labels(&self) -> bool {
+        self.key().loss == Loss::CrossEntropy
+    }
+}

@@ -1,0 +1,152 @@
+//! The tensors of a batch: shapes with padding, regions of memory, heads and records, handed out while a schedule is
+//! built. Pure arithmetic; nothing here touches a device.
+
+use super::layout::NONE;
+use super::memory::{MemoryLimits, Region, SlabPlan};
+
+/// Sizes are padded to whole 8 x 8 blocks.
+pub fn padded(size: u32) -> u32 {
+    size.next_multiple_of(8)
+}
+
+/// Number of strips of 32 columns.
+pub fn strips(columns: u32) -> u32 {
+    padded(columns).div_ceil(32)
+}
+
+/// A tensor of every network, [network, padded rows, padded columns].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tensor {
+    pub region: Region,
+    pub rows: u32,
+    pub columns: u32,
+    /// Its scale; one head per version that is written.
+    pub head: u32,
+}
+
+impl Tensor {
+    pub fn row_pad(&self) -> u32 {
+        padded(self.rows)
+    }
+    pub fn column_pad(&self) -> u32 {
+        padded(self.columns)
+    }
+    /// Padded elements of one network.
+    pub fn stride(&self) -> u64 {
+        u64::from(self.row_pad()) * u64::from(self.column_pad())
+    }
+}
+
+/// What a record holds and whose it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// Word offset of the first network's first item.
+    pub offset: u32,
+    /// Words per network.
+    pub stride: u32,
+    /// Items per network and words of each.
+    pub items: u32,
+    pub words: u32,
+    /// Networks 0..n, in the schedule's order.
+    pub networks: u32,
+    pub row: RowSlot,
+    pub what: What,
+}
+
+/// The row of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowSlot {
+    Layer(u32),
+    Readout,
+}
+
+/// The kinds of records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// Moments of a quantity (from any kernel) with or without cosines in words 11 to 15; `every`: items to skip between.
+    Moments {
+        quantity: crate::stats::Quantity,
+        cosines: bool,
+    },
+    /// <W, dW> in words 11 and 14 as well.
+    WeightGrad,
+    Phi,
+    Residual,
+    MeanSquared,
+    CrossEntropy,
+    Spread,
+    PathsAboveOne,
+    Quantiles {
+        quantity: crate::stats::Quantity,
+    },
+}
+
+/// Hands out memory, heads and records.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    pub slabs: SlabPlan,
+    pub heads: u32,
+    pub record_words: u64,
+    pub expected: Vec<Expected>,
+}
+
+impl Ledger {
+    pub fn new(limits: MemoryLimits) -> Self {
+        Ledger { slabs: SlabPlan::new(limits), heads: 0, record_words: 0, expected: Vec::new() }
+    }
+
+    /// A region of `count` 32-bit words.
+    pub fn words(&mut self, count: u64) -> Region {
+        self.slabs.take(4 * count)
+    }
+
+    pub fn head(&mut self) -> u32 {
+        self.heads += 1;
+        self.heads - 1
+    }
+
+    /// A new tensor of `networks` networks, with a head.
+    pub fn tensor(&mut self, rows: u32, columns: u32, networks: u32) -> Tensor {
+        let elements = u64::from(padded(rows)) * u64::from(padded(columns)) * u64::from(networks);
+        let region = self.words(elements);
+        Tensor { region, rows, columns, head: self.head() }
+    }
+
+    /// The same memory with the shape given and a fresh head.
+    pub fn version(&mut self, region: Region, rows: u32, columns: u32) -> Tensor {
+        Tensor { region, rows, columns, head: self.head() }
+    }
+
+    /// Room for `items` items of `words` words per network; the offset.
+    pub fn record(&mut self, row: RowSlot, what: What, items: u32, words: u32, networks: u32) -> (u32, u32) {
+        let stride = items * words;
+        let offset = self.reserve(stride, networks);
+        self.expect(row, what, offset, stride, (items, words), networks);
+        (offset, stride)
+    }
+
+    /// Words without an expectation.
+    pub fn reserve(&mut self, stride: u32, networks: u32) -> u32 {
+        let offset = self.record_words;
+        self.record_words += u64::from(stride) * u64::from(networks);
+        // Beyond 2^32 words the region fits no binding, and the batch is refused.
+        offset as u32
+    }
+
+    pub fn expect(
+        &mut self,
+        row: RowSlot,
+        what: What,
+        offset: u32,
+        stride: u32,
+        (items, words): (u32, u32),
+        networks: u32,
+    ) {
+        self.expected.push(Expected { offset, stride, items, words, networks, row, what });
+    }
+}
+
+/// The head of a tensor that may be absent.
+pub fn head(tensor: Option<Tensor>) -> u32 {
+    tensor.map_or(NONE, |t| t.head)
+}

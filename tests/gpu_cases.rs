@@ -1,0 +1,64 @@
+//! The GPU engine on software adapters against the float64 engine.
+
+use gradsweep::engine::Precision;
+use gradsweep::network::{Input, Loss, NetworkSpec, Norm, Residual};
+
+use crate::gpu_compare::Differences;
+use crate::gpu_support::{on_each_adapter, on_each_adapter_tiled};
+use crate::support::{batch, run_batch, run_cpu, spec};
+
+#[test]
+fn one_plain_network_meets_float64() {
+    let spec = spec();
+    let want = run_cpu(&spec, None, Precision::F64);
+    on_each_adapter(|name, engine| {
+        let got = run_batch(engine, batch(vec![spec.clone()], None)).remove(0);
+        let mut differences = Differences::default();
+        differences.results(name, &got, &want, 1e-5);
+        assert!(differences.0.is_empty(), "{}", differences.0.join("\n"));
+    });
+}
+
+#[test]
+fn structures_meet_float64() {
+    let mut cases: Vec<NetworkSpec> = Vec::new();
+    for norm in [Norm::None, Norm::Batch, Norm::Layer, Norm::Rms] {
+        for residual in [Residual::None, Residual::PostAct, Residual::PreAct] {
+            for loss in [Loss::Mse, Loss::CrossEntropy, Loss::Cotangent, Loss::CotangentShared] {
+                let input_size = if cases.len() % 2 == 0 { 40 } else { 13 };
+                let input = if cases.len() % 3 == 0 { Input::CorrelatedPairs } else { Input::Sphere };
+                cases.push(NetworkSpec {
+                    norm,
+                    residual,
+                    loss,
+                    input,
+                    input_param: 0.5,
+                    input_size,
+                    width: 40,
+                    batch_size: 34,
+                    depth: 5,
+                    residual_every: if residual == Residual::PostAct { 2 } else { 1 },
+                    residual_scale: 0.5,
+                    final_norm: cases.len() % 2 == 0 && loss.has_readout() && norm != Norm::None,
+                    ..spec()
+                });
+            }
+        }
+    }
+    let check = |name: &str, engine: &mut gradsweep::engine::gpu::GpuEngine| {
+        for spec in &cases {
+            let want = run_cpu(spec, None, Precision::F64);
+            let got = run_batch(engine, batch(vec![spec.clone()], None)).remove(0);
+            let mut differences = Differences::default();
+            differences.results(
+                &format!("{name} {:?} {:?} {:?}", spec.norm, spec.residual, spec.loss),
+                &got,
+                &want,
+                2e-5,
+            );
+            assert!(differences.0.is_empty(), "{}", differences.0.join("\n"));
+        }
+    };
+    on_each_adapter(check);
+    on_each_adapter_tiled(check);
+}

@@ -1,0 +1,165 @@
+//! Records of two engines held against each other, field by field, with one tolerance for relative errors.
+
+use gradsweep::engine::NetworkResult;
+use gradsweep::stats::{Count, Moments, Quantity, Record, Scaled, Sum};
+
+/// log2 |x| of a scaled number.
+fn log2(x: Scaled) -> Option<f64> {
+    x.log10_abs().map(|v| v / std::f64::consts::LOG10_2)
+}
+
+/// x / y as an ordinary number.
+fn ratio(x: Scaled, y: Scaled) -> f64 {
+    if x.mantissa == 0.0 {
+        return 0.0;
+    }
+    x.mantissa / y.mantissa * 2f64.powi((x.exponent - y.exponent).clamp(-1000, 1000))
+}
+
+/// Collects what differs by more than it may.
+#[derive(Default)]
+pub struct Differences(pub Vec<String>);
+
+impl Differences {
+    fn note(&mut self, name: String, got: impl std::fmt::Debug, want: impl std::fmt::Debug) {
+        self.0.push(format!("{name}: {got:?}, want {want:?}"));
+    }
+
+    /// |got - want| <= tolerance * scale, all scaled numbers.
+    fn close(&mut self, name: &str, got: Scaled, want: Scaled, scale: Scaled, tolerance: f64) {
+        if want.mantissa.is_nan() || got.mantissa.is_nan() {
+            if want.mantissa.is_nan() != got.mantissa.is_nan() {
+                self.note(name.into(), got, want);
+            }
+            return;
+        }
+        if scale.mantissa == 0.0 {
+            if got.mantissa != 0.0 || want.mantissa != 0.0 {
+                self.note(name.into(), got, want);
+            }
+            return;
+        }
+        let error = (ratio(got, scale) - ratio(want, scale)).abs();
+        if error.is_nan() || error > tolerance {
+            self.note(format!("{name} off by {error:.2e} (allowed {tolerance:.1e})"), got, want);
+        }
+    }
+
+    fn moments(&mut self, name: &str, got: &Moments, want: &Moments, tolerance: f64) {
+        if (got.count, got.nonfinite) != (want.count, want.nonfinite) {
+            self.note(format!("{name} counts"), got, want);
+            return;
+        }
+        if want.count == 0 {
+            return;
+        }
+        let n = want.finite() as f64;
+        // An element on one side of a kink in f32 and on the other in f64.
+        let slack = 2.0 + 2e-3 * n;
+        if (got.zeros as f64 - want.zeros as f64).abs() > slack {
+            self.note(format!("{name} zeros"), got.zeros, want.zeros);
+        }
+        let square = want.sum_of_squares();
+        let rms = Scaled::new((square.mantissa / n).sqrt(), want.exponent);
+        self.close(&format!("{name} sum of squares"), got.sum_of_squares(), square, square, 2.0 * tolerance);
+        let mean = |m: &Moments| Scaled::new(m.mean, m.exponent);
+        self.close(&format!("{name} mean"), mean(got), mean(want), rms, tolerance);
+        let spread = |m: &Moments| Scaled::new(m.m2, 2 * m.exponent);
+        self.close(&format!("{name} m2"), spread(got), spread(want), square, 2.0 * tolerance);
+        let max = |m: &Moments| Scaled::new(m.abs_max, m.exponent);
+        self.close(&format!("{name} abs_max"), max(got), max(want), max(want), 8.0 * tolerance);
+        if !want.m4.is_nan() {
+            let third = |m: &Moments| Scaled::new(m.m3, 3 * m.exponent);
+            let fourth = |m: &Moments| Scaled::new(m.m4, 4 * m.exponent);
+            // Scales without cancellation: powers of the rms, and the largest element's share.
+            let top = (want.abs_max / (square.mantissa / n).sqrt()).max(1.0);
+            let unit = |k: i32| Scaled::new(n * (square.mantissa / n).sqrt().powi(k) * top, k * want.exponent);
+            self.close(&format!("{name} m3"), third(got), third(want), unit(3), 16.0 * tolerance);
+            self.close(
+                &format!("{name} m4"),
+                fourth(got),
+                fourth(want),
+                Scaled::new(unit(4).mantissa * top, unit(4).exponent),
+                16.0 * tolerance,
+            );
+        }
+        for i in 0..5 {
+            let q = |m: &Moments| Scaled::new(m.abs_quantiles[i], m.exponent);
+            if q(want).mantissa.is_nan() {
+                continue;
+            }
+            // A bin is 25 % wide; one element more or less may move a quantile of few elements into the next.
+            let few = n < 400.0;
+            let bound = if few { f64::INFINITY } else { 0.3 };
+            if let (Some(a), Some(b)) = (log2(q(got)), log2(q(want)))
+                && (a - b).abs() > bound
+            {
+                self.note(format!("{name} quantile {i}"), got.abs_quantiles, want.abs_quantiles);
+            }
+        }
+    }
+
+    pub fn records(&mut self, name: &str, got: &Record, want: &Record, tolerance: f64) {
+        for q in Quantity::ALL {
+            self.moments(&format!("{name} {}", q.name()), got.moments(q), want.moments(q), tolerance);
+        }
+        for &s in Sum::ALL {
+            let (a, b) = (got.sum(s), want.sum(s));
+            let pairs = |c: Count| Scaled::from(want.count(c).max(1) as f64);
+            let elements = want.count(Count::PhiElements).max(1) as f64;
+            let scale = match s {
+                Sum::PhiGrad => {
+                    let square = want.sum(Sum::PhiGradSquare);
+                    Scaled::new((square.mantissa * elements).sqrt(), square.exponent / 2)
+                }
+                Sum::PreactCos => pairs(Count::PreactPairs),
+                Sum::ActCos => pairs(Count::ActPairs),
+                Sum::GradCos => pairs(Count::GradPairs),
+                Sum::PreactCosGap => pairs(Count::PreactPairs),
+                Sum::SampleLogGradDeviation => Scaled::from(want.count(Count::GradSamples).max(1) as f64),
+                Sum::WeightDotGrad => {
+                    let w = want.moments(Quantity::Weight).sum_of_squares();
+                    let g = want.moments(Quantity::WeightGrad).sum_of_squares();
+                    Scaled::new((w.mantissa * g.mantissa).sqrt(), (w.exponent + g.exponent) / 2)
+                }
+                _ => b,
+            };
+            self.close(&format!("{name} {s:?}"), a, b, scale, 4.0 * tolerance);
+        }
+        for &c in Count::ALL {
+            let (a, b) = (got.count(c), want.count(c));
+            let exact = matches!(
+                c,
+                Count::PhiElements
+                    | Count::Units
+                    | Count::Paths
+                    | Count::PreactPairs
+                    | Count::ActPairs
+                    | Count::GradPairs
+                    | Count::GradSamples
+            );
+            let n = match c {
+                Count::PathsAboveOne => want.count(Count::Paths),
+                Count::DeadUnits => want.count(Count::Units),
+                _ => want.count(Count::PhiElements),
+            } as f64;
+            let slack = if exact { 0.0 } else { 1.0 + 2e-3 * n };
+            if (a as f64 - b as f64).abs() > slack {
+                self.note(format!("{name} {c:?}"), a, b);
+            }
+        }
+    }
+
+    pub fn results(&mut self, name: &str, got: &NetworkResult, want: &NetworkResult, tolerance: f64) {
+        assert_eq!(got.rows.len(), want.rows.len(), "{name}");
+        assert_eq!(got.error, None, "{name}");
+        for (a, b) in got.rows.iter().zip(&want.rows) {
+            assert_eq!(a.layer, b.layer, "{name}");
+            self.records(&format!("{name} layer {}", b.layer), &a.record, &b.record, tolerance);
+        }
+        self.close(&format!("{name} loss"), got.loss, want.loss, want.loss, 8.0 * tolerance);
+        for (l, (a, b)) in got.delta_squares.iter().zip(&want.delta_squares).enumerate() {
+            self.close(&format!("{name} delta square {}", l + 1), *a, *b, *b, 2.0 * tolerance);
+        }
+    }
+}
