@@ -1,7 +1,7 @@
 //! The GPU engine on software adapters against the float64 engine.
 
 use gradsweep::engine::Precision;
-use gradsweep::network::{Input, Loss, NetworkSpec, Norm, Residual};
+use gradsweep::network::{ActivationKind, Init, Input, Loss, NetworkSpec, Norm, Residual};
 
 use crate::gpu_compare::Differences;
 use crate::gpu_support::{on_each_adapter, on_each_adapter_tiled};
@@ -15,6 +15,28 @@ fn one_plain_network_meets_float64() {
         let got = run_batch(engine, batch(vec![spec.clone()], None)).remove(0);
         let mut differences = Differences::default();
         differences.results(name, &got, &want, 1e-5);
+        assert!(differences.0.is_empty(), "{}", differences.0.join("\n"));
+    });
+}
+
+#[test]
+fn ragged_depths_meet_float64() {
+    let networks: Vec<NetworkSpec> = (0..6)
+        .map(|i| NetworkSpec {
+            depth: 1 + (i * 5) % 7,
+            seed: 77 + u64::from(i),
+            activation: [ActivationKind::Relu, ActivationKind::Tanh, ActivationKind::Gelu][i as usize % 3].into(),
+            init: Init { sigma_b: Some(0.5), ..spec().init },
+            ..spec()
+        })
+        .collect();
+    let want: Vec<_> = networks.iter().map(|n| run_cpu(n, None, Precision::F64)).collect();
+    on_each_adapter(|name, engine| {
+        let got = run_batch(engine, batch(networks.clone(), None));
+        let mut differences = Differences::default();
+        for (got, want) in got.iter().zip(&want) {
+            differences.results(&format!("{name} depth {}", want.delta_squares.len()), got, want, 1e-5);
+        }
         assert!(differences.0.is_empty(), "{}", differences.0.join("\n"));
     });
 }

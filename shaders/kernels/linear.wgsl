@@ -1,5 +1,5 @@
 // z = W h + b: the product of h [networks, row_pad, inner] and the transpose of W [networks, column_pad, inner].
-// Bindings: heads; left: h; right: W; bias: [networks, column_pad]; target: z [networks, row_pad, column_pad].
+// Bindings: heads; left: h; right: W; bias: [networks, 8, column_pad], one row used; target: z [networks, row_pad, column_pad].
 // Heads: source = h, weight = W, bias, target = z. Product and bias are joined at the larger exponent.
 // One lane owns an 8 x 8 block. Grid: (tiles, 1, networks).
 
@@ -46,7 +46,7 @@ fn linear(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
                         let raw = values[2u * r + half];
                         v = ((raw * pow2(h.shift)) * pow2(w.shift)) * factor;
                         if (!b.zero) {
-                            v += (bias[network * quads + column / 4u] * bias_factor) * bias_down;
+                            v += (bias[network * 8u * quads + column / 4u] * bias_factor) * bias_down;
                         }
                     }
                     product[(network * rows + row) * quads + column / 4u] = v;

@@ -33,6 +33,17 @@ pub enum Drawn {
     Goal,
 }
 
+/// Rows and columns of a drawn tensor.
+pub fn shape(spec: &NetworkSpec, drawn: Drawn) -> (u32, u32) {
+    match drawn {
+        Drawn::Weight(slot) => (spec.fan_out(slot.layer(spec.depth)), spec.fan_in(slot.layer(spec.depth))),
+        Drawn::Bias(slot) => (1, spec.fan_out(slot.layer(spec.depth))),
+        Drawn::Input => (spec.batch_size, spec.input_size),
+        Drawn::Goal if spec.loss.has_readout() => (spec.batch_size, spec.output_size),
+        Drawn::Goal => (spec.batch_size, spec.width),
+    }
+}
+
 /// x as m * 2^e with 1 <= |m| < 2.
 fn split(x: f64) -> (f32, i32) {
     if x == 0.0 {

@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use super::describe::{self, Drawn};
 use super::device::Device;
+use super::kernels::Kernel;
 use super::layout::{Draw, LAW_GIVEN, Network, Params};
 use super::memory::{Arena, Region};
 use super::schedule::{Bind, Dispatch, Schedule};
@@ -44,6 +45,8 @@ pub struct Executor {
     /// Floating point operations of one submission: 50 to 100 ms.
     pub submission_flops: f64,
     pub last: Commands,
+    /// A kernel whose dispatches are left out: an injected fault.
+    pub left_out: Option<Kernel>,
 }
 
 fn binding(buffer: &wgpu::Buffer, region: Region) -> wgpu::BufferBinding<'_> {
@@ -58,7 +61,14 @@ impl Executor {
         device.queue.write_buffer(&table, 0, bytemuck::cast_slice(nodes));
         // 75 ms at 8 GFLOP/s emulated, at 8 TFLOP/s on a GPU: estimates that only bound a submission's length.
         let submission_flops = if device.description.software { 6e8 } else { 6e11 };
-        Ok(Executor { arena: Arena::default(), table, stamp: 0, submission_flops, last: Commands::default() })
+        Ok(Executor {
+            arena: Arena::default(),
+            table,
+            stamp: 0,
+            submission_flops,
+            last: Commands::default(),
+            left_out: None,
+        })
     }
 
     /// Uploads and submits; results come through [`InFlight::records`].
@@ -181,6 +191,9 @@ impl Executor {
             {
                 let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
                 for (i, dispatch) in schedule.dispatches.iter().enumerate().take(end).skip(start) {
+                    if self.left_out == Some(dispatch.kernel) {
+                        continue;
+                    }
                     let offset = step * i as u64;
                     let size = NonZeroU64::new(size_of::<Params>() as u64);
                     let uniform = wgpu::BufferBinding { buffer: params, offset, size };

@@ -18,17 +18,17 @@ mod tensors;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+pub use describe::{Drawn, LayerSlot};
 pub use device::{AdapterDescription, adapters};
 pub use execute::Commands;
-pub use kernels::Products;
+pub use kernels::{Kernel, Products};
 
 use super::{Batch, Engine, EngineError, EngineInfo, LayerSelection, Precision, ResultSink};
-use crate::network::Activation;
+use crate::network::{Activation, Loss, NetworkSpec};
 use crate::program::ProgramKey;
 use crate::stats::RecordMask;
 use device::Device;
 use execute::{Executor, InFlight};
-use kernels::Kernel;
 use layout::Params;
 use schedule::{Request, Schedule};
 
@@ -89,6 +89,54 @@ impl GpuEngine {
     /// Makes submissions shorter or longer than the estimate for the adapter.
     pub fn set_submission_flops(&mut self, flops: f64) {
         self.executor.submission_flops = flops;
+    }
+
+    /// Leaves out every dispatch of a kernel, as a driver that loses work would: what the checks must notice.
+    pub fn inject_fault(&mut self, kernel: Option<Kernel>) {
+        self.executor.left_out = kernel;
+    }
+
+    /// A tensor as the device draws it, row-major without padding; `None` where the host draws it.
+    pub fn drawn_tensor(&mut self, spec: &NetworkSpec, drawn: Drawn) -> Result<Option<Vec<f32>>, EngineError> {
+        let draw = describe::draw(spec, drawn, false);
+        let (rows, columns) = describe::shape(spec, drawn);
+        if draw.law == layout::LAW_GIVEN {
+            return Ok(None);
+        }
+        let (row_pad, column_pad) = (tensors::padded(rows), tensors::padded(columns));
+        let shared = drawn == Drawn::Goal && spec.loss == Loss::CotangentShared;
+        let params = Params {
+            networks: 1,
+            rows,
+            columns,
+            row_pad,
+            column_pad,
+            target_head: 0,
+            repeat_rows: if shared { 1 } else { rows },
+            ..Params::default()
+        };
+        let (network, head) = (describe::network(spec), layout::Head::default());
+        let nodes: &[i32] = &crate::sampler::normal::TABLE;
+        let inputs: [&[u8]; 4] = [
+            bytemuck::bytes_of(&head),
+            bytemuck::bytes_of(&network),
+            bytemuck::bytes_of(&draw),
+            bytemuck::cast_slice(nodes),
+        ];
+        let words = (row_pad * column_pad) as usize;
+        let stored = probe::run_once(
+            &mut self.device,
+            Kernel::Draw,
+            params,
+            &inputs,
+            words,
+            (row_pad * column_pad).div_ceil(256),
+        )?;
+        let logical = stored
+            .chunks_exact(column_pad as usize)
+            .take(rows as usize)
+            .flat_map(|row| row[..columns as usize].iter().map(|&w| f32::from_bits(w)));
+        Ok(Some(logical.collect()))
     }
 
     /// The schedule of networks in order of falling depth.
