@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::cpu::CpuEngine;
+use super::gpu;
 use super::{Engine, EngineError, Precision};
 
 /// What the user asks for.
@@ -181,7 +182,15 @@ fn cpu_device() -> DeviceInfo {
 }
 
 fn gpu_devices() -> Vec<DeviceInfo> {
-    Vec::new()
+    let device = |a: gpu::AdapterDescription| DeviceInfo {
+        index: Some(a.index),
+        name: a.name,
+        kind: a.kind.to_string(),
+        backend: a.backend,
+        pci_bus: a.pci_bus,
+        driver: a.driver,
+    };
+    gpu::adapters().into_iter().map(device).collect()
 }
 
 fn open_cpu(precision: Precision, jobs: Option<usize>) -> Result<Box<dyn Engine>, EngineError> {
@@ -189,7 +198,10 @@ fn open_cpu(precision: Precision, jobs: Option<usize>) -> Result<Box<dyn Engine>
 }
 
 fn open_gpu(index: usize) -> Result<Box<dyn Engine>, EngineError> {
-    Err(EngineError::NoAdapter(format!("adapter {index} has gone")))
+    match gpu::adapters().get(index) {
+        Some(adapter) => Ok(Box::new(gpu::GpuEngine::open(adapter)?)),
+        None => Err(EngineError::NoAdapter(format!("adapter {index} has gone (gradsweep devices)"))),
+    }
 }
 
 #[cfg(test)]

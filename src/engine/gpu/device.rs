@@ -17,7 +17,9 @@ pub struct AdapterDescription {
     pub name: String,
     /// Emulated on the processor: for tests, never chosen unless named.
     pub software: bool,
-    /// `Vulkan`, `Metal` or `Dx12`.
+    /// `discrete gpu`, `integrated gpu`, `virtual gpu`, `software` or `other`.
+    pub kind: &'static str,
+    /// `vulkan`, `metal` or `dx12`.
     pub backend: String,
     /// Driver and its version.
     pub driver: String,
@@ -41,7 +43,14 @@ fn describe(index: usize, info: &wgpu::AdapterInfo) -> AdapterDescription {
         index,
         name: info.name.clone(),
         software: info.device_type == wgpu::DeviceType::Cpu,
-        backend: format!("{:?}", info.backend),
+        kind: match info.device_type {
+            wgpu::DeviceType::DiscreteGpu => "discrete gpu",
+            wgpu::DeviceType::IntegratedGpu => "integrated gpu",
+            wgpu::DeviceType::VirtualGpu => "virtual gpu",
+            wgpu::DeviceType::Cpu => "software",
+            wgpu::DeviceType::Other => "other",
+        },
+        backend: format!("{:?}", info.backend).to_lowercase(),
         driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
         pci_bus: info.device_pci_bus_id.clone(),
     }
