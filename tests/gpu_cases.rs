@@ -47,8 +47,8 @@ fn structures_meet_float64() {
     for norm in [Norm::None, Norm::Batch, Norm::Layer, Norm::Rms] {
         for residual in [Residual::None, Residual::PostAct, Residual::PreAct] {
             for loss in [Loss::Mse, Loss::CrossEntropy, Loss::Cotangent, Loss::CotangentShared] {
-                let input_size = if cases.len() % 2 == 0 { 40 } else { 13 };
-                let input = if cases.len() % 3 == 0 { Input::CorrelatedPairs } else { Input::Sphere };
+                let input_size = if cases.len().is_multiple_of(2) { 40 } else { 13 };
+                let input = if cases.len().is_multiple_of(3) { Input::CorrelatedPairs } else { Input::Sphere };
                 cases.push(NetworkSpec {
                     norm,
                     residual,
@@ -61,7 +61,7 @@ fn structures_meet_float64() {
                     depth: 5,
                     residual_every: if residual == Residual::PostAct { 2 } else { 1 },
                     residual_scale: 0.5,
-                    final_norm: cases.len() % 2 == 0 && loss.has_readout() && norm != Norm::None,
+                    final_norm: cases.len().is_multiple_of(2) && loss.has_readout() && norm != Norm::None,
                     ..spec()
                 });
             }
