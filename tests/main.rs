@@ -4,15 +4,16 @@ mod columns;
 mod command_line;
 mod configs;
 mod csv_readers;
+mod determinism;
 mod golden;
 mod gpu_basics;
 mod gpu_cases;
 mod gpu_compare;
 mod gpu_support;
 mod gradients;
-#[cfg(unix)]
 mod interruption;
 mod range;
+mod records;
 mod run_loop;
 mod science_facts;
 mod statistics;

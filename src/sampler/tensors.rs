@@ -1,6 +1,7 @@
 //! The tensors of a network that come before any arithmetic: weights, biases, inputs, targets and cotangents, as f32
 //! values that every engine agrees on bit for bit. An engine that draws on its own device must reproduce these.
 
+use super::philox::philox4x32_blocks;
 use super::{
     NORMAL_SCALE_LOG2, TensorId, UNIFORM_SCALE_LOG2, below, normal, normal_integer, orthogonal::orthogonal,
     truncated_integer, uniform_integer, words,
@@ -20,12 +21,31 @@ pub fn stored_scale(scale: f64) -> f32 {
     libm::scalbn(scale, -scale_exponent(scale)) as f32
 }
 
-/// Fills `out` (row-major) with the integer draws of one tensor, times `unit`.
+/// Philox blocks that are drawn together.
+const BLOCKS: usize = 8;
+
+/// Fills `out` (row-major) with the integer draws of one tensor, times `unit`. Inlined into the caller's SIMD dispatch.
+#[inline(always)]
 fn fill(out: &mut [f32], seed: u64, tensor: TensorId, layer: u32, unit: f32, integer: impl Fn(u32) -> i32) {
-    for (block, four) in out.chunks_mut(4).enumerate() {
-        let words = words(seed, tensor, layer, 0, block as u32);
-        for (x, word) in four.iter_mut().zip(words) {
-            *x = integer(word) as f32 * unit;
+    let key = [seed as u32, (seed >> 32) as u32];
+    for (group, part) in out.chunks_mut(4 * BLOCKS).enumerate() {
+        let words = philox4x32_blocks::<BLOCKS>([(group * BLOCKS) as u32, layer, tensor as u32, 0], key);
+        let mut values = [0.0; 4 * BLOCKS];
+        for (w, word) in words.iter().enumerate() {
+            for b in 0..BLOCKS {
+                values[w * BLOCKS + b] = integer(word[b]) as f32 * unit;
+            }
+        }
+        if part.len() == 4 * BLOCKS {
+            for b in 0..BLOCKS {
+                for w in 0..4 {
+                    part[4 * b + w] = values[w * BLOCKS + b];
+                }
+            }
+        } else {
+            for (i, x) in part.iter_mut().enumerate() {
+                *x = values[i % 4 * BLOCKS + i / 4];
+            }
         }
     }
 }
@@ -35,12 +55,14 @@ fn unit(scale: f32, k: i32) -> f32 {
     scale * 2f32.powi(-k)
 }
 
+#[inline(always)]
 fn fill_normal(out: &mut [f32], seed: u64, tensor: TensorId, layer: u32, scale: f32) {
-    let table: &[i32] = &normal::TABLE;
+    let table: &normal::Table = &normal::TABLE;
     fill(out, seed, tensor, layer, unit(scale, NORMAL_SCALE_LOG2), |word| normal_integer(word, table));
 }
 
 /// Fills `out` with W of `layer`, [fan_out, fan_in] row-major, and returns the exponent e: W = out * 2^e.
+#[inline(always)]
 pub fn fill_weight(spec: &NetworkSpec, layer: u32, out: &mut [f32]) -> i32 {
     let (rows, cols) = (spec.fan_out(layer) as usize, spec.fan_in(layer) as usize);
     assert_eq!(out.len(), rows * cols, "the buffer holds the whole matrix");
@@ -51,7 +73,7 @@ pub fn fill_weight(spec: &NetworkSpec, layer: u32, out: &mut [f32]) -> i32 {
         WeightLaw::Normal { .. } => fill_normal(out, seed, id, layer, scale),
         WeightLaw::Uniform { .. } => fill(out, seed, id, layer, unit(scale, UNIFORM_SCALE_LOG2), uniform_integer),
         WeightLaw::TruncatedNormal { .. } => {
-            let table: &[i32] = &normal::TABLE;
+            let table: &normal::Table = &normal::TABLE;
             fill(out, seed, id, layer, unit(scale, NORMAL_SCALE_LOG2), |word| truncated_integer(word, table));
         }
         WeightLaw::Orthogonal { .. } => {

@@ -86,7 +86,7 @@ pub fn activate<T: Real>(
     let (param, row) = (activation.param, activation.row());
     if phi_grad.abs_max < T::DERIVATIVE_FLOOR.exp2() {
         exponential_tail(u, |v| (row.derivative_parts)(v, param), phi_grad);
-        stats.units.fill(&phi_grad.data, columns);
+        stats.units.fill(&phi_grad.data, columns, |_| ());
         stats.sum = phi_grad.data.iter().map(|v| v.to_f64()).sum();
     }
     if h.exponent == 0

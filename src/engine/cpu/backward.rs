@@ -33,9 +33,9 @@ impl<T: Real> Runner<'_, T> {
 
     fn record_act_grad(&mut self, layer: u32) {
         let mut grad = std::mem::take(&mut self.workspace.act_grads[layer as usize]);
-        grad.normalise();
         let columns = if layer == 0 { self.spec.input_size } else { self.spec.width } as usize;
         self.recorded(layer, Quantity::ActGrad, columns, &mut grad);
+        grad.normalise();
         self.observe(layer, "act_grad", &[self.spec.batch_size as usize, columns], &grad);
         self.workspace.act_grads[layer as usize] = grad;
     }
@@ -48,6 +48,8 @@ impl<T: Real> Runner<'_, T> {
                 if place.data.is_empty() && scale == 1.0 {
                     std::mem::swap(place, grad);
                 } else {
+                    place.know_max();
+                    grad.know_max();
                     accumulate(place, grad, scale);
                 }
                 return;
@@ -81,6 +83,7 @@ impl<T: Real> Runner<'_, T> {
         match op {
             Op::Add { skip, branch, dst } => {
                 let mut grad = self.take_grad(layer, dst);
+                grad.know_max();
                 let scale = self.spec.residual_scale;
                 // The branch takes a copy, the skip the tensor itself.
                 let mut copy = std::mem::take(&mut self.workspace.fresh);
@@ -97,13 +100,14 @@ impl<T: Real> Runner<'_, T> {
             Op::Activation { src, dst } => self.activation_backward(layer, src, dst),
             Op::Norm { src, dst } => {
                 let mut grad = self.take_grad(layer, dst);
+                grad.know_max();
                 grad.normalise();
                 let spec = self.spec;
                 let columns = spec.width as usize;
                 let mut out = std::mem::take(&mut self.workspace.fresh);
                 let state = &mut self.workspace.layers[layer as usize];
                 let (u, norm) = (&state.phi_arg, &mut state.norm);
-                self.arch.dispatch(|| super::norm::backward(spec.norm, &grad, u, columns, norm, &mut out));
+                T::dispatch(self.arch, || super::norm::backward(spec.norm, &grad, u, columns, norm, &mut out));
                 out.normalise();
                 self.give(layer, src, &mut out, 1.0);
                 self.workspace.fresh = out;
@@ -114,7 +118,8 @@ impl<T: Real> Runner<'_, T> {
 
     /// dLoss/du = dLoss/dphi * phi'(u).
     fn activation_backward(&mut self, layer: u32, src: Slot, dst: Slot) {
-        let grad = self.take_grad(layer, dst);
+        let mut grad = self.take_grad(layer, dst);
+        grad.know_max();
         let mut out = std::mem::take(&mut self.workspace.fresh);
         let phi_grad = &self.workspace.layers[layer as usize].phi_grad;
         let typical = typical_product(&[grad.log2_max(), phi_grad.log2_max()], 1);
@@ -122,7 +127,7 @@ impl<T: Real> Runner<'_, T> {
         let scale = power::<T>(-shift);
         out.resize(grad.data.len());
         let columns = self.spec.width as usize;
-        self.arch.dispatch(|| {
+        T::dispatch(self.arch, || {
             let rows = out
                 .data
                 .chunks_exact_mut(columns)
@@ -135,7 +140,7 @@ impl<T: Real> Runner<'_, T> {
             }
         });
         out.exponent = grad.exponent + phi_grad.exponent + shift;
-        out.abs_max = super::kernels::abs_max(&out.data);
+        out.abs_max = Tensor::<T>::UNKNOWN;
         // The incoming gradient is done with: keep its buffer.
         self.give(layer, src, &mut out, 1.0);
         self.workspace.fresh = if out.data.capacity() >= grad.data.capacity() { out } else { grad };
@@ -146,10 +151,10 @@ impl<T: Real> Runner<'_, T> {
         let batch = self.spec.batch_size as usize;
         let (fan_in, fan_out) = (self.spec.fan_in(layer) as usize, self.spec.fan_out(layer) as usize);
         let mut delta = self.take_grad(layer, dst);
-        delta.normalise();
         self.recorded(layer, Quantity::PreactGrad, fan_out, &mut delta);
         self.sample_spread(layer);
         self.cosines(layer, Quantity::PreactGrad, fan_out, &delta);
+        delta.normalise();
         self.observe(layer, "preact_grad", &[batch, fan_out], &delta);
         if self.spec.layer_has_bias(layer) {
             self.bias_grad(layer, fan_out, &delta);
@@ -172,7 +177,7 @@ impl<T: Real> Runner<'_, T> {
             power::<T>(-shift),
             Par::Seq,
         );
-        grad.abs_max = self.arch.dispatch(|| super::kernels::abs_max(&grad.data));
+        grad.abs_max = Tensor::<T>::UNKNOWN;
         self.give(layer, src, &mut grad, 1.0);
         self.workspace.fresh = grad;
         self.workspace.preact_grad = delta;
@@ -191,7 +196,7 @@ impl<T: Real> Runner<'_, T> {
     fn bias_grad(&mut self, layer: u32, fan_out: usize, delta: &Tensor<T>) {
         let workspace = &mut *self.workspace;
         let (sums, scratch) = (&mut workspace.bias_grad, &mut workspace.rows[0]);
-        self.arch.dispatch(|| column_sums(&delta.data, fan_out, scratch, sums));
+        T::dispatch(self.arch, || column_sums(&delta.data, fan_out, scratch, sums));
         let mut acc = Accumulator::new(self.detail(Quantity::BiasGrad));
         acc.row(&self.workspace.bias_grad[..]);
         self.record(layer).moments[Quantity::BiasGrad as usize] = acc.finish(delta.exponent);
@@ -219,7 +224,7 @@ impl<T: Real> Runner<'_, T> {
         );
         let mut acc = Accumulator::new(self.detail(Quantity::WeightGrad));
         let weight = &self.workspace.layers[layer as usize].weight;
-        let product = self.arch.dispatch(|| {
+        let product = T::dispatch(self.arch, || {
             let mut product = 0.0;
             for (g, w) in grad.data.chunks_exact(fan_in).zip(weight.data.chunks_exact(fan_in)) {
                 acc.row(g);

@@ -40,7 +40,7 @@ pub enum Pairs {
 }
 
 /// Sum of 1 - cosine over sample pairs, and the number of pairs. `squares[b]` is |x_b|^2; samples whose square is zero
-/// or not finite take part in no pair.
+/// (or below [`Real::SQUARE_FLOOR`]) or not finite take part in no pair.
 ///
 /// With unit vectors u_b, the sum over all pairs of |u_a - u_b|^2 / 2 is V/2 (sum |u_b - s|^2 - |sum (u_b - s)|^2 / V) for
 /// any shift s; the first unit vector as shift keeps the differences exact where all samples are nearly parallel.
@@ -52,7 +52,7 @@ pub fn cosine_gaps<T: Real>(
     pairs: Pairs,
     scratch: &mut [Vec<T>; 2],
 ) -> (f64, u64) {
-    let valid = |b: usize| squares[b] > 0.0 && squares[b].is_finite();
+    let valid = |b: usize| squares[b] > T::SQUARE_FLOOR && squares[b].is_finite();
     let inverse = |b: usize| T::from_f64(1.0 / squares[b].sqrt());
     match pairs {
         Pairs::Adjacent => {
@@ -149,11 +149,13 @@ pub struct UnitStats<T> {
 }
 
 impl<T: Real> UnitStats<T> {
+    /// Fills from all rows of `x`, showing each row to `visit` on the way.
     #[inline(always)]
-    pub fn fill(&mut self, x: &[T], columns: usize) {
+    pub fn fill(&mut self, x: &[T], columns: usize, mut visit: impl FnMut(&[T])) {
         self.begin(columns);
         for block in x.chunks(FLUSH * columns) {
             for row in block.chunks_exact(columns) {
+                visit(row);
                 self.row(row);
             }
             self.flush();
@@ -330,7 +332,7 @@ mod tests {
         let (rows, columns) = (70, 5);
         let x = sample(rows, columns);
         let mut stats = UnitStats::default();
-        stats.fill(&x, columns);
+        stats.fill(&x, columns, |_| ());
         for j in 0..columns {
             let column = || x.iter().skip(j).step_by(columns).map(|v| v.abs());
             assert!((stats.abs[j] - column().sum::<f64>()).abs() < 1e-10);

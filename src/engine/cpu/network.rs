@@ -109,18 +109,15 @@ impl<T: Real> Runner<'_, T> {
                 weight.resize(rows * columns);
                 let arch = self.arch;
                 weight.exponent =
-                    T::fill(&mut weight.data, draws, |out| arch.dispatch(|| fill_weight(spec, layer, out)));
+                    T::fill(&mut weight.data, draws, |out| T::dispatch(arch, || fill_weight(spec, layer, out)));
                 bias.resize(if biased { rows } else { 0 });
                 bias.exponent =
                     if biased { T::fill(&mut bias.data, draws, |out| fill_bias(spec, layer, out)) } else { 0 };
             }
             bias.abs_max = abs_max(&bias.data);
             let mut acc = Accumulator::new(detail);
-            self.arch.dispatch(|| {
-                weight.data.chunks_exact(columns).for_each(|row| {
-                    acc.row(row);
-                });
-                state.weight_units.fill(&weight.data, columns);
+            T::dispatch(self.arch, || {
+                state.weight_units.fill(&weight.data, columns, |row| _ = acc.row(row));
             });
             weight.abs_max = acc.abs_max();
             let exponent = weight.exponent;
@@ -145,7 +142,7 @@ impl<T: Real> Runner<'_, T> {
         let mut acc = Accumulator::new(self.detail(quantity));
         let squares = &mut self.workspace.squares;
         squares.clear();
-        self.arch.dispatch(|| {
+        T::dispatch(self.arch, || {
             for row in tensor.data.chunks_exact(columns) {
                 squares.push(acc.row(row).square);
             }
@@ -163,7 +160,7 @@ impl<T: Real> Runner<'_, T> {
         let pairs = if self.spec.input == Input::CorrelatedPairs { Pairs::Adjacent } else { Pairs::All };
         let workspace = &mut *self.workspace;
         let (squares, rows) = (&workspace.squares, &mut workspace.rows);
-        let (gap, count) = self.arch.dispatch(|| cosine_gaps(&tensor.data, columns, squares, pairs, rows));
+        let (gap, count) = T::dispatch(self.arch, || cosine_gaps(&tensor.data, columns, squares, pairs, rows));
         let cosine = Scaled::from(count as f64 - gap);
         match quantity {
             Quantity::Preact => {
@@ -231,7 +228,7 @@ impl<T: Real> Runner<'_, T> {
                 let columns = self.columns(layer, src);
                 let state = &mut self.workspace.layers[layer as usize].norm;
                 let spec = self.spec;
-                self.arch.dispatch(|| norm::forward(spec.norm, spec.norm_eps, &z, columns, &mut u, state));
+                T::dispatch(self.arch, || norm::forward(spec.norm, spec.norm_eps, &z, columns, &mut u, state));
                 self.put(layer, src, z);
                 self.put(layer, dst, u);
             }
@@ -287,7 +284,7 @@ impl<T: Real> Runner<'_, T> {
         let bias = &self.workspace.layers[layer as usize].bias.data;
         let squares = &mut self.workspace.squares;
         squares.clear();
-        self.arch.dispatch(|| {
+        T::dispatch(self.arch, || {
             for row in z.data.chunks_exact_mut(fan_out) {
                 for (z, b) in row.iter_mut().zip(bias) {
                     *z += *b * bias_scale;
@@ -313,8 +310,9 @@ impl<T: Real> Runner<'_, T> {
         let mut acc = Accumulator::new(self.detail(Quantity::Act));
         let squares = &mut self.workspace.squares;
         let activation = &self.spec.activation;
-        self.arch
-            .dispatch(|| activate(activation, &u, columns, &mut h, &mut phi_grad, &mut stats, (&mut acc, squares)));
+        T::dispatch(self.arch, || {
+            activate(activation, &u, columns, &mut h, &mut phi_grad, &mut stats, (&mut acc, squares))
+        });
         let elements = u.data.len() as u64;
         self.set_count(layer, Count::PhiElements, elements);
         self.set_count(layer, Count::Saturated, stats.saturated);
@@ -348,7 +346,7 @@ impl<T: Real> Runner<'_, T> {
         out.resize(from.data.len());
         let (mut skip_square, mut branch_square) = (0.0, 0.0);
         let columns = self.columns(layer, dst);
-        self.arch.dispatch(|| {
+        T::dispatch(self.arch, || {
             for ((o, s), b) in out
                 .data
                 .chunks_exact_mut(columns)

@@ -4,6 +4,8 @@
 use std::fmt::Debug;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub};
 
+use pulp::Arch;
+
 use super::math;
 use crate::network::Activation;
 
@@ -29,6 +31,8 @@ pub trait Real:
     const ORDINARY: i32;
     /// Largest log2 of phi' below which a layer's derivatives are computed with a power of two taken out.
     const DERIVATIVE_FLOOR: f64;
+    /// Samples whose stored |x_b|^2 is not above this have no direction: the inverse norm would overflow.
+    const SQUARE_FLOOR: f64;
     const ZERO: Self;
     const INFINITY: Self;
 
@@ -36,6 +40,8 @@ pub trait Real:
     fn from_f64(x: f64) -> Self;
     fn to_f64(self) -> f64;
     fn magnitude(self) -> Self;
+    /// Runs a pass with the best vector instructions. Float64 is the oracle: it stays at the target's baseline.
+    fn dispatch<R>(arch: Arch, pass: impl FnOnce() -> R) -> R;
     /// Lets `draw` fill f32 values and widens them into `out`; `scratch` is reused.
     fn fill(out: &mut [Self], scratch: &mut Vec<f32>, draw: impl FnOnce(&mut [f32]) -> i32) -> i32;
     /// (h, phi') of a row of u, elementwise.
@@ -45,6 +51,7 @@ pub trait Real:
 impl Real for f32 {
     const ORDINARY: i32 = 40;
     const DERIVATIVE_FLOOR: f64 = -60.0;
+    const SQUARE_FLOOR: f64 = 6.223_015_277_861_142e-61; // 2^-200
     const ZERO: f32 = 0.0;
     const INFINITY: f32 = f32::INFINITY;
 
@@ -65,6 +72,10 @@ impl Real for f32 {
         f32::abs(self)
     }
     #[inline(always)]
+    fn dispatch<R>(arch: Arch, pass: impl FnOnce() -> R) -> R {
+        arch.dispatch(pass)
+    }
+    #[inline(always)]
     fn fill(out: &mut [f32], _: &mut Vec<f32>, draw: impl FnOnce(&mut [f32]) -> i32) -> i32 {
         draw(out)
     }
@@ -77,6 +88,7 @@ impl Real for f32 {
 impl Real for f64 {
     const ORDINARY: i32 = 300;
     const DERIVATIVE_FLOOR: f64 = -400.0;
+    const SQUARE_FLOOR: f64 = 1e-300;
     const ZERO: f64 = 0.0;
     const INFINITY: f64 = f64::INFINITY;
 
@@ -95,6 +107,10 @@ impl Real for f64 {
     #[inline(always)]
     fn magnitude(self) -> f64 {
         f64::abs(self)
+    }
+    #[inline(always)]
+    fn dispatch<R>(_: Arch, pass: impl FnOnce() -> R) -> R {
+        pass()
     }
     fn fill(out: &mut [f64], scratch: &mut Vec<f32>, draw: impl FnOnce(&mut [f32]) -> i32) -> i32 {
         scratch.resize(out.len(), 0.0);

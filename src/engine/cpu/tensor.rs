@@ -1,5 +1,6 @@
 //! Tensors of the CPU engine: row-major values with a power of two taken out.
 
+use super::kernels::abs_max;
 use super::real::Real;
 
 /// Values x' with x = x' * 2^exponent.
@@ -7,7 +8,7 @@ use super::real::Real;
 pub struct Tensor<T> {
     pub data: Vec<T>,
     pub exponent: i32,
-    /// Largest |x'| over the finite elements; known once the pass that writes the tensor is over.
+    /// Largest |x'| over the finite elements, or [`Tensor::UNKNOWN`] until a pass has found it.
     pub abs_max: f64,
 }
 
@@ -17,8 +18,19 @@ impl<T: Real> Tensor<T> {
         self.data.resize(len, T::ZERO);
     }
 
+    /// `abs_max` of a tensor that was written without looking.
+    pub const UNKNOWN: f64 = f64::NAN;
+
+    /// Finds `abs_max` if it is unknown.
+    pub fn know_max(&mut self) {
+        if self.abs_max.is_nan() {
+            self.abs_max = abs_max(&self.data);
+        }
+    }
+
     /// log2 of the largest element, as a whole number of the stored values; `None` for a zero tensor.
     pub fn log2_max(&self) -> Option<i32> {
+        debug_assert!(!self.abs_max.is_nan(), "the maximum is known");
         (self.abs_max > 0.0 && self.abs_max.is_finite()).then(|| libm::ilogb(self.abs_max))
     }
 

@@ -1,0 +1,94 @@
+//! The CPU engine alone on the reference load (64 networks, depth 32, width 128, batch 128, tanh, cotangent, basic
+//! statistics), next to the machine's matrix multiplication rate. `cargo bench --bench cpu_engine [-- WIDTH BATCH DEPTH COUNT]`
+
+use std::sync::Arc;
+
+use faer::linalg::matmul::matmul;
+use faer::{Accum, Mat, Par};
+use gradsweep::engine::cpu::CpuEngine;
+use gradsweep::engine::{Batch, Engine, LayerSelection, Precision};
+use gradsweep::network::{
+    ActivationKind, Architecture, Init, InitKind, Input, Loss, NetworkSpec, Norm, Residual, Target, Training,
+};
+use gradsweep::program::ProgramKey;
+use gradsweep::stats::RecordMask;
+
+/// Processor seconds that this process has used: unlike wall time, hardly moved by a busy machine.
+fn processor_seconds() -> f64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a live timespec.
+    let status = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
+    assert_eq!(status, 0, "the process clock exists");
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+}
+
+/// GFLOP/s of one thread multiplying n x n f32 matrices.
+fn matmul_rate(n: usize) -> f64 {
+    let a = Mat::<f32>::from_fn(n, n, |i, j| (i + j) as f32 * 1e-3);
+    let b = Mat::<f32>::from_fn(n, n, |i, j| (i * j % 7) as f32);
+    let mut c = Mat::<f32>::zeros(n, n);
+    let repeats = (4e9 / (2.0 * (n as f64).powi(3))).ceil() as usize;
+    let mut best = f64::INFINITY;
+    for _ in 0..5 {
+        let start = processor_seconds();
+        for _ in 0..repeats {
+            matmul(c.as_mut(), Accum::Replace, a.as_ref(), b.as_ref(), 1.0, Par::Seq);
+        }
+        best = best.min((processor_seconds() - start) / repeats as f64);
+    }
+    2.0 * (n as f64).powi(3) / best / 1e9
+}
+
+fn main() {
+    let sizes: Vec<u32> = std::env::args().skip(1).filter_map(|a| a.parse().ok()).collect();
+    let get = |i: usize, default: u32| sizes.get(i).copied().unwrap_or(default);
+    let (width, batch_size, depth, count) = (get(0, 128), get(1, 128), get(2, 32), get(3, 64));
+    let spec = NetworkSpec {
+        architecture: Architecture::Mlp,
+        depth,
+        width,
+        batch_size,
+        input_size: width,
+        output_size: 10,
+        activation: ActivationKind::Tanh.into(),
+        init: Init { kind: InitKind::MeanField, param: 0.0, gain: 1.0, sigma_w: 1.5, sigma_b: Some(0.05) },
+        bias: true,
+        norm: Norm::None,
+        norm_eps: 1e-5,
+        norm_affine: false,
+        final_norm: false,
+        residual: Residual::None,
+        residual_scale: 1.0,
+        residual_every: 1,
+        loss: Loss::Cotangent,
+        input: Input::Gaussian,
+        input_param: 0.0,
+        target: Target::Gaussian,
+        training: Training { steps: 0 },
+        seed: 0,
+    };
+    let networks: Vec<_> = (0..count).map(|i| NetworkSpec { seed: u64::from(i), ..spec.clone() }).collect();
+    let flops: f64 = networks.iter().map(NetworkSpec::flops).sum();
+    let key = ProgramKey::of(&spec);
+    let layers = LayerSelection::All;
+    let batch = Arc::new(Batch { key, networks, mask: RecordMask::BASIC, layers, dataset: None, given: None });
+    let mut engine = CpuEngine::new(Precision::F32, 0).expect("starts");
+    println!("{}", engine.info().label);
+    let mut times = Vec::new();
+    for _ in 0..7 {
+        let start = processor_seconds();
+        engine.submit(batch.clone()).expect("submits");
+        engine.next(&mut Vec::new()).expect("runs");
+        times.push((processor_seconds() - start));
+    }
+    times.sort_by(f64::total_cmp);
+    let peak = matmul_rate(1024);
+    let rate = flops / times[0] / 1e9;
+    println!(
+        "best {:.3} core s, median {:.3}, {rate:.1} GFLOP/s per core, {:.1} % of {peak:.1} (1024^3); n^3 at the width: {:.1}",
+        times[0],
+        times[3],
+        100.0 * rate / peak,
+        matmul_rate(width as usize)
+    );
+}
