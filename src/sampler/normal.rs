@@ -66,6 +66,38 @@ fn magnitude(tail: u32, table: &Table) -> i32 {
     a - (((a - b) as u32 * frac) >> 16) as i32
 }
 
+/// [`normal_integer`] of `N` words, laid out so that the compiler can use vector instructions.
+#[inline(always)]
+pub fn normal_integers<const N: usize>(words: &[u32; N], table: &Table) -> [i32; N] {
+    let mut cell = [0u32; N];
+    let mut frac = [0u32; N];
+    for i in 0..N {
+        let t = words[i] & 0x7fff_ffff;
+        let t = if t == 0 { 1 } else { t };
+        // The position of the leading one, from the exponent of a float: with the bit below it cleared, rounding cannot
+        // carry into the next power of two.
+        let octave = (((t & !(t >> 1)) as i32 as f32).to_bits() >> 23) - 127;
+        // The leading one leaves by the second shift; octave 0 has nothing below it.
+        let aligned = (t << (31 - octave)) << 1;
+        cell[i] = octave * CELLS as u32 + (aligned >> 24);
+        frac[i] = (aligned >> 8) & 0xffff;
+    }
+    let mut a = [0i32; N];
+    let mut b = [0i32; N];
+    for i in 0..N {
+        let place = cell[i] as usize;
+        a[i] = table[place & (PADDED - 1)];
+        b[i] = table[(place + 1) & (PADDED - 1)];
+    }
+    let mut out = [0i32; N];
+    for i in 0..N {
+        let m = a[i] - (((a[i] - b[i]) as u32).wrapping_mul(frac[i]) >> 16) as i32;
+        let sign = (words[i] as i32) >> 31;
+        out[i] = (m ^ sign) - sign;
+    }
+    out
+}
+
 /// A normal integer from one random word; the draw is `i * 2^-21`. `table` is [`TABLE`].
 #[inline(always)]
 pub fn normal_integer(word: u32, table: &Table) -> i32 {
@@ -140,6 +172,20 @@ mod tests {
         }
         let largest = (0..=64u32).map(|k| truncated_integer(k, &TABLE)).max().unwrap();
         assert!(f64::from(largest) <= 2.0001 * f64::from(1 << NORMAL_SCALE_LOG2));
+    }
+
+    #[test]
+    fn many_words_give_the_single_integers() {
+        let edges =
+            [0, 1, 2, 3, 255, 256, 257, 0x7fff_ffff, 0x8000_0000, 0x8000_0001, u32::MAX, 0x4000_0000, 0x3fff_ffff];
+        let words: [u32; 512] = std::array::from_fn(|i| {
+            let free = (i as u32).wrapping_mul(2_654_435_761);
+            edges.get(i).copied().unwrap_or(free >> (i % 32))
+        });
+        let integers = normal_integers(&words, &TABLE);
+        for (word, integer) in words.iter().zip(integers) {
+            assert_eq!(integer, normal_integer(*word, &TABLE), "{word:#x}");
+        }
     }
 
     #[test]

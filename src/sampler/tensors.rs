@@ -3,7 +3,7 @@
 
 use super::philox::philox4x32_blocks;
 use super::{
-    NORMAL_SCALE_LOG2, TensorId, UNIFORM_SCALE_LOG2, below, normal, normal_integer, orthogonal::orthogonal,
+    NORMAL_SCALE_LOG2, TensorId, UNIFORM_SCALE_LOG2, below, normal, normal::normal_integers, orthogonal::orthogonal,
     truncated_integer, uniform_integer, words,
 };
 use crate::data::Dataset;
@@ -24,16 +24,46 @@ pub fn stored_scale(scale: f64) -> f32 {
 /// Philox blocks that are drawn together.
 const BLOCKS: usize = 8;
 
+/// How random words become integers. A trait, because its functions can be forced inline into the caller's SIMD dispatch
+/// and closures cannot.
+trait Draw {
+    fn integers(&self, words: &[u32; BLOCKS]) -> [i32; BLOCKS];
+}
+
+struct NormalDraw<'a>(&'a normal::Table);
+struct TruncatedDraw<'a>(&'a normal::Table);
+struct UniformDraw;
+
+impl Draw for NormalDraw<'_> {
+    #[inline(always)]
+    fn integers(&self, words: &[u32; BLOCKS]) -> [i32; BLOCKS] {
+        normal_integers(words, self.0)
+    }
+}
+impl Draw for TruncatedDraw<'_> {
+    #[inline(always)]
+    fn integers(&self, words: &[u32; BLOCKS]) -> [i32; BLOCKS] {
+        std::array::from_fn(|i| truncated_integer(words[i], self.0))
+    }
+}
+impl Draw for UniformDraw {
+    #[inline(always)]
+    fn integers(&self, words: &[u32; BLOCKS]) -> [i32; BLOCKS] {
+        std::array::from_fn(|i| uniform_integer(words[i]))
+    }
+}
+
 /// Fills `out` (row-major) with the integer draws of one tensor, times `unit`. Inlined into the caller's SIMD dispatch.
 #[inline(always)]
-fn fill(out: &mut [f32], seed: u64, tensor: TensorId, layer: u32, unit: f32, integer: impl Fn(u32) -> i32) {
+fn fill(out: &mut [f32], seed: u64, tensor: TensorId, layer: u32, unit: f32, draw: &impl Draw) {
     let key = [seed as u32, (seed >> 32) as u32];
     for (group, part) in out.chunks_mut(4 * BLOCKS).enumerate() {
         let words = philox4x32_blocks::<BLOCKS>([(group * BLOCKS) as u32, layer, tensor as u32, 0], key);
         let mut values = [0.0; 4 * BLOCKS];
         for (w, word) in words.iter().enumerate() {
+            let drawn = draw.integers(word);
             for b in 0..BLOCKS {
-                values[w * BLOCKS + b] = integer(word[b]) as f32 * unit;
+                values[w * BLOCKS + b] = drawn[b] as f32 * unit;
             }
         }
         if part.len() == 4 * BLOCKS {
@@ -57,8 +87,7 @@ fn unit(scale: f32, k: i32) -> f32 {
 
 #[inline(always)]
 fn fill_normal(out: &mut [f32], seed: u64, tensor: TensorId, layer: u32, scale: f32) {
-    let table: &normal::Table = &normal::TABLE;
-    fill(out, seed, tensor, layer, unit(scale, NORMAL_SCALE_LOG2), |word| normal_integer(word, table));
+    fill(out, seed, tensor, layer, unit(scale, NORMAL_SCALE_LOG2), &NormalDraw(&normal::TABLE));
 }
 
 /// Fills `out` with W of `layer`, [fan_out, fan_in] row-major, and returns the exponent e: W = out * 2^e.
@@ -71,10 +100,9 @@ pub fn fill_weight(spec: &NetworkSpec, layer: u32, out: &mut [f32]) -> i32 {
     let (seed, id) = (spec.seed, TensorId::Weight);
     match law {
         WeightLaw::Normal { .. } => fill_normal(out, seed, id, layer, scale),
-        WeightLaw::Uniform { .. } => fill(out, seed, id, layer, unit(scale, UNIFORM_SCALE_LOG2), uniform_integer),
+        WeightLaw::Uniform { .. } => fill(out, seed, id, layer, unit(scale, UNIFORM_SCALE_LOG2), &UniformDraw),
         WeightLaw::TruncatedNormal { .. } => {
-            let table: &normal::Table = &normal::TABLE;
-            fill(out, seed, id, layer, unit(scale, NORMAL_SCALE_LOG2), |word| truncated_integer(word, table));
+            fill(out, seed, id, layer, unit(scale, NORMAL_SCALE_LOG2), &TruncatedDraw(&normal::TABLE));
         }
         WeightLaw::Orthogonal { .. } => {
             fill_normal(out, seed, id, layer, 1.0);
@@ -106,7 +134,7 @@ pub fn fill_bias(spec: &NetworkSpec, layer: u32, out: &mut [f32]) -> i32 {
         }
         BiasLaw::Uniform { bound } => {
             let scale = unit(stored_scale(bound), UNIFORM_SCALE_LOG2);
-            fill(out, spec.seed, TensorId::Bias, layer, scale, uniform_integer);
+            fill(out, spec.seed, TensorId::Bias, layer, scale, &UniformDraw);
             scale_exponent(bound)
         }
     }

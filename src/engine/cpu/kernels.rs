@@ -207,13 +207,21 @@ pub fn phi_row<T: Real>(u: &[T], d: &[T], threshold: T, knee: [T; 2]) -> (f64, u
     let mut sum = [T::ZERO; LANES];
     let mut saturated = [0u32; LANES];
     let mut active = [0u32; LANES];
-    for (u, d) in u.chunks(LANES).zip(d.chunks(LANES)) {
-        for l in 0..u.len() {
+    let (u_chunks, d_chunks) = (u.chunks_exact(LANES), d.chunks_exact(LANES));
+    let (u_rest, d_rest) = (u_chunks.remainder(), d_chunks.remainder());
+    for (u, d) in u_chunks.zip(d_chunks) {
+        for l in 0..LANES {
             sum[l] += d[l];
-            let beyond = u[l] <= knee[0] || u[l] >= knee[1];
+            let beyond = (u[l] <= knee[0]) | (u[l] >= knee[1]);
             saturated[l] += u32::from(beyond & (d[l].magnitude() < threshold));
             active[l] += u32::from(u[l] > T::ZERO);
         }
+    }
+    for (l, (u, d)) in u_rest.iter().zip(d_rest).enumerate() {
+        sum[l] += *d;
+        let beyond = (*u <= knee[0]) | (*u >= knee[1]);
+        saturated[l] += u32::from(beyond & (d.magnitude() < threshold));
+        active[l] += u32::from(*u > T::ZERO);
     }
     let total = |v: [u32; LANES]| v.iter().map(|&x| u64::from(x)).sum();
     (sum.iter().map(|v| v.to_f64()).sum(), total(saturated), total(active))
@@ -223,10 +231,15 @@ pub fn phi_row<T: Real>(u: &[T], d: &[T], threshold: T, knee: [T; 2]) -> (f64, u
 #[inline(always)]
 pub fn dot<T: Real>(a: &[T], b: &[T]) -> f64 {
     let mut lanes = [T::ZERO; LANES];
-    for (a, b) in a.chunks(LANES).zip(b.chunks(LANES)) {
-        for l in 0..a.len() {
+    let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let (a_rest, b_rest) = (a_chunks.remainder(), b_chunks.remainder());
+    for (a, b) in a_chunks.zip(b_chunks) {
+        for l in 0..LANES {
             lanes[l] += a[l] * b[l];
         }
+    }
+    for (l, (a, b)) in a_rest.iter().zip(b_rest).enumerate() {
+        lanes[l] += *a * *b;
     }
     lanes.iter().map(|v| v.to_f64()).sum()
 }
@@ -235,11 +248,17 @@ pub fn dot<T: Real>(a: &[T], b: &[T]) -> f64 {
 #[inline(always)]
 pub fn abs_max<T: Real>(x: &[T]) -> f64 {
     let mut lanes = [T::ZERO; LANES];
-    for chunk in x.chunks(LANES) {
-        for l in 0..chunk.len() {
+    let chunks = x.chunks_exact(LANES);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        for l in 0..LANES {
             let a = chunk[l].magnitude();
-            lanes[l] = if a > lanes[l] && a < T::INFINITY { a } else { lanes[l] };
+            lanes[l] = if (a > lanes[l]) & (a < T::INFINITY) { a } else { lanes[l] };
         }
+    }
+    for (l, v) in rest.iter().enumerate() {
+        let a = v.magnitude();
+        lanes[l] = if (a > lanes[l]) & (a < T::INFINITY) { a } else { lanes[l] };
     }
     lanes.iter().fold(0.0, |m: f64, v| m.max(v.to_f64()))
 }

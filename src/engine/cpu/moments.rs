@@ -151,8 +151,8 @@ fn lanes<T: Real>(x: &[T], shift: T) -> (f64, f64, f64, f64, u64) {
     let mut z = [0u32; LANES];
     let chunks = x.chunks_exact(LANES);
     let rest = chunks.remainder();
-    let mut step = |v: &[T]| {
-        for l in 0..v.len() {
+    for v in chunks {
+        for l in 0..LANES {
             let d = v[l] - shift;
             s1[l] += d;
             s2[l] += d * d;
@@ -161,11 +161,16 @@ fn lanes<T: Real>(x: &[T], shift: T) -> (f64, f64, f64, f64, u64) {
             m[l] = if a > m[l] { a } else { m[l] };
             z[l] += u32::from(v[l] == T::ZERO);
         }
-    };
-    for chunk in chunks {
-        step(&chunk[..LANES]);
     }
-    step(rest);
+    for (l, v) in rest.iter().enumerate() {
+        let d = *v - shift;
+        s1[l] += d;
+        s2[l] += d * d;
+        q[l] += *v * *v;
+        let a = v.magnitude();
+        m[l] = if a > m[l] { a } else { m[l] };
+        z[l] += u32::from(*v == T::ZERO);
+    }
     let sum = |v: [T; LANES]| v.iter().map(|x| x.to_f64()).sum::<f64>();
     let max = m.iter().fold(0.0, |a: f64, b| a.max(b.to_f64()));
     (sum(s1), sum(s2), sum(q), max, z.iter().map(|&v| u64::from(v)).sum())
