@@ -79,7 +79,7 @@ fn main() {
         let start = processor_seconds();
         engine.submit(batch.clone()).expect("submits");
         engine.next(&mut Vec::new()).expect("runs");
-        times.push((processor_seconds() - start));
+        times.push(processor_seconds() - start);
     }
     times.sort_by(f64::total_cmp);
     let peak = matmul_rate(1024);

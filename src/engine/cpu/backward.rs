@@ -107,7 +107,11 @@ impl<T: Real> Runner<'_, T> {
                 let mut out = std::mem::take(&mut self.workspace.fresh);
                 let state = &mut self.workspace.layers[layer as usize];
                 let (u, norm) = (&state.phi_arg, &mut state.norm);
-                T::dispatch(self.arch, || super::norm::backward(spec.norm, &grad, u, columns, norm, &mut out));
+                T::dispatch(
+                    self.arch,
+                    #[inline(always)]
+                    || super::norm::backward(spec.norm, &grad, u, columns, norm, &mut out),
+                );
                 out.normalise();
                 self.give(layer, src, &mut out, 1.0);
                 self.workspace.fresh = out;
@@ -127,18 +131,22 @@ impl<T: Real> Runner<'_, T> {
         let scale = power::<T>(-shift);
         out.resize(grad.data.len());
         let columns = self.spec.width as usize;
-        T::dispatch(self.arch, || {
-            let rows = out
-                .data
-                .chunks_exact_mut(columns)
-                .zip(grad.data.chunks_exact(columns))
-                .zip(phi_grad.data.chunks_exact(columns));
-            for ((o, g), d) in rows {
-                for ((o, g), d) in o.iter_mut().zip(g).zip(d) {
-                    *o = (*g * scale) * *d;
+        T::dispatch(
+            self.arch,
+            #[inline(always)]
+            || {
+                let rows = out
+                    .data
+                    .chunks_exact_mut(columns)
+                    .zip(grad.data.chunks_exact(columns))
+                    .zip(phi_grad.data.chunks_exact(columns));
+                for ((o, g), d) in rows {
+                    for ((o, g), d) in o.iter_mut().zip(g).zip(d) {
+                        *o = (*g * scale) * *d;
+                    }
                 }
-            }
-        });
+            },
+        );
         out.exponent = grad.exponent + phi_grad.exponent + shift;
         out.abs_max = Tensor::<T>::UNKNOWN;
         // The incoming gradient is done with: keep its buffer.
@@ -196,7 +204,11 @@ impl<T: Real> Runner<'_, T> {
     fn bias_grad(&mut self, layer: u32, fan_out: usize, delta: &Tensor<T>) {
         let workspace = &mut *self.workspace;
         let (sums, scratch) = (&mut workspace.bias_grad, &mut workspace.rows[0]);
-        T::dispatch(self.arch, || column_sums(&delta.data, fan_out, scratch, sums));
+        T::dispatch(
+            self.arch,
+            #[inline(always)]
+            || column_sums(&delta.data, fan_out, scratch, sums),
+        );
         let mut acc = Accumulator::new(self.detail(Quantity::BiasGrad));
         acc.row(&self.workspace.bias_grad[..]);
         self.record(layer).moments[Quantity::BiasGrad as usize] = acc.finish(delta.exponent);
@@ -224,14 +236,18 @@ impl<T: Real> Runner<'_, T> {
         );
         let mut acc = Accumulator::new(self.detail(Quantity::WeightGrad));
         let weight = &self.workspace.layers[layer as usize].weight;
-        let product = T::dispatch(self.arch, || {
-            let mut product = 0.0;
-            for (g, w) in grad.data.chunks_exact(fan_in).zip(weight.data.chunks_exact(fan_in)) {
-                acc.row(g);
-                product += dot(g, w);
-            }
-            product
-        });
+        let product = T::dispatch(
+            self.arch,
+            #[inline(always)]
+            || {
+                let mut product = 0.0;
+                for (g, w) in grad.data.chunks_exact(fan_in).zip(weight.data.chunks_exact(fan_in)) {
+                    acc.row(g);
+                    product += dot(g, w);
+                }
+                product
+            },
+        );
         let exponent = grad.exponent + weight.exponent;
         self.set_sum(layer, Sum::WeightDotGrad, Scaled::new(product, exponent));
         self.record(layer).moments[Quantity::WeightGrad as usize] = acc.finish(grad.exponent);

@@ -108,17 +108,26 @@ impl<T: Real> Runner<'_, T> {
             } else {
                 weight.resize(rows * columns);
                 let arch = self.arch;
-                weight.exponent =
-                    T::fill(&mut weight.data, draws, |out| T::dispatch(arch, || fill_weight(spec, layer, out)));
+                weight.exponent = T::fill(&mut weight.data, draws, |out| {
+                    T::dispatch(
+                        arch,
+                        #[inline(always)]
+                        || fill_weight(spec, layer, out),
+                    )
+                });
                 bias.resize(if biased { rows } else { 0 });
                 bias.exponent =
                     if biased { T::fill(&mut bias.data, draws, |out| fill_bias(spec, layer, out)) } else { 0 };
             }
             bias.abs_max = abs_max(&bias.data);
             let mut acc = Accumulator::new(detail);
-            T::dispatch(self.arch, || {
-                state.weight_units.fill(&weight.data, columns, |row| _ = acc.row(row));
-            });
+            T::dispatch(
+                self.arch,
+                #[inline(always)]
+                || {
+                    state.weight_units.fill(&weight.data, columns, |row| _ = acc.row(row));
+                },
+            );
             weight.abs_max = acc.abs_max();
             let exponent = weight.exponent;
             self.record(layer).moments[Quantity::Weight as usize] = acc.finish(exponent);
@@ -142,11 +151,15 @@ impl<T: Real> Runner<'_, T> {
         let mut acc = Accumulator::new(self.detail(quantity));
         let squares = &mut self.workspace.squares;
         squares.clear();
-        T::dispatch(self.arch, || {
-            for row in tensor.data.chunks_exact(columns) {
-                squares.push(acc.row(row).square);
-            }
-        });
+        T::dispatch(
+            self.arch,
+            #[inline(always)]
+            || {
+                for row in tensor.data.chunks_exact(columns) {
+                    squares.push(acc.row(row).square);
+                }
+            },
+        );
         tensor.abs_max = acc.abs_max();
         let exponent = tensor.exponent;
         self.record(layer).moments[quantity as usize] = acc.finish(exponent);
@@ -160,7 +173,11 @@ impl<T: Real> Runner<'_, T> {
         let pairs = if self.spec.input == Input::CorrelatedPairs { Pairs::Adjacent } else { Pairs::All };
         let workspace = &mut *self.workspace;
         let (squares, rows) = (&workspace.squares, &mut workspace.rows);
-        let (gap, count) = T::dispatch(self.arch, || cosine_gaps(&tensor.data, columns, squares, pairs, rows));
+        let (gap, count) = T::dispatch(
+            self.arch,
+            #[inline(always)]
+            || cosine_gaps(&tensor.data, columns, squares, pairs, rows),
+        );
         let cosine = Scaled::from(count as f64 - gap);
         match quantity {
             Quantity::Preact => {
@@ -228,7 +245,11 @@ impl<T: Real> Runner<'_, T> {
                 let columns = self.columns(layer, src);
                 let state = &mut self.workspace.layers[layer as usize].norm;
                 let spec = self.spec;
-                T::dispatch(self.arch, || norm::forward(spec.norm, spec.norm_eps, &z, columns, &mut u, state));
+                T::dispatch(
+                    self.arch,
+                    #[inline(always)]
+                    || norm::forward(spec.norm, spec.norm_eps, &z, columns, &mut u, state),
+                );
                 self.put(layer, src, z);
                 self.put(layer, dst, u);
             }
@@ -284,14 +305,18 @@ impl<T: Real> Runner<'_, T> {
         let bias = &self.workspace.layers[layer as usize].bias.data;
         let squares = &mut self.workspace.squares;
         squares.clear();
-        T::dispatch(self.arch, || {
-            for row in z.data.chunks_exact_mut(fan_out) {
-                for (z, b) in row.iter_mut().zip(bias) {
-                    *z += *b * bias_scale;
+        T::dispatch(
+            self.arch,
+            #[inline(always)]
+            || {
+                for row in z.data.chunks_exact_mut(fan_out) {
+                    for (z, b) in row.iter_mut().zip(bias) {
+                        *z += *b * bias_scale;
+                    }
+                    squares.push(acc.row(row).square);
                 }
-                squares.push(acc.row(row).square);
-            }
-        });
+            },
+        );
         z.abs_max = acc.abs_max();
         let exponent = z.exponent;
         self.record(layer).moments[Quantity::Preact as usize] = acc.finish(exponent);
@@ -310,9 +335,11 @@ impl<T: Real> Runner<'_, T> {
         let mut acc = Accumulator::new(self.detail(Quantity::Act));
         let squares = &mut self.workspace.squares;
         let activation = &self.spec.activation;
-        T::dispatch(self.arch, || {
-            activate(activation, &u, columns, &mut h, &mut phi_grad, &mut stats, (&mut acc, squares))
-        });
+        T::dispatch(
+            self.arch,
+            #[inline(always)]
+            || activate(activation, &u, columns, &mut h, &mut phi_grad, &mut stats, (&mut acc, squares)),
+        );
         let elements = u.data.len() as u64;
         self.set_count(layer, Count::PhiElements, elements);
         self.set_count(layer, Count::Saturated, stats.saturated);
@@ -346,20 +373,24 @@ impl<T: Real> Runner<'_, T> {
         out.resize(from.data.len());
         let (mut skip_square, mut branch_square) = (0.0, 0.0);
         let columns = self.columns(layer, dst);
-        T::dispatch(self.arch, || {
-            for ((o, s), b) in out
-                .data
-                .chunks_exact_mut(columns)
-                .zip(from.data.chunks_exact(columns))
-                .zip(other.data.chunks_exact(columns))
-            {
-                skip_square += super::kernels::dot(s, s);
-                branch_square += super::kernels::dot(b, b);
-                for ((o, s), b) in o.iter_mut().zip(s).zip(b) {
-                    *o = *s * skip_scale + *b * branch_scale;
+        T::dispatch(
+            self.arch,
+            #[inline(always)]
+            || {
+                for ((o, s), b) in out
+                    .data
+                    .chunks_exact_mut(columns)
+                    .zip(from.data.chunks_exact(columns))
+                    .zip(other.data.chunks_exact(columns))
+                {
+                    skip_square += super::kernels::dot(s, s);
+                    branch_square += super::kernels::dot(b, b);
+                    for ((o, s), b) in o.iter_mut().zip(s).zip(b) {
+                        *o = *s * skip_scale + *b * branch_scale;
+                    }
                 }
-            }
-        });
+            },
+        );
         self.set_sum(layer, Sum::SkipSquare, Scaled::new(skip_square, 2 * from.exponent));
         self.set_sum(layer, Sum::BranchSquare, Scaled::new(branch_square * a * a, 2 * other.exponent));
         self.put(layer, skip, from);

@@ -40,7 +40,8 @@ pub trait Real:
     fn from_f64(x: f64) -> Self;
     fn to_f64(self) -> f64;
     fn magnitude(self) -> Self;
-    /// Runs a pass with the best vector instructions. Float64 is the oracle: it stays at the target's baseline.
+    /// Runs a pass with the best vector instructions; the closure must be `#[inline(always)]`, or it is compiled for the
+    /// target's baseline. Float64 is the oracle: it stays at the target's baseline.
     fn dispatch<R>(arch: Arch, pass: impl FnOnce() -> R) -> R;
     /// Lets `draw` fill f32 values and widens them into `out`; `scratch` is reused.
     fn fill(out: &mut [Self], scratch: &mut Vec<f32>, draw: impl FnOnce(&mut [f32]) -> i32) -> i32;

@@ -55,7 +55,7 @@ fn binding(buffer: &wgpu::Buffer, region: Region) -> wgpu::BufferBinding<'_> {
 
 impl Executor {
     pub fn new(device: &Device) -> Result<Self, EngineError> {
-        let nodes: &[i32] = &normal::TABLE;
+        let nodes: &[i32] = &normal::TABLE[..];
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
         let table = device.buffer("normal table", (4 * nodes.len() as u64).next_multiple_of(16), usage)?;
         device.queue.write_buffer(&table, 0, bytemuck::cast_slice(nodes));

@@ -116,7 +116,7 @@ impl GpuEngine {
             ..Params::default()
         };
         let (network, head) = (describe::network(spec), layout::Head::default());
-        let nodes: &[i32] = &crate::sampler::normal::TABLE;
+        let nodes: &[i32] = &crate::sampler::normal::TABLE[..];
         let inputs: [&[u8]; 4] = [
             bytemuck::bytes_of(&head),
             bytemuck::bytes_of(&network),
