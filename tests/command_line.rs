@@ -353,7 +353,7 @@ fn a_full_disk_loses_nothing() {
     let place = Place::new(SWEEP);
     let disk = place.path("disk");
     if small_disk(&disk, "128k").is_none() {
-        eprintln!("not permitted to mount a small disk: the faults in tests/store.rs stand for it");
+        eprintln!("SKIPPED: not permitted to mount a small disk; the faults in tests/store.rs stand for it");
         return;
     }
     let run = || place.run(&["run", "sweep.toml", "--device", "cpu", "-o", "disk/out"]);

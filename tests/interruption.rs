@@ -134,3 +134,27 @@ fn a_resumed_run_refuses_other_arithmetic() {
     assert_eq!(code(&double), 2);
     assert!(stderr(&double).contains("precision: f32 there, f64 now"), "{}", stderr(&double));
 }
+
+#[test]
+fn a_run_goes_on_upon_another_engine_only_when_mixing_is_wanted() {
+    let Some(adapter) = gradsweep::engine::gpu::adapters().into_iter().find(|a| a.software) else {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "no software adapter");
+        eprintln!("SKIPPED: no software adapter to go on with");
+        return;
+    };
+    let place = Place::new(&SWEEP.replace("step = 1", "step = 4"));
+    let mut child = start(&place);
+    while parts(&place) == 0 && !ended_within(&mut child, Duration::from_millis(1)) {}
+    signal(&child, libc::SIGINT);
+    assert_eq!(child.wait().expect("ends").code(), Some(75));
+    let gpu = ["run", "sweep.toml", "-o", "out", "--device", &adapter.name];
+    let refused = place.run(&gpu);
+    assert_eq!(code(&refused), 2, "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("--mixed"), "{}", stderr(&refused));
+    let mixed = place.run(&[gpu.as_slice(), &["--mixed"]].concat());
+    assert_eq!(code(&mixed), 0, "{}", stderr(&mixed));
+    let manifest: serde_json::Value = serde_json::from_slice(&place.read("out/manifest.json")).expect("JSON");
+    assert_eq!(manifest["fingerprints"].as_array().expect("a list").len(), 2);
+    let lines = place.read("out/networks.csv").iter().filter(|&&b| b == b'\n').count() as u64;
+    assert_eq!(manifest["counts"]["networks"].as_u64(), Some(lines - 1));
+}

@@ -10,8 +10,8 @@ use super::console::{BOLD, Console, GREEN, RED, YELLOW};
 use super::exit::{Exit, Failure};
 use super::options::{DeviceArgs, SweepArgs};
 use super::table;
+use crate::engine::Precision;
 use crate::engine::select;
-use crate::engine::{EngineError, Precision};
 use crate::plan::Plan;
 use crate::run::progress::{Mode, Progress, Snapshot};
 use crate::run::stream::Stream;
@@ -106,10 +106,16 @@ fn describe(plan: &Plan) -> String {
 }
 
 /// Engines of the selection, each with the way to open it again.
-fn stations(args: &DeviceArgs) -> Result<Vec<Station>, EngineError> {
+fn stations(args: &DeviceArgs) -> Result<Vec<Station>, Failure> {
     let precision = Precision::from(args.precision);
     let selection = select::for_precision(&args.device, precision);
     let devices = select::choose(&selection, &select::devices_for(&selection))?;
+    if let Some(device) = devices.iter().find(|d| precision == Precision::F64 && d.index.is_some()) {
+        return Err(Failure::usage(format!(
+            "{} computes in f32 alone; --precision f64 needs --device cpu",
+            device.name
+        )));
+    }
     let jobs = args.jobs;
     let open = |device: select::DeviceInfo| {
         let engine = select::open_device(&device, precision, jobs)?;

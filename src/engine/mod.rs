@@ -137,11 +137,16 @@ pub enum EngineError {
     Failed(String),
 }
 
-/// Runs batches; at most two are in flight.
+/// Runs batches; two are in flight, or more where the engine asks for it.
 pub trait Engine: Send {
     fn info(&self) -> &EngineInfo;
     /// Bytes that a batch of networks of these depths takes. Never less for more networks.
     fn bytes(&self, key: &ProgramKey, depths: &[u32], mask: RecordMask) -> u64;
+    /// Number of networks that should be in flight before two batches are enough: the CPU engine runs each network on a
+    /// thread of its own, and batches of rare shapes are small.
+    fn parallel_networks(&self) -> usize {
+        0
+    }
     fn submit(&mut self, batch: Arc<Batch>) -> Result<(), EngineError>;
     /// Finishes the oldest submitted batch: hands every network's result to `out`, once, in any order.
     fn next(&mut self, out: &mut dyn ResultSink) -> Result<(), EngineError>;

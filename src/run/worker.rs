@@ -11,7 +11,7 @@ use crate::data::{self, Dataset};
 use crate::engine::{Batch, Engine, EngineError, LayerSelection, NetworkResult, ResultSink};
 use crate::plan::{Plan, PlannedNetwork};
 
-/// Batches submitted and not yet finished.
+/// Batches submitted and not yet finished, unless an engine asks for more.
 const IN_FLIGHT: usize = 2;
 /// Failures in a row, without a finished batch between them, after which an engine gives up.
 const ATTEMPTS: u32 = 4;
@@ -112,7 +112,7 @@ impl Worker<'_> {
     /// Submits as much as may be in flight and finishes one batch. False when there is nothing left to do.
     fn turn(&mut self, flights: &mut VecDeque<Flight>) -> Result<bool, EngineError> {
         let shared = self.shared;
-        while flights.len() < IN_FLIGHT && !shared.stop.load(Ordering::Relaxed) {
+        while !shared.stop.load(Ordering::Relaxed) && self.wants_more(flights) {
             let Some(work) = self.next_work() else { break };
             let plan = &shared.plan;
             let networks: Vec<PlannedNetwork> =
@@ -155,6 +155,22 @@ impl Worker<'_> {
         }
         // An error means that the run is over and nobody listens.
         Ok(self.messages.send(Message::Finished(finished)).is_ok())
+    }
+
+    /// Whether another batch should go into flight. Beyond two, all of them together stay within the memory of one.
+    fn wants_more(&self, flights: &VecDeque<Flight>) -> bool {
+        let engine = &*self.station.engine;
+        let networks: usize = flights.iter().map(|f| f.networks.len()).sum();
+        if flights.len() < IN_FLIGHT || networks >= engine.parallel_networks() {
+            return flights.len() < IN_FLIGHT;
+        }
+        let bytes = |flight: &Flight| {
+            let depths: Vec<u32> = flight.networks.iter().map(|n| n.spec.depth).collect();
+            engine.bytes(&flight.work.key, &depths, self.shared.plan.record.mask)
+        };
+        // The next batch may be as large as the largest so far.
+        let largest = flights.iter().map(bytes).max().unwrap_or(0);
+        flights.iter().map(bytes).sum::<u64>() + largest <= limits(engine, self.shrink).bytes
     }
 
     fn next_work(&mut self) -> Option<Work> {

@@ -126,6 +126,10 @@ impl Engine for CpuEngine {
         workspaces + records
     }
 
+    fn parallel_networks(&self) -> usize {
+        2 * self.pool.current_num_threads()
+    }
+
     fn submit(&mut self, batch: Arc<Batch>) -> Result<(), EngineError> {
         let (sender, results) = channel();
         let expected = batch.networks.len();
