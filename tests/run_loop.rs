@@ -12,7 +12,7 @@ use gradsweep::plan::Plan;
 use gradsweep::program::ProgramKey;
 use gradsweep::run::progress::{Mode, Progress};
 use gradsweep::run::stream::Stream;
-use gradsweep::run::{Ending, Job, RunError, Station, Tables, execute, identity};
+use gradsweep::run::{Ending, Job, RunError, Station, Tables, check_memory, execute, identity};
 use gradsweep::stats::{Quantity, Record, RecordMask, Scaled};
 use gradsweep::store::{Begin, Disk, Opened, RunDirectory, Tally};
 use tempfile::TempDir;
@@ -239,6 +239,15 @@ fn a_network_that_failed_is_counted_and_the_others_are_unaffected() {
     let text = String::from_utf8(networks).unwrap();
     let line = text.lines().find(|line| line.starts_with(id)).unwrap();
     assert!(line.contains(",failed,\"out of luck, says \"\"fake\"\"\","), "{line}");
+}
+
+#[test]
+fn a_network_that_can_never_fit_is_refused_before_the_run() {
+    let plan = plan();
+    let check = |budget| check_memory(&plan, &fake(budget, 0.0, &Arc::default()));
+    assert!(check(9 * BYTES).is_ok(), "the deepest has nine layers");
+    let error = check(9 * BYTES - 1).unwrap_err();
+    assert!(matches!(&error, EngineError::OutOfMemory(text) if text.contains("depth 9, width")), "{error}");
 }
 
 #[test]

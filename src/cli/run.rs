@@ -15,7 +15,7 @@ use crate::engine::select;
 use crate::plan::Plan;
 use crate::run::progress::{Mode, Progress, Snapshot};
 use crate::run::stream::Stream;
-use crate::run::{Ending, Job, Station, Tables, execute, human, identity};
+use crate::run::{Ending, Job, Station, Tables, check_memory, execute, human, identity};
 use crate::store::{Begin, Disk, Manifest, Opened, RunDirectory, Tally};
 
 /// Run a sweep and write its tables
@@ -144,6 +144,7 @@ fn directory(
     let engines: Vec<(String, String)> =
         stations.iter().map(|s| (s.engine.info().label.clone(), s.engine.info().fingerprint.clone())).collect();
     engines.iter().for_each(|(label, fingerprint)| console.detail(&format!("{label}: {fingerprint}")));
+    stations.iter().try_for_each(|s| check_memory(&plan, &*s.engine))?;
     let differ = engines.iter().any(|(_, fingerprint)| *fingerprint != engines[0].1);
     if differ && !args.mixed {
         let labels: Vec<&str> = engines.iter().map(|(label, _)| label.as_str()).collect();
@@ -197,6 +198,7 @@ fn directory(
 
 fn stream(args: &Args, console: &Console, plan: Arc<Plan>, stop: Arc<AtomicBool>) -> Result<Exit, Failure> {
     let stations = stations(&args.device)?;
+    stations.iter().try_for_each(|s| check_memory(&plan, &*s.engine))?;
     let networks = plan.bucket_order.len() as u64;
     let job = job(&plan, stations, vec![false; plan.chunks.len()], Tally::default(), true, stop);
     let header = job.tables.headers().layers;

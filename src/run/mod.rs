@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
-use crate::engine::{EngineError, LayerSelection, NUMERICS_VERSION, NetworkResult, Precision};
+use crate::engine::{Engine, EngineError, LayerSelection, NUMERICS_VERSION, NetworkResult, Precision};
 use crate::output::{LayersWriter, NetworksWriter, datapackage};
 use crate::plan::{Plan, PlannedNetwork};
 use crate::store::{Headers, Identity, NetworkRows, RunDirectory, StoreError, SweepIdentity, Tally};
@@ -273,6 +273,30 @@ impl Assembly<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether every network of a plan fits an engine, one at a time. Found out before anything runs.
+pub fn check_memory(plan: &Plan, engine: &dyn Engine) -> Result<(), EngineError> {
+    let info = engine.info();
+    for (key, _, depth) in plan.buckets() {
+        let bytes = engine.bytes(&key, &[depth], plan.record.mask);
+        if bytes > info.memory_budget {
+            // A device that cannot hold some tensor at all asks for everything.
+            let takes = match bytes {
+                u64::MAX => "does not fit".to_string(),
+                _ => format!("takes about {}", human::bytes(bytes as f64)),
+            };
+            return Err(EngineError::OutOfMemory(format!(
+                "a network of depth {depth}, width {} and batch_size {} {takes}, and {} has {} for it; make it \
+                 smaller, or choose another device",
+                key.width,
+                key.batch_size,
+                info.label,
+                human::bytes(info.memory_budget as f64)
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// What a run's rows depend on.
