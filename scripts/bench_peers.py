@@ -2,8 +2,9 @@
 
 A worker per peer: `bench_peers.py PEER LOAD-AS-JSON`. It prepares and compiles, prints one JSON line about that, and then
 answers every line on its standard input with one measured repeat. Backward passes are written by hand, which saves the
-peers what automatic differentiation would store; networks of one shape are stacked. Statistics per layer and network:
-mean, std, l2 and abs_max of z, h, delta, dLoss/dh, W and dLoss/dW.
+peers what automatic differentiation would store; networks of one shape are stacked; statistics take the cheap forms that
+gradsweep takes. `basic` is what gradsweep's basic set holds (logarithms and roots of these cost nothing); `light` is mean,
+std, l2 and abs_max of z, h, delta, dLoss/dh, W and dLoss/dW alone.
 """
 
 import csv
@@ -13,89 +14,125 @@ import resource
 import sys
 import time
 
-QUANTITIES = ["preact", "act", "preact_grad", "act_grad", "weight", "weight_grad"]
-STATISTICS = ["mean", "std", "l2", "abs_max"]
+QUANTITIES = ["preact", "act", "weight", "preact_grad", "act_grad", "weight_grad", "bias_grad"]
+BASIC = ["mean", "std", "l2", "abs_max", "zero_frac", "nonfinite"]
+LIGHT = ["mean", "std", "l2", "abs_max"]
+DERIVED = ["phi_grad_mean", "phi_grad_rms", "saturated_frac", "active_frac", "preact_cos", "act_cos", "grad_cos",
+           "sample_log10_grad_std", "weight_dot_grad", "path_factor_abs_mean", "path_factor_rms", "path_factor_abs_max"]
 
 
 def jax_peer(name, load):
-    if name == "jax_sharded_map":
+    # A device per core, each with its own networks: on CPUs alone.
+    sharded = not load["gpu"] and name in ["jax_sharded_map", "jax_sharded_map_light", "jax_whole"]
+    if sharded:
         flags = os.environ.get("XLA_FLAGS", "")
         os.environ["XLA_FLAGS"] = f"{flags} --xla_force_host_platform_device_count={load['threads']}"
     import jax
     import jax.numpy as jnp
+    import numpy as np
     from jax import lax
 
-    if name == "jax_sharded_map" and jax.devices()[0].platform != "cpu":
-        raise SystemExit("one device per core exists on CPUs alone")
     jax.config.update("jax_default_matmul_precision", "float32")
     networks, depth, width, batch = (load[k] for k in ["networks", "depth", "width", "batch_size"])
 
+    light = name.endswith("_light")
+
     def statistics(x):
-        # One pass: XLA fuses the three reductions.
+        # XLA fuses the reductions into one pass.
         mean, square = jnp.mean(x), jnp.mean(x * x)
-        std = jnp.sqrt(jnp.maximum(square - mean * mean, 0.0))
-        return jnp.stack([mean, std, jnp.sqrt(square * x.size), jnp.max(jnp.abs(x))])
+        values = [mean, jnp.sqrt(jnp.maximum(square - mean * mean, 0.0)), jnp.sqrt(square * x.size), jnp.max(jnp.abs(x))]
+        if not light:
+            values += [jnp.mean(x == 0.0), jnp.sum(~jnp.isfinite(x)).astype(jnp.float32)]
+        return jnp.stack(values)
+
+    def cosine(x):
+        """Mean cosine over pairs of rows, from the sum of the unit rows."""
+        units = x * lax.rsqrt(jnp.sum(x * x, axis=1, keepdims=True))
+        return (jnp.sum(jnp.sum(units, axis=0) ** 2) - batch) / (batch * (batch - 1))
 
     def network(weights, x, cotangent):
-        """weights [depth, width, width], x and cotangent [batch, width] -> [depth, quantities, statistics]."""
+        """weights [depth, width, width], x and cotangent [batch, width] -> moments and derived columns by layer."""
 
         def forward(h, w):
             z = h @ w.T
             after = jnp.tanh(z)
-            return after, (h, after, jnp.stack([statistics(z), statistics(after), statistics(w)]))
+            moments = [statistics(z), statistics(after), statistics(w)]
+            if light:
+                return after, (h, after, jnp.stack(moments))
+            slope = 1.0 - after * after
+            derived = [jnp.mean(slope), jnp.sqrt(jnp.mean(slope * slope)), jnp.mean(slope < 0.01), jnp.mean(z > 0.0),
+                       cosine(z), cosine(after)]
+            # The factors |W_{l+1}[i,j] phi'(u_l[b,j])| separate into sums and maxima per unit j.
+            size = jnp.abs(w)
+            of_slope = jnp.stack([jnp.mean(slope, axis=0), jnp.mean(slope * slope, axis=0), jnp.max(slope, axis=0)])
+            of_weight = jnp.stack([jnp.mean(size, axis=0), jnp.mean(w * w, axis=0), jnp.max(size, axis=0)])
+            return after, (h, after, jnp.stack(moments), jnp.stack(derived), of_slope, of_weight)
 
         def backward(g, layer):
             w, before, after = layer
             delta = g * (1.0 - after * after)
             weight_grad = delta.T @ before
-            rows = jnp.stack([statistics(delta), statistics(g), statistics(weight_grad)])
-            return delta @ w, rows
+            moments = [statistics(delta), statistics(g), statistics(weight_grad)]
+            if light:
+                return delta @ w, (jnp.stack(moments),)
+            moments.append(statistics(jnp.sum(delta, axis=0)))
+            logs = 0.5 * jnp.log10(jnp.sum(delta * delta, axis=1))
+            derived = [cosine(delta), jnp.std(logs), jnp.sum(w * weight_grad)]
+            return delta @ w, (jnp.stack(moments), jnp.stack(derived))
 
-        _, (before, after, first) = lax.scan(forward, x, weights)
-        _, second = lax.scan(backward, cotangent, (weights, before, after), reverse=True)
-        return jnp.concatenate([first[:, :2], second[:, :2], first[:, 2:], second[:, 2:]], axis=1)
+        _, (before, after, first, *more) = lax.scan(forward, x, weights)
+        _, (second, *rest) = lax.scan(backward, cotangent, (weights, before, after), reverse=True)
+        moments = jnp.concatenate([first, second], axis=1)
+        if light:
+            return moments, jnp.zeros((depth, 0))
+        (first_derived, of_slope, of_weight), (second_derived,) = more, rest
+        product = of_slope * jnp.roll(of_weight, -1, axis=0)
+        paths = jnp.stack([jnp.mean(product[:, 0], axis=1), jnp.sqrt(jnp.mean(product[:, 1], axis=1)),
+                           jnp.max(product[:, 2], axis=1)], axis=1)
+        # The last layer has no next one.
+        paths = paths.at[-1].set(jnp.nan)
+        return moments, jnp.concatenate([first_derived, second_derived, paths], axis=1)
 
-    def draw(key):
+    def draw_one(key):
         a, b, c = jax.random.split(key, 3)
-        weights = jax.random.normal(a, (networks, depth, width, width), jnp.float32) / width**0.5
-        x = jax.random.normal(b, (networks, batch, width), jnp.float32)
-        return weights, x, jax.random.normal(c, (networks, batch, width), jnp.float32)
+        weights = jax.random.normal(a, (depth, width, width), jnp.float32) / width**0.5
+        x = jax.random.normal(b, (batch, width), jnp.float32)
+        return weights, x, jax.random.normal(c, (batch, width), jnp.float32)
 
+    mapped = lambda *stacked: lax.map(lambda one: network(*one), stacked)
     everything = {
         "jax_vmap": jax.vmap(network),
-        "jax_vmap_csv": jax.vmap(network),
-        "jax_map": lambda *stacked: lax.map(lambda one: network(*one), stacked),
+        "jax_map": mapped,
+        "jax_sharded_map": mapped,
+        "jax_sharded_map_light": mapped,
         "jax_loop": network,
-        "jax_sharded_map": lambda *stacked: lax.map(lambda one: network(*one), stacked),
+        "jax_whole": lambda keys: lax.map(lambda key: network(*draw_one(key)), keys),
     }[name]
-    arguments = jax.jit(draw)(jax.random.key(1))
-    if name == "jax_sharded_map":
+    keys = jax.random.split(jax.random.key(1), networks)
+    arguments = (keys,) if name == "jax_whole" else jax.jit(jax.vmap(draw_one))(keys)
+    if sharded:
         from jax.sharding import NamedSharding, PartitionSpec
 
-        mesh = jax.make_mesh((load["threads"],), ("core",))
-        spec = PartitionSpec("core")
-        # Each core runs its own networks; check_vma off because a scan carry starts as a constant.
-        everything = jax.shard_map(everything, mesh=mesh, in_specs=(spec,) * 3, out_specs=spec, check_vma=False)
+        mesh, spec = jax.make_mesh((len(jax.devices()),), ("core",)), PartitionSpec("core")
+        # check_vma off: the carry of a scan starts as a constant.
+        everything = jax.shard_map(everything, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)
         arguments = jax.device_put(arguments, NamedSharding(mesh, spec))
     if name == "jax_loop":
         arguments = [tuple(a[i] for a in arguments) for i in range(networks)]
-    if name == "jax_vmap_csv":
-        both = everything
-        everything, arguments = (lambda key: both(*draw(key))), (jax.random.key(1),)
     jax.block_until_ready(arguments)
-    one = arguments[0] if name == "jax_loop" else arguments
     started = time.perf_counter()
-    compiled = jax.jit(everything).lower(*one).compile()
+    compiled = jax.jit(everything).lower(*(arguments[0] if name == "jax_loop" else arguments)).compile()
     compile_seconds = time.perf_counter() - started
 
     def run():
         if name == "jax_loop":
-            results = [compiled(*each) for each in arguments]
-            return jax.device_get(results)
-        result = jax.device_get(compiled(*arguments))
-        if name == "jax_vmap_csv":
-            write_csv(result, load["folder"])
-        return result
+            # The calls are queued and fetched together.
+            each = jax.device_get([compiled(*one) for one in arguments])
+            return tuple(map(np.stack, zip(*each)))
+        moments, derived = jax.device_get(compiled(*arguments))
+        if name == "jax_whole":
+            write_csv(moments, derived, load["folder"])
+        return moments, derived
 
     device = jax.devices()[0]
     about = f"jax {jax.__version__}, {device.platform} {getattr(device, 'device_kind', '')}".strip()
@@ -132,8 +169,7 @@ def torch_peer(name, load):
             weight_grad = torch.bmm(delta.transpose(1, 2), before)
             second.append(torch.stack([statistics(delta), statistics(g), statistics(weight_grad)], dim=1))
             g = torch.bmm(delta, w)
-        first, second = torch.stack(first, dim=1), torch.stack(second[::-1], dim=1)
-        return torch.cat([first[:, :, :2], second[:, :, :2], first[:, :, 2:], second[:, :, 2:]], dim=2)
+        return torch.cat([torch.stack(first, dim=1), torch.stack(second[::-1], dim=1)], dim=2)
 
     call = torch.compile(everything) if name == "torch_compile" else everything
     with torch.no_grad():
@@ -143,28 +179,27 @@ def torch_peer(name, load):
 
     def run():
         with torch.no_grad():
-            return call(weights, x, cotangent).cpu().numpy()
+            return call(weights, x, cotangent).cpu().numpy(), None
 
     return run, compile_seconds, f"torch {torch.__version__}, {device}"
 
 
-def write_csv(result, folder):
+def write_csv(moments, derived, folder):
     """The statistics as a table on disk, as gradsweep leaves them."""
     with open(os.path.join(folder, "peer.csv"), "w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["network", "layer"] + [f"{q}_{s}" for q in QUANTITIES for s in STATISTICS])
-        for network, layers in enumerate(result.tolist()):
-            for layer, quantities in enumerate(layers, start=1):
-                writer.writerow([network, layer] + [v for quantity in quantities for v in quantity])
+        writer.writerow(["network", "layer"] + [f"{q}_{s}" for q in QUANTITIES for s in BASIC] + DERIVED)
+        for network, (layers, more) in enumerate(zip(moments.reshape(*moments.shape[:2], -1).tolist(), derived.tolist())):
+            writer.writerows([network, layer, *a, *b] for layer, (a, b) in enumerate(zip(layers, more), start=1))
         file.flush()
         os.fsync(file.fileno())
 
 
-def total_log10_ratios(result):
+def total_log10_ratios(moments):
     """log10(|delta_1|^2 / |delta_L|^2) per network, to compare contenders."""
     import numpy as np
 
-    norms = np.asarray(result)[:, :, QUANTITIES.index("preact_grad"), STATISTICS.index("l2")].astype(np.float64)
+    norms = np.asarray(moments)[:, :, QUANTITIES.index("preact_grad"), LIGHT.index("l2")].astype(np.float64)
     return (2.0 * np.log10(norms[:, 0] / norms[:, -1])).tolist()
 
 
@@ -180,7 +215,7 @@ def main():
     except ImportError as error:
         say(error=str(error))
         return
-    ratios = total_log10_ratios(run())
+    ratios = total_log10_ratios(run()[0])
     say(compile_seconds=compile_seconds, about=about, ratios=ratios)
     for _ in sys.stdin:
         started = time.perf_counter()
