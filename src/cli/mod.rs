@@ -55,8 +55,18 @@ enum Command {
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     exit::report_panics();
+    hush_drivers();
     let exit = std::panic::catch_unwind(start).unwrap_or(Exit::Failed);
     exit::leave(exit)
+}
+
+/// Vulkan drivers complain on standard error where no desktop session set this directory, which nothing here uses.
+fn hush_drivers() {
+    const VARIABLE: &str = "XDG_RUNTIME_DIR";
+    if cfg!(target_os = "linux") && std::env::var_os(VARIABLE).is_none() {
+        // SAFETY: the first thing that the process does; there is no other thread yet.
+        unsafe { std::env::set_var(VARIABLE, std::env::temp_dir()) }
+    }
 }
 
 fn start() -> Exit {

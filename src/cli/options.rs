@@ -23,7 +23,7 @@ pub struct ConsoleArgs {
     /// Print errors only
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Output")]
     pub quiet: bool,
-    /// Print more (engines, batches, notes of the planner)
+    /// Print details of the engines
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Output")]
     pub verbose: u8,
     /// Print data as JSON on standard output

@@ -110,7 +110,7 @@ impl Progress {
         let bar = match mode {
             Mode::Bar { color } => {
                 let paint = if color { ".green/dim" } else { "" };
-                let template = format!("{{bar:24{paint}}} {{pos}}/{{len}} {{msg}}");
+                let template = format!("{{bar:24{paint}}} {{pos}}/{{len}} {{wide_msg}}");
                 let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
                 let bar = ProgressBar::with_draw_target(Some(networks), ProgressDrawTarget::stderr_with_hz(10));
                 bar.set_style(style.progress_chars("━╸─"));
