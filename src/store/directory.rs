@@ -5,17 +5,14 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use super::lock::Lock;
-use super::manifest::{FileEntry, Identity, MANIFEST_VERSION, Manifest, State, Tally, rfc3339};
+use super::manifest::{FileEntry, Identity, MANIFEST_VERSION, Manifest, State, Tally};
 use super::merge::{RowIndex, Table};
 use super::part::{BUFFER, Footer, NetworkRows, Part, PartError};
-use super::{Attempt, Storage, StoreError, discard_on_error};
-
-const MANIFEST: &str = "manifest.json";
-const SWEEP: &str = "sweep.toml";
-const PARTS: &str = "parts";
+use super::state::{inspect, list, now, remove_parts};
+use super::{Attempt, MANIFEST, PARTS, SWEEP, Storage, StoreError, discard_on_error};
 
 /// What was found at a path.
 #[derive(Debug)]
@@ -364,68 +361,4 @@ impl Hashing<'_> {
         state.1.update(bytes);
         self.storage.write(file, bytes)
     }
-}
-
-/// The manifest of a directory that may be used for `identity`; `None` for a fresh one.
-fn inspect(path: &Path, identity: &Identity) -> Result<Option<Manifest>, StoreError> {
-    if !path.is_dir() {
-        return Err(StoreError::Occupied(format!("{}: is no directory; choose another with -o", path.display())));
-    }
-    let file = path.join(MANIFEST);
-    if !file.exists() {
-        let mut names = list(path).attempt("read", path)?;
-        names.retain(|name| name != Lock::FILE_NAME && !name.ends_with(".tmp"));
-        if names.is_empty() {
-            return Ok(None);
-        }
-        names.sort();
-        let more = if names.len() > 3 { format!(" and {} more", names.len() - 3) } else { String::new() };
-        names.truncate(3);
-        return Err(StoreError::Occupied(format!(
-            "{}: not empty, and no run of this tool (it has {}{more} and no {MANIFEST}); choose another directory with -o",
-            path.display(),
-            names.join(", ")
-        )));
-    }
-    let text = fs::read(&file).attempt("read", &file)?;
-    let manifest: Manifest = serde_json::from_slice(&text).map_err(|e| {
-        StoreError::Occupied(format!(
-            "{}: not readable ({e}); choose another directory with -o, or remove this one",
-            file.display()
-        ))
-    })?;
-    let mut differences = manifest.identity.differences(identity);
-    if manifest.identity_hash != identity.hash() && differences.is_empty() {
-        differences.push("the manifest was changed by hand".to_string());
-    }
-    if differences.is_empty() {
-        return Ok(Some(manifest));
-    }
-    Err(StoreError::Occupied(format!(
-        "{}: holds another run\n  {}\nchoose another directory with -o, or remove this one",
-        path.display(),
-        differences.join("\n  ")
-    )))
-}
-
-fn remove_parts(storage: &dyn Storage, path: &Path) -> Result<(), StoreError> {
-    let parts = path.join(PARTS);
-    if !parts.exists() {
-        return Ok(());
-    }
-    for name in list(&parts).attempt("read", &parts)? {
-        if name.ends_with(".part") || name.ends_with(".tmp") {
-            let file = parts.join(name);
-            storage.remove(&file).attempt("remove", &file)?;
-        }
-    }
-    storage.remove_dir(&parts).attempt("remove", &parts)
-}
-
-fn list(path: &Path) -> io::Result<Vec<String>> {
-    fs::read_dir(path)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
-}
-
-fn now() -> String {
-    rfc3339(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()))
 }

@@ -7,6 +7,7 @@ mod lock;
 mod manifest;
 mod merge;
 mod part;
+mod state;
 mod storage;
 
 use std::io;
@@ -17,6 +18,10 @@ pub use manifest::{FileEntry, Identity, Manifest, State, SweepIdentity, Tally, r
 pub use merge::{RowIndex, Table};
 pub use part::{Footer, NetworkRows, Part, PartError};
 pub use storage::{Disk, Scratch, Storage};
+
+const MANIFEST: &str = "manifest.json";
+const SWEEP: &str = "sweep.toml";
+const PARTS: &str = "parts";
 
 /// Why a run directory cannot be used.
 #[derive(Debug, thiserror::Error)]

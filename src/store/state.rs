@@ -1,0 +1,77 @@
+//! The state of a directory: whose it is, whether it may be used for an identity, and the small file calls around that.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::lock::Lock;
+use super::manifest::{Identity, Manifest, rfc3339};
+use super::{Attempt, MANIFEST, PARTS, Storage, StoreError};
+
+/// The manifest of a directory that may be used for `identity`; `None` for a fresh one.
+pub fn inspect(path: &Path, identity: &Identity) -> Result<Option<Manifest>, StoreError> {
+    if !path.is_dir() {
+        return Err(StoreError::Occupied(format!("{}: is no directory; choose another with -o", path.display())));
+    }
+    let file = path.join(MANIFEST);
+    if !file.exists() {
+        let mut names = list(path).attempt("read", path)?;
+        names.retain(|name| name != Lock::FILE_NAME && !name.ends_with(".tmp"));
+        if names.is_empty() {
+            return Ok(None);
+        }
+        names.sort();
+        let more = if names.len() > 3 { format!(" and {} more", names.len() - 3) } else { String::new() };
+        names.truncate(3);
+        return Err(StoreError::Occupied(format!(
+            "{}: not empty, and no run of this tool (it has {}{more} and no {MANIFEST}); choose another directory with -o",
+            path.display(),
+            names.join(", ")
+        )));
+    }
+    let text = fs::read(&file).attempt("read", &file)?;
+    let manifest: Manifest = serde_json::from_slice(&text).map_err(|e| {
+        StoreError::Occupied(format!(
+            "{}: not readable ({e}); choose another directory with -o, or remove this one",
+            file.display()
+        ))
+    })?;
+    let mut differences = manifest.identity.differences(identity);
+    if manifest.identity_hash != identity.hash() && differences.is_empty() {
+        differences.push("the manifest was changed by hand".to_string());
+    }
+    if differences.is_empty() {
+        return Ok(Some(manifest));
+    }
+    Err(StoreError::Occupied(format!(
+        "{}: holds another run\n  {}\nchoose another directory with -o, or remove this one",
+        path.display(),
+        differences.join("\n  ")
+    )))
+}
+
+/// Removes the parts of a finished run.
+pub fn remove_parts(storage: &dyn Storage, path: &Path) -> Result<(), StoreError> {
+    let parts = path.join(PARTS);
+    if !parts.exists() {
+        return Ok(());
+    }
+    for name in list(&parts).attempt("read", &parts)? {
+        if name.ends_with(".part") || name.ends_with(".tmp") {
+            let file = parts.join(name);
+            storage.remove(&file).attempt("remove", &file)?;
+        }
+    }
+    storage.remove_dir(&parts).attempt("remove", &parts)
+}
+
+/// Names in a directory.
+pub fn list(path: &Path) -> io::Result<Vec<String>> {
+    fs::read_dir(path)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+}
+
+/// The time as the manifest writes it.
+pub fn now() -> String {
+    rfc3339(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()))
+}
