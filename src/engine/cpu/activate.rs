@@ -1,7 +1,9 @@
 //! The activation of a layer with its statistics, in every range: true values in the ordinary range, straight lines far
 //! outside it, and derivatives with a power of two taken out where all of them lie in an exponential tail.
 
-use super::kernels::{UnitStats, abs_max, phi_row};
+use pulp::Simd;
+
+use super::kernels::{UnitStats, abs_max};
 use super::moments::Accumulator;
 use super::real::Real;
 use super::tensor::{Tensor, power};
@@ -31,12 +33,12 @@ struct Lines<T> {
 
 /// h = phi(u) and phi'(u), [batch, columns]; moments of h into `acc` row by row, with `squares[b]` = |h_b|^2.
 #[inline(always)]
-pub fn activate<T: Real>(
+pub fn activate<T: Real, S: Simd>(
+    simd: S,
     activation: &Activation,
     u: &Tensor<T>,
     columns: usize,
-    h: &mut Tensor<T>,
-    phi_grad: &mut Tensor<T>,
+    (h, phi_grad): (&mut Tensor<T>, &mut Tensor<T>),
     stats: &mut PhiStats<T>,
     (acc, squares): (&mut Accumulator, &mut Vec<f64>),
 ) {
@@ -66,11 +68,11 @@ pub fn activate<T: Real>(
                 T::activate(activation, &true_u, h_row, d_row);
             }
         }
-        squares.push(acc.row(h_row).square);
-        let (sum, saturated, active) = phi_row(u_row, d_row, threshold, knee);
-        stats.sum += sum;
-        stats.saturated += saturated;
-        stats.active += active;
+        squares.push(acc.row(simd, h_row).square);
+        let part = T::phi(simd, u_row, d_row, threshold, knee);
+        stats.sum += part.sum;
+        stats.saturated += part.saturated;
+        stats.active += part.active;
         stats.units.row(d_row);
         if (b + 1) % UnitStats::<T>::FLUSH == 0 {
             stats.units.flush();
@@ -96,7 +98,7 @@ pub fn activate<T: Real>(
         exponential_tail(u, |v| parts(v, param), h);
         acc.restart();
         squares.clear();
-        squares.extend(h.data.chunks_exact(columns).map(|row| acc.row(row).square));
+        squares.extend(h.data.chunks_exact(columns).map(|row| acc.row(simd, row).square));
     }
 }
 

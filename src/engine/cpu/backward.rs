@@ -3,8 +3,9 @@
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
+use pulp::Simd;
 
-use super::kernels::{column_sums, dot, paths_above};
+use super::kernels::{column_sums, paths_above};
 use super::moments::Accumulator;
 use super::network::{Runner, accumulate, typical_product};
 use super::real::Real;
@@ -13,7 +14,7 @@ use crate::network::Residual;
 use crate::program::{Op, Slot};
 use crate::stats::{Count, Quantity, RecordMask, Scaled, Sum};
 
-impl<T: Real> Runner<'_, T> {
+impl<T: Real, S: Simd> Runner<'_, T, S> {
     pub(super) fn backward(&mut self) {
         let depth = self.spec.depth;
         for layer in (1..=depth + 1).rev() {
@@ -80,6 +81,7 @@ impl<T: Real> Runner<'_, T> {
     }
 
     fn backward_op(&mut self, layer: u32, op: Op) {
+        let simd = self.simd;
         match op {
             Op::Add { skip, branch, dst } => {
                 let mut grad = self.take_grad(layer, dst);
@@ -108,7 +110,7 @@ impl<T: Real> Runner<'_, T> {
                 let state = &mut self.workspace.layers[layer as usize];
                 let (u, norm) = (&state.phi_arg, &mut state.norm);
                 T::dispatch(
-                    self.arch,
+                    simd,
                     #[inline(always)]
                     || super::norm::backward(spec.norm, &grad, u, columns, norm, &mut out),
                 );
@@ -122,6 +124,7 @@ impl<T: Real> Runner<'_, T> {
 
     /// dLoss/du = dLoss/dphi * phi'(u).
     fn activation_backward(&mut self, layer: u32, src: Slot, dst: Slot) {
+        let simd = self.simd;
         let mut grad = self.take_grad(layer, dst);
         grad.know_max();
         let mut out = std::mem::take(&mut self.workspace.fresh);
@@ -132,7 +135,7 @@ impl<T: Real> Runner<'_, T> {
         out.resize(grad.data.len());
         let columns = self.spec.width as usize;
         T::dispatch(
-            self.arch,
+            simd,
             #[inline(always)]
             || {
                 let rows = out
@@ -202,15 +205,16 @@ impl<T: Real> Runner<'_, T> {
     }
 
     fn bias_grad(&mut self, layer: u32, fan_out: usize, delta: &Tensor<T>) {
+        let simd = self.simd;
         let workspace = &mut *self.workspace;
         let (sums, scratch) = (&mut workspace.bias_grad, &mut workspace.rows[0]);
         T::dispatch(
-            self.arch,
+            simd,
             #[inline(always)]
             || column_sums(&delta.data, fan_out, scratch, sums),
         );
         let mut acc = Accumulator::new(self.detail(Quantity::BiasGrad));
-        acc.row(&self.workspace.bias_grad[..]);
+        acc.row(simd, &self.workspace.bias_grad[..]);
         self.record(layer).moments[Quantity::BiasGrad as usize] = acc.finish(delta.exponent);
         if self.trace.is_some() {
             let data = self.workspace.bias_grad.iter().map(|&v| T::from_f64(v)).collect();
@@ -220,6 +224,7 @@ impl<T: Real> Runner<'_, T> {
 
     /// dLoss/dW = delta^T source, its moments and <W, dW>.
     fn weight_grad(&mut self, layer: u32, fan_out: usize, fan_in: usize, delta: &Tensor<T>, source: &Tensor<T>) {
+        let simd = self.simd;
         let batch = self.spec.batch_size as usize;
         let mut grad = std::mem::take(&mut self.workspace.weight_grad);
         grad.resize(fan_out * fan_in);
@@ -237,13 +242,13 @@ impl<T: Real> Runner<'_, T> {
         let mut acc = Accumulator::new(self.detail(Quantity::WeightGrad));
         let weight = &self.workspace.layers[layer as usize].weight;
         let product = T::dispatch(
-            self.arch,
+            simd,
             #[inline(always)]
             || {
                 let mut product = 0.0;
                 for (g, w) in grad.data.chunks_exact(fan_in).zip(weight.data.chunks_exact(fan_in)) {
-                    acc.row(g);
-                    product += dot(g, w);
+                    acc.row(simd, g);
+                    product += T::dot(simd, g, w);
                 }
                 product
             },

@@ -1,6 +1,8 @@
 //! Passes over tensors that are not matrix products: column sums, cosines between samples, statistics of phi', path
 //! factors. Every function is inlined into the caller's SIMD dispatch.
 
+use pulp::Simd;
+
 use super::real::Real;
 
 const LANES: usize = 8;
@@ -45,7 +47,8 @@ pub enum Pairs {
 /// With unit vectors u_b, the sum over all pairs of |u_a - u_b|^2 / 2 is V/2 (sum |u_b - s|^2 - |sum (u_b - s)|^2 / V) for
 /// any shift s; the first unit vector as shift keeps the differences exact where all samples are nearly parallel.
 #[inline(always)]
-pub fn cosine_gaps<T: Real>(
+pub fn cosine_gaps<T: Real, S: Simd>(
+    simd: S,
     x: &[T],
     columns: usize,
     squares: &[f64],
@@ -82,7 +85,7 @@ pub fn cosine_gaps<T: Real>(
                     continue;
                 }
                 count += 1;
-                total += shifted(row, inverse(b), shift, acc);
+                total += T::shifted(simd, row, inverse(b), shift, acc);
                 since += 1;
                 if since == FLUSH {
                     since = 0;
@@ -103,28 +106,6 @@ fn flush<T: Real>(acc: &mut [T], sums: &mut [f64]) {
         *s += a.to_f64();
         *a = T::ZERO;
     }
-}
-
-/// |scale x - shift|^2, and the difference added to `acc`.
-#[inline(always)]
-fn shifted<T: Real>(x: &[T], scale: T, shift: &[T], acc: &mut [T]) -> f64 {
-    let n = x.len();
-    let (shift, acc) = (&shift[..n], &mut acc[..n]);
-    let mut lanes = [T::ZERO; LANES];
-    let whole = n / LANES * LANES;
-    for i in (0..whole).step_by(LANES) {
-        for l in 0..LANES {
-            let d = x[i + l] * scale - shift[i + l];
-            acc[i + l] += d;
-            lanes[l] += d * d;
-        }
-    }
-    for i in whole..n {
-        let d = x[i] * scale - shift[i];
-        acc[i] += d;
-        lanes[i - whole] += d * d;
-    }
-    lanes.iter().map(|v| v.to_f64()).sum()
 }
 
 #[inline(always)]
@@ -201,49 +182,6 @@ impl<T: Real> UnitStats<T> {
     pub const FLUSH: usize = FLUSH;
 }
 
-/// (sum of phi', saturated elements, elements with u > 0) of one row.
-#[inline(always)]
-pub fn phi_row<T: Real>(u: &[T], d: &[T], threshold: T, knee: [T; 2]) -> (f64, u64, u64) {
-    let mut sum = [T::ZERO; LANES];
-    let mut saturated = [0u32; LANES];
-    let mut active = [0u32; LANES];
-    let (u_chunks, d_chunks) = (u.chunks_exact(LANES), d.chunks_exact(LANES));
-    let (u_rest, d_rest) = (u_chunks.remainder(), d_chunks.remainder());
-    for (u, d) in u_chunks.zip(d_chunks) {
-        for l in 0..LANES {
-            sum[l] += d[l];
-            let beyond = (u[l] <= knee[0]) | (u[l] >= knee[1]);
-            saturated[l] += u32::from(beyond & (d[l].magnitude() < threshold));
-            active[l] += u32::from(u[l] > T::ZERO);
-        }
-    }
-    for (l, (u, d)) in u_rest.iter().zip(d_rest).enumerate() {
-        sum[l] += *d;
-        let beyond = (*u <= knee[0]) | (*u >= knee[1]);
-        saturated[l] += u32::from(beyond & (d.magnitude() < threshold));
-        active[l] += u32::from(*u > T::ZERO);
-    }
-    let total = |v: [u32; LANES]| v.iter().map(|&x| u64::from(x)).sum();
-    (sum.iter().map(|v| v.to_f64()).sum(), total(saturated), total(active))
-}
-
-/// Sum of a[i] * b[i].
-#[inline(always)]
-pub fn dot<T: Real>(a: &[T], b: &[T]) -> f64 {
-    let mut lanes = [T::ZERO; LANES];
-    let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let (a_rest, b_rest) = (a_chunks.remainder(), b_chunks.remainder());
-    for (a, b) in a_chunks.zip(b_chunks) {
-        for l in 0..LANES {
-            lanes[l] += a[l] * b[l];
-        }
-    }
-    for (l, (a, b)) in a_rest.iter().zip(b_rest).enumerate() {
-        lanes[l] += *a * *b;
-    }
-    lanes.iter().map(|v| v.to_f64()).sum()
-}
-
 /// Largest finite |x|.
 #[inline(always)]
 pub fn abs_max<T: Real>(x: &[T]) -> f64 {
@@ -282,6 +220,8 @@ pub fn paths_above<T: Real>(w: &[T], d: &[T], columns: usize, bound: f64) -> u64
 
 #[cfg(test)]
 mod tests {
+    use pulp::Scalar;
+
     use super::*;
 
     fn sample(rows: usize, columns: usize) -> Vec<f64> {
@@ -308,10 +248,10 @@ mod tests {
             }
         }
         let mut scratch = [Vec::new(), Vec::new()];
-        let (gap, count) = cosine_gaps(&x, columns, &squares, Pairs::All, &mut scratch);
+        let (gap, count) = cosine_gaps(Scalar::new(), &x, columns, &squares, Pairs::All, &mut scratch);
         assert_eq!(count, pairs);
         assert!((gap - want).abs() < 1e-10 * want, "{gap} {want}");
-        let (gap, count) = cosine_gaps(&x, columns, &squares, Pairs::Adjacent, &mut scratch);
+        let (gap, count) = cosine_gaps(Scalar::new(), &x, columns, &squares, Pairs::Adjacent, &mut scratch);
         let want: f64 = [0, 2, 6].iter().map(|&a| 1.0 - cosine(a, a + 1)).sum();
         assert_eq!(count, 3);
         assert!((gap - want).abs() < 1e-10 * want);
@@ -329,8 +269,8 @@ mod tests {
         let wide: Vec<f64> = x.iter().map(|&v| f64::from(v)).collect();
         let squares: Vec<f64> = wide.chunks(columns).map(|r| r.iter().map(|v| v * v).sum()).collect();
         let mut scratch = [Vec::new(), Vec::new()];
-        let (want, _) = cosine_gaps(&wide, columns, &squares, Pairs::All, &mut scratch);
-        let (got, _) = cosine_gaps(&x, columns, &squares, Pairs::All, &mut [Vec::new(), Vec::new()]);
+        let (want, _) = cosine_gaps(Scalar::new(), &wide, columns, &squares, Pairs::All, &mut scratch);
+        let (got, _) = cosine_gaps(Scalar::new(), &x, columns, &squares, Pairs::All, &mut [Vec::new(), Vec::new()]);
         assert!((got / want - 1.0).abs() < 1e-2, "{got} {want}");
     }
 

@@ -10,6 +10,7 @@ mod moments;
 mod network;
 mod norm;
 mod real;
+mod simd;
 mod tensor;
 mod trace;
 mod workspace;
@@ -20,7 +21,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 
 use super::{Batch, Engine, EngineError, EngineInfo, GivenTensors, NetworkResult, Precision, ResultSink, Row};
 use crate::data::Dataset;
@@ -193,6 +194,25 @@ thread_local! {
     static DOUBLE: RefCell<Workspace<f64>> = RefCell::default();
 }
 
+/// A network on its way to the vector instructions that run it.
+struct Job<'a, T: Real> {
+    spec: &'a NetworkSpec,
+    program: &'a Program,
+    mask: RecordMask,
+    data: &'a NetworkData<T>,
+    given: Option<&'a GivenTensors>,
+    workspace: &'a mut Workspace<T>,
+    trace: Option<&'a mut Trace>,
+}
+
+impl<T: Real> WithSimd for Job<'_, T> {
+    type Output = Outcome;
+    fn with_simd<S: Simd>(self, simd: S) -> Outcome {
+        let Job { spec, program, mask, data, given, workspace, trace } = self;
+        Runner { spec, program, mask, simd, workspace, records: Vec::new(), trace }.run(data, given)
+    }
+}
+
 fn run_network<T: Real>(
     spec: &NetworkSpec,
     program: &Program,
@@ -206,7 +226,7 @@ fn run_network<T: Real>(
         Some(given) => given.data.map(T::from_f64),
         None => network_data(spec, batch.dataset.as_deref()).map(T::from_f32),
     };
-    Runner { spec, program, mask: batch.mask, arch, workspace, records: Vec::new(), trace }.run(&data, given)
+    T::launch(arch, Job { spec, program, mask: batch.mask, data: &data, given, workspace, trace })
 }
 
 fn collect(batch: &Batch, slot: usize, outcome: Outcome) -> NetworkResult {
@@ -242,16 +262,9 @@ fn layer_tensors<T: Real>(
 ) -> Vec<NamedTensor> {
     let program = Program::new(ProgramKey::of(spec));
     let (mut workspace, mut trace) = (Workspace::<T>::default(), Trace::default());
-    Runner {
-        spec,
-        program: &program,
-        mask: RecordMask::BASIC,
-        arch: Arch::new(),
-        workspace: &mut workspace,
-        records: Vec::new(),
-        trace: Some(&mut trace),
-    }
-    .run(&data.map(T::from_f64), given);
+    let (mask, data) = (RecordMask::BASIC, data.map(T::from_f64));
+    let (workspace, watch) = (&mut workspace, Some(&mut trace));
+    T::launch(Arch::new(), Job { spec, program: &program, mask, data: &data, given, workspace, trace: watch });
     trace.tensors
 }
 

@@ -2,11 +2,12 @@
 //! flushed to float64 after every row. Rows with non-finite elements, and tensors out of the ordinary range, take an
 //! exact float64 path.
 
+use pulp::Simd;
+
 use super::real::Real;
+use super::simd::RowReduction;
 use crate::stats::Moments;
 use crate::stats::histogram::{BINS, bin, quantiles};
-
-const LANES: usize = 8;
 
 /// Which of the dearer parts are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,20 +60,21 @@ impl Accumulator {
 
     /// Adds one row.
     #[inline(always)]
-    pub fn row<T: Real>(&mut self, x: &[T]) -> RowSums {
+    pub fn row<T: Real, S: Simd>(&mut self, simd: S, x: &[T]) -> RowSums {
         if !self.started {
             self.started = true;
             let mean = x.iter().map(|v| v.to_f64()).sum::<f64>() / x.len() as f64;
             // The shift must be exact in the engine's float.
             self.shift = if mean.is_finite() { T::from_f64(mean).to_f64() } else { 0.0 };
         }
-        let (s1, s2, square, max, zeros) = lanes(x, T::from_f64(self.shift));
+        let RowReduction { deviation, deviation_square, square, abs_max: max, zeros } =
+            T::reduce(simd, x, T::from_f64(self.shift));
         self.count += x.len() as u64;
         let in_range = square < T::from_f64(libm::scalbn(1.0, 2 * T::ORDINARY)).to_f64()
             && (square > libm::scalbn(1.0, -2 * T::ORDINARY) || max == 0.0);
         if in_range {
-            self.s[0] += s1;
-            self.s[1] += s2;
+            self.s[0] += deviation;
+            self.s[1] += deviation_square;
             self.zeros += zeros;
             self.abs_max = self.abs_max.max(max);
             if self.detail.kurtosis {
@@ -141,41 +143,6 @@ impl Accumulator {
     }
 }
 
-/// (sum of x - shift, sum of (x - shift)^2, sum of x^2, max |x|, zeros) of one row.
-#[inline(always)]
-fn lanes<T: Real>(x: &[T], shift: T) -> (f64, f64, f64, f64, u64) {
-    let mut s1 = [T::ZERO; LANES];
-    let mut s2 = [T::ZERO; LANES];
-    let mut q = [T::ZERO; LANES];
-    let mut m = [T::ZERO; LANES];
-    let mut z = [0u32; LANES];
-    let chunks = x.chunks_exact(LANES);
-    let rest = chunks.remainder();
-    for v in chunks {
-        for l in 0..LANES {
-            let d = v[l] - shift;
-            s1[l] += d;
-            s2[l] += d * d;
-            q[l] += v[l] * v[l];
-            let a = v[l].magnitude();
-            m[l] = if a > m[l] { a } else { m[l] };
-            z[l] += u32::from(v[l] == T::ZERO);
-        }
-    }
-    for (l, v) in rest.iter().enumerate() {
-        let d = *v - shift;
-        s1[l] += d;
-        s2[l] += d * d;
-        q[l] += *v * *v;
-        let a = v.magnitude();
-        m[l] = if a > m[l] { a } else { m[l] };
-        z[l] += u32::from(*v == T::ZERO);
-    }
-    let sum = |v: [T; LANES]| v.iter().map(|x| x.to_f64()).sum::<f64>();
-    let max = m.iter().fold(0.0, |a: f64, b| a.max(b.to_f64()));
-    (sum(s1), sum(s2), sum(q), max, z.iter().map(|&v| u64::from(v)).sum())
-}
-
 /// Sums of third and fourth powers of x - shift, in float64.
 #[inline(always)]
 fn higher<T: Real>(x: &[T], shift: f64) -> (f64, f64) {
@@ -194,6 +161,8 @@ fn higher<T: Real>(x: &[T], shift: f64) -> (f64, f64) {
 
 #[cfg(test)]
 mod tests {
+    use pulp::Scalar;
+
     use super::*;
 
     const ALL: Detail = Detail { kurtosis: true, quantiles: true };
@@ -207,7 +176,7 @@ mod tests {
 
     fn check(x: &[f32], columns: usize, tolerance: f64) {
         let mut acc = Accumulator::new(ALL);
-        x.chunks(columns).for_each(|row| _ = acc.row(row));
+        x.chunks(columns).for_each(|row| _ = acc.row(Scalar::new(), row));
         let m = acc.finish(0);
         let wide: Vec<f64> = x.iter().map(|&v| f64::from(v)).collect();
         let (mean, m2, m3, m4) = direct(&wide);
@@ -243,7 +212,7 @@ mod tests {
     #[test]
     fn non_finite_elements_are_counted_and_left_out() {
         let mut acc = Accumulator::new(ALL);
-        let sums = acc.row(&[1.0f32, f32::NAN, 0.0, f32::INFINITY, -3.0]);
+        let sums = acc.row(Scalar::new(), &[1.0f32, f32::NAN, 0.0, f32::INFINITY, -3.0]);
         assert!(!sums.square.is_finite());
         let m = acc.finish(0);
         assert_eq!((m.count, m.nonfinite, m.zeros, m.abs_max), (5, 2, 1, 3.0));

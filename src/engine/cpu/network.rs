@@ -2,7 +2,7 @@
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
-use pulp::Arch;
+use pulp::Simd;
 
 use super::activate::activate;
 use super::kernels::{Pairs, abs_max, cosine_gaps};
@@ -28,11 +28,11 @@ pub struct Outcome {
 }
 
 /// One network at work.
-pub struct Runner<'a, T: Real> {
+pub struct Runner<'a, T: Real, S: Simd> {
     pub spec: &'a NetworkSpec,
     pub program: &'a Program,
     pub mask: RecordMask,
-    pub arch: Arch,
+    pub simd: S,
     pub workspace: &'a mut Workspace<T>,
     pub records: Vec<Record>,
     pub trace: Option<&'a mut Trace>,
@@ -44,7 +44,7 @@ pub(super) fn typical_product(parts: &[Option<i32>], terms: usize) -> i32 {
     parts.iter().copied().sum::<Option<i32>>().map_or(0, |s| s + half_log)
 }
 
-impl<T: Real> Runner<'_, T> {
+impl<T: Real, S: Simd> Runner<'_, T, S> {
     /// Forward and backward pass on `data`, with `given` weights or drawn ones.
     pub fn run(mut self, data: &NetworkData<T>, given: Option<&GivenTensors>) -> Outcome {
         self.prepare(data, given);
@@ -81,6 +81,7 @@ impl<T: Real> Runner<'_, T> {
 
     /// Draws or copies weights, biases and input, with the weights' statistics.
     fn prepare(&mut self, data: &NetworkData<T>, given: Option<&GivenTensors>) {
+        let simd = self.simd;
         let spec = self.spec;
         let rows = spec.rows() as usize;
         self.records = vec![Record::EMPTY; rows];
@@ -107,10 +108,10 @@ impl<T: Real> Runner<'_, T> {
                 bias.exponent = 0;
             } else {
                 weight.resize(rows * columns);
-                let arch = self.arch;
+
                 weight.exponent = T::fill(&mut weight.data, draws, |out| {
                     T::dispatch(
-                        arch,
+                        simd,
                         #[inline(always)]
                         || fill_weight(spec, layer, out),
                     )
@@ -122,10 +123,10 @@ impl<T: Real> Runner<'_, T> {
             bias.abs_max = abs_max(&bias.data);
             let mut acc = Accumulator::new(detail);
             T::dispatch(
-                self.arch,
+                simd,
                 #[inline(always)]
                 || {
-                    state.weight_units.fill(&weight.data, columns, |row| _ = acc.row(row));
+                    state.weight_units.fill(&weight.data, columns, |row| _ = acc.row(simd, row));
                 },
             );
             weight.abs_max = acc.abs_max();
@@ -148,15 +149,16 @@ impl<T: Real> Runner<'_, T> {
 
     /// Moments of a tensor that no other pass reads row by row; fills `squares` and `abs_max`.
     pub(super) fn recorded(&mut self, layer: u32, quantity: Quantity, columns: usize, tensor: &mut Tensor<T>) {
+        let simd = self.simd;
         let mut acc = Accumulator::new(self.detail(quantity));
         let squares = &mut self.workspace.squares;
         squares.clear();
         T::dispatch(
-            self.arch,
+            simd,
             #[inline(always)]
             || {
                 for row in tensor.data.chunks_exact(columns) {
-                    squares.push(acc.row(row).square);
+                    squares.push(acc.row(simd, row).square);
                 }
             },
         );
@@ -167,6 +169,7 @@ impl<T: Real> Runner<'_, T> {
 
     /// Cosines between samples, from the row squares of the pass before.
     pub(super) fn cosines(&mut self, layer: u32, quantity: Quantity, columns: usize, tensor: &Tensor<T>) {
+        let simd = self.simd;
         if !self.mask.contains(RecordMask::COS) {
             return;
         }
@@ -174,9 +177,9 @@ impl<T: Real> Runner<'_, T> {
         let workspace = &mut *self.workspace;
         let (squares, rows) = (&workspace.squares, &mut workspace.rows);
         let (gap, count) = T::dispatch(
-            self.arch,
+            simd,
             #[inline(always)]
-            || cosine_gaps(&tensor.data, columns, squares, pairs, rows),
+            || cosine_gaps(simd, &tensor.data, columns, squares, pairs, rows),
         );
         let cosine = Scaled::from(count as f64 - gap);
         match quantity {
@@ -238,6 +241,7 @@ impl<T: Real> Runner<'_, T> {
     }
 
     fn forward_op(&mut self, layer: u32, op: Op) {
+        let simd = self.simd;
         match op {
             Op::Linear { src, dst } => self.linear(layer, src, dst),
             Op::Norm { src, dst } => {
@@ -246,7 +250,7 @@ impl<T: Real> Runner<'_, T> {
                 let state = &mut self.workspace.layers[layer as usize].norm;
                 let spec = self.spec;
                 T::dispatch(
-                    self.arch,
+                    simd,
                     #[inline(always)]
                     || norm::forward(spec.norm, spec.norm_eps, &z, columns, &mut u, state),
                 );
@@ -276,6 +280,7 @@ impl<T: Real> Runner<'_, T> {
 
     /// z = W src + b, with its moments and cosines.
     fn linear(&mut self, layer: u32, src: Slot, dst: Slot) {
+        let simd = self.simd;
         let (batch, fan_in) = (self.batch(), self.columns(layer, src));
         let fan_out = self.columns(layer, dst);
         let (mut x, mut z) = (self.take(layer, src), self.take(layer, dst));
@@ -306,14 +311,14 @@ impl<T: Real> Runner<'_, T> {
         let squares = &mut self.workspace.squares;
         squares.clear();
         T::dispatch(
-            self.arch,
+            simd,
             #[inline(always)]
             || {
                 for row in z.data.chunks_exact_mut(fan_out) {
                     for (z, b) in row.iter_mut().zip(bias) {
                         *z += *b * bias_scale;
                     }
-                    squares.push(acc.row(row).square);
+                    squares.push(acc.row(simd, row).square);
                 }
             },
         );
@@ -328,6 +333,7 @@ impl<T: Real> Runner<'_, T> {
 
     /// dst = phi(src), with the statistics of phi' and, where dst is the layer's output, its own.
     fn activation(&mut self, layer: u32, src: Slot, dst: Slot) {
+        let simd = self.simd;
         let columns = self.columns(layer, src);
         let (u, mut h) = (self.take(layer, src), self.take(layer, dst));
         let mut phi_grad = std::mem::take(&mut self.workspace.layers[layer as usize].phi_grad);
@@ -336,9 +342,9 @@ impl<T: Real> Runner<'_, T> {
         let squares = &mut self.workspace.squares;
         let activation = &self.spec.activation;
         T::dispatch(
-            self.arch,
+            simd,
             #[inline(always)]
-            || activate(activation, &u, columns, &mut h, &mut phi_grad, &mut stats, (&mut acc, squares)),
+            || activate(simd, activation, &u, columns, (&mut h, &mut phi_grad), &mut stats, (&mut acc, squares)),
         );
         let elements = u.data.len() as u64;
         self.set_count(layer, Count::PhiElements, elements);
@@ -361,6 +367,7 @@ impl<T: Real> Runner<'_, T> {
 
     /// dst = skip + a * branch.
     fn add(&mut self, layer: u32, skip: Slot, branch: Slot, dst: Slot) {
+        let simd = self.simd;
         let (from, other, mut out) = (self.take(layer, skip), self.take(layer, branch), self.take(layer, dst));
         let a = self.spec.residual_scale;
         let size = |t: &Tensor<T>, scale: f64| {
@@ -374,7 +381,7 @@ impl<T: Real> Runner<'_, T> {
         let (mut skip_square, mut branch_square) = (0.0, 0.0);
         let columns = self.columns(layer, dst);
         T::dispatch(
-            self.arch,
+            simd,
             #[inline(always)]
             || {
                 for ((o, s), b) in out
@@ -383,8 +390,8 @@ impl<T: Real> Runner<'_, T> {
                     .zip(from.data.chunks_exact(columns))
                     .zip(other.data.chunks_exact(columns))
                 {
-                    skip_square += super::kernels::dot(s, s);
-                    branch_square += super::kernels::dot(b, b);
+                    skip_square += T::dot(simd, s, s);
+                    branch_square += T::dot(simd, b, b);
                     for ((o, s), b) in o.iter_mut().zip(s).zip(b) {
                         *o = *s * skip_scale + *b * branch_scale;
                     }

@@ -4,9 +4,10 @@
 use std::fmt::Debug;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub};
 
-use pulp::Arch;
+use pulp::{Arch, Scalar, Simd, WithSimd};
 
 use super::math;
+use super::simd::{self, PhiReduction, RowReduction};
 use crate::network::Activation;
 
 /// A float of the engine.
@@ -40,9 +41,19 @@ pub trait Real:
     fn from_f64(x: f64) -> Self;
     fn to_f64(self) -> f64;
     fn magnitude(self) -> Self;
+    /// Starts a whole network with the processor's vector instructions. Float64 always takes the plain code.
+    fn launch<Op: WithSimd>(arch: Arch, op: Op) -> Op::Output;
     /// Runs a pass with the best vector instructions; the closure must be `#[inline(always)]`, or it is compiled for the
     /// target's baseline. Float64 is the oracle: it stays at the target's baseline.
-    fn dispatch<R>(arch: Arch, pass: impl FnOnce() -> R) -> R;
+    fn dispatch<S: Simd, R>(simd: S, pass: impl FnOnce() -> R) -> R;
+    /// Sums, maximum and zeros of a row.
+    fn reduce<S: Simd>(simd: S, x: &[Self], shift: Self) -> RowReduction;
+    /// Sum of a[i] * b[i].
+    fn dot<S: Simd>(simd: S, a: &[Self], b: &[Self]) -> f64;
+    /// Sum of (scale a - b)^2, the differences added to `acc`.
+    fn shifted<S: Simd>(simd: S, a: &[Self], scale: Self, b: &[Self], acc: &mut [Self]) -> f64;
+    /// Sum of phi', saturated and active elements of a row.
+    fn phi<S: Simd>(simd: S, u: &[Self], d: &[Self], threshold: Self, knee: [Self; 2]) -> PhiReduction;
     /// Lets `draw` fill f32 values and widens them into `out`; `scratch` is reused.
     fn fill(out: &mut [Self], scratch: &mut Vec<f32>, draw: impl FnOnce(&mut [f32]) -> i32) -> i32;
     /// (h, phi') of a row of u, elementwise.
@@ -72,9 +83,28 @@ impl Real for f32 {
     fn magnitude(self) -> f32 {
         f32::abs(self)
     }
+    fn launch<Op: WithSimd>(arch: Arch, op: Op) -> Op::Output {
+        arch.dispatch(op)
+    }
     #[inline(always)]
-    fn dispatch<R>(arch: Arch, pass: impl FnOnce() -> R) -> R {
-        arch.dispatch(pass)
+    fn dispatch<S: Simd, R>(simd: S, pass: impl FnOnce() -> R) -> R {
+        simd.vectorize(pass)
+    }
+    #[inline(always)]
+    fn reduce<S: Simd>(simd: S, x: &[f32], shift: f32) -> RowReduction {
+        simd::reduce(simd, x, shift)
+    }
+    #[inline(always)]
+    fn dot<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f64 {
+        simd::dot(simd, a, b)
+    }
+    #[inline(always)]
+    fn shifted<S: Simd>(simd: S, a: &[f32], scale: f32, b: &[f32], acc: &mut [f32]) -> f64 {
+        simd::shifted(simd, a, scale, b, acc)
+    }
+    #[inline(always)]
+    fn phi<S: Simd>(simd: S, u: &[f32], d: &[f32], threshold: f32, knee: [f32; 2]) -> PhiReduction {
+        simd::phi(simd, u, d, threshold, knee)
     }
     #[inline(always)]
     fn fill(out: &mut [f32], _: &mut Vec<f32>, draw: impl FnOnce(&mut [f32]) -> i32) -> i32 {
@@ -109,9 +139,24 @@ impl Real for f64 {
     fn magnitude(self) -> f64 {
         f64::abs(self)
     }
+    fn launch<Op: WithSimd>(_: Arch, op: Op) -> Op::Output {
+        op.with_simd(Scalar::new())
+    }
     #[inline(always)]
-    fn dispatch<R>(_: Arch, pass: impl FnOnce() -> R) -> R {
+    fn dispatch<S: Simd, R>(_: S, pass: impl FnOnce() -> R) -> R {
         pass()
+    }
+    fn reduce<S: Simd>(_: S, x: &[f64], shift: f64) -> RowReduction {
+        simd::plain_reduce(x, shift)
+    }
+    fn dot<S: Simd>(_: S, a: &[f64], b: &[f64]) -> f64 {
+        simd::plain_dot(a, b)
+    }
+    fn shifted<S: Simd>(_: S, a: &[f64], scale: f64, b: &[f64], acc: &mut [f64]) -> f64 {
+        simd::plain_shifted(a, scale, b, acc)
+    }
+    fn phi<S: Simd>(_: S, u: &[f64], d: &[f64], threshold: f64, knee: [f64; 2]) -> PhiReduction {
+        simd::plain_phi(u, d, threshold, knee)
     }
     fn fill(out: &mut [f64], scratch: &mut Vec<f32>, draw: impl FnOnce(&mut [f32]) -> i32) -> i32 {
         scratch.resize(out.len(), 0.0);
