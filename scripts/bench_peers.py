@@ -218,10 +218,11 @@ def main():
     ratios = total_log10_ratios(run()[0])
     say(compile_seconds=compile_seconds, about=about, ratios=ratios)
     for _ in sys.stdin:
-        started = time.perf_counter()
+        before, started = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
         run()
-        seconds = time.perf_counter() - started
-        say(seconds=seconds, peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+        seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF)
+        cpu_seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        say(seconds=seconds, cpu_seconds=cpu_seconds, peak_bytes=after.ru_maxrss * 1024)
 
 
 main()
