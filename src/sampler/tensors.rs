@@ -21,13 +21,13 @@ pub fn stored_scale(scale: f64) -> f32 {
     libm::scalbn(scale, -scale_exponent(scale)) as f32
 }
 
-/// Philox blocks that are drawn together.
-const BLOCKS: usize = 8;
+/// Elements that are drawn together: eight Philox blocks.
+const DRAWS: usize = 32;
 
 /// How random words become integers. A trait, because its functions can be forced inline into the caller's SIMD dispatch
 /// and closures cannot.
 trait Draw {
-    fn integers(&self, words: &[u32; BLOCKS]) -> [i32; BLOCKS];
+    fn integers(&self, words: &[u32; DRAWS]) -> [i32; DRAWS];
 }
 
 struct NormalDraw<'a>(&'a normal::Table);
@@ -36,19 +36,19 @@ struct UniformDraw;
 
 impl Draw for NormalDraw<'_> {
     #[inline(always)]
-    fn integers(&self, words: &[u32; BLOCKS]) -> [i32; BLOCKS] {
+    fn integers(&self, words: &[u32; DRAWS]) -> [i32; DRAWS] {
         normal_integers(words, self.0)
     }
 }
 impl Draw for TruncatedDraw<'_> {
     #[inline(always)]
-    fn integers(&self, words: &[u32; BLOCKS]) -> [i32; BLOCKS] {
+    fn integers(&self, words: &[u32; DRAWS]) -> [i32; DRAWS] {
         std::array::from_fn(|i| truncated_integer(words[i], self.0))
     }
 }
 impl Draw for UniformDraw {
     #[inline(always)]
-    fn integers(&self, words: &[u32; BLOCKS]) -> [i32; BLOCKS] {
+    fn integers(&self, words: &[u32; DRAWS]) -> [i32; DRAWS] {
         std::array::from_fn(|i| uniform_integer(words[i]))
     }
 }
@@ -57,24 +57,17 @@ impl Draw for UniformDraw {
 #[inline(always)]
 fn fill(out: &mut [f32], seed: u64, tensor: TensorId, layer: u32, unit: f32, draw: &impl Draw) {
     let key = [seed as u32, (seed >> 32) as u32];
-    for (group, part) in out.chunks_mut(4 * BLOCKS).enumerate() {
-        let words = philox4x32_blocks::<BLOCKS>([(group * BLOCKS) as u32, layer, tensor as u32, 0], key);
-        let mut values = [0.0; 4 * BLOCKS];
-        for (w, word) in words.iter().enumerate() {
-            let drawn = draw.integers(word);
-            for b in 0..BLOCKS {
-                values[w * BLOCKS + b] = drawn[b] as f32 * unit;
-            }
-        }
-        if part.len() == 4 * BLOCKS {
-            for b in 0..BLOCKS {
-                for w in 0..4 {
-                    part[4 * b + w] = values[w * BLOCKS + b];
-                }
+    for (group, part) in out.chunks_mut(DRAWS).enumerate() {
+        let blocks = philox4x32_blocks::<{ DRAWS / 4 }>([(group * DRAWS / 4) as u32, layer, tensor as u32, 0], key);
+        let words = std::array::from_fn(|i| (blocks[i / 4][i / 2 % 2] >> (32 * (i % 2))) as u32);
+        let integers = draw.integers(&words);
+        if let Ok(whole) = <&mut [f32; DRAWS]>::try_from(&mut *part) {
+            for (x, integer) in whole.iter_mut().zip(integers) {
+                *x = integer as f32 * unit;
             }
         } else {
-            for (i, x) in part.iter_mut().enumerate() {
-                *x = values[i % 4 * BLOCKS + i / 4];
+            for (x, integer) in part.iter_mut().zip(integers) {
+                *x = integer as f32 * unit;
             }
         }
     }

@@ -164,7 +164,7 @@ impl<T: Real> UnitStats<T> {
             let a = x[j].magnitude();
             abs[j] += a;
             square[j] += a * a;
-            max[j] = if a > max[j] { a } else { max[j] };
+            max[j] = T::larger(a, max[j]);
         }
     }
 

@@ -41,6 +41,8 @@ pub trait Real:
     fn from_f64(x: f64) -> Self;
     fn to_f64(self) -> f64;
     fn magnitude(self) -> Self;
+    /// The larger of two numbers; the second where the first is NaN. (A comparison in its place becomes a masked store.)
+    fn larger(a: Self, b: Self) -> Self;
     /// Starts a whole network with the processor's vector instructions. Float64 always takes the plain code.
     fn launch<Op: WithSimd>(arch: Arch, op: Op) -> Op::Output;
     /// Runs a pass with the best vector instructions; the closure must be `#[inline(always)]`, or it is compiled for the
@@ -82,6 +84,10 @@ impl Real for f32 {
     #[inline(always)]
     fn magnitude(self) -> f32 {
         f32::abs(self)
+    }
+    #[inline(always)]
+    fn larger(a: f32, b: f32) -> f32 {
+        a.max(b)
     }
     fn launch<Op: WithSimd>(arch: Arch, op: Op) -> Op::Output {
         arch.dispatch(op)
@@ -138,6 +144,10 @@ impl Real for f64 {
     #[inline(always)]
     fn magnitude(self) -> f64 {
         f64::abs(self)
+    }
+    #[inline(always)]
+    fn larger(a: f64, b: f64) -> f64 {
+        a.max(b)
     }
     fn launch<Op: WithSimd>(_: Arch, op: Op) -> Op::Output {
         op.with_simd(Scalar::new())
