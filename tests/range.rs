@@ -100,7 +100,7 @@ fn oracle(spec: &NetworkSpec) -> Oracle {
     Oracle { act, delta }
 }
 
-fn compare(spec: &NetworkSpec, result: &NetworkResult, tolerance: f64) {
+pub fn compare(spec: &NetworkSpec, result: &NetworkResult, tolerance: f64) {
     let want = oracle(spec);
     let name = format!("{} {:?} depth {}", spec.activation.canonical(), spec.init, spec.depth);
     for (l, row) in result.rows.iter().enumerate() {

@@ -29,7 +29,8 @@ fn activation(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
     // The exponent stays with u where h is proportional to it.
     let kept = (tiny && at_zero == 0.0) || (huge && !bounded);
     let exponent = select(0, scale.exponent, kept);
-    let limit = pow2(select(HUGE, 100, kind == SINE));
+    // Arguments below 2^61 pass unchanged; beyond, a bounded phi no longer changes.
+    let limit = pow2(select(HUGE + 2, 100, kind == SINE));
     // Decays that matter need |u| >= 4, or a parameter that multiplies u.
     let decaying = scale.exponent >= 2 || kind == 7u || kind == 12u;
     if (thread == 0u) {
