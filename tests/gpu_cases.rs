@@ -13,7 +13,7 @@ fn one_plain_network_meets_float64() {
     let want = run_cpu(&spec, None, Precision::F64);
     on_each_adapter(|name, engine| {
         let got = run_batch(engine, batch(vec![spec.clone()], None)).remove(0);
-        let mut differences = Differences::default();
+        let mut differences = Differences(Vec::new(), true);
         differences.results(name, &got, &want, 1e-5);
         assert!(differences.0.is_empty(), "{}", differences.0.join("\n"));
     });
@@ -33,7 +33,7 @@ fn ragged_depths_meet_float64() {
     let want: Vec<_> = networks.iter().map(|n| run_cpu(n, None, Precision::F64)).collect();
     on_each_adapter(|name, engine| {
         let got = run_batch(engine, batch(networks.clone(), None));
-        let mut differences = Differences::default();
+        let mut differences = Differences(Vec::new(), true);
         for (got, want) in got.iter().zip(&want) {
             differences.results(&format!("{name} depth {}", want.delta_squares.len()), got, want, 1e-5);
         }
@@ -71,7 +71,7 @@ fn structures_meet_float64() {
         for spec in &cases {
             let want = run_cpu(spec, None, Precision::F64);
             let got = run_batch(engine, batch(vec![spec.clone()], None)).remove(0);
-            let mut differences = Differences::default();
+            let mut differences = Differences(Vec::new(), true);
             differences.results(
                 &format!("{name} {:?} {:?} {:?}", spec.norm, spec.residual, spec.loss),
                 &got,

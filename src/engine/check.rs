@@ -199,7 +199,7 @@ fn relative(a: Scaled, b: Scaled) -> f64 {
 /// What rounding in float32 explains: 64 * 2^-24 * sqrt(L), times the largest factor by which the network amplifies a
 /// relative perturbation between any two of its layers. A perturbation of h_l grows like the gradient on its way back,
 /// and counts relative to the size of h.
-fn tolerance(reference: &NetworkResult) -> f64 {
+pub fn tolerance(reference: &NetworkResult) -> f64 {
     let square = |record: &Record, quantity| record.moments(quantity).sum_of_squares().log10_abs();
     // Logarithms: the largest sum over neighbouring layers (Kadane).
     let (mut here, mut most) = (0.0, 0.0);
