@@ -60,12 +60,12 @@ pub fn activate<T: Real, S: Simd>(
     for (b, ((u_row, h_row), d_row)) in rows.enumerate() {
         match &lines {
             Some(lines) => line_row(lines, u_row, h_row, d_row),
-            None if u.exponent == 0 => T::activate(activation, u_row, h_row, d_row),
+            None if u.exponent == 0 => T::activate::<S>(activation, u_row, h_row, d_row),
             None => {
                 for (t, v) in true_u.iter_mut().zip(u_row) {
                     *t = *v * to_true;
                 }
-                T::activate(activation, &true_u, h_row, d_row);
+                T::activate::<S>(activation, &true_u, h_row, d_row);
             }
         }
         squares.push(acc.row(simd, h_row).square);

@@ -1,10 +1,12 @@
 //! Float32 elementary functions and activations as branch-free arithmetic that the compiler vectorises at whatever
-//! width the caller's target features allow. Multiplications and additions are never fused, so the results do not
-//! depend on the width.
+//! width the caller's target features allow. Where there are vector instructions a multiplication and the addition after it
+//! are fused, so results depend on the SIMD level (which is part of the fingerprint), not on the width.
 
 #![expect(clippy::excessive_precision, reason = "coefficients as published")]
 
 use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, LOG2_E};
+
+use pulp::Simd;
 
 use crate::network::Activation;
 use crate::network::ActivationKind as Kind;
@@ -18,6 +20,12 @@ const LN2_LOW: f32 = -2.121_944_4e-4;
 const SQRT_2_OVER_PI: f32 = 0.797_884_56;
 const INV_SQRT_2PI: f32 = 0.398_942_28;
 
+/// a * b + c, fused where the processor does that in one instruction.
+#[inline(always)]
+fn fma<S: Simd>(a: f32, b: f32, c: f32) -> f32 {
+    if S::F32_LANES >= 4 { a.mul_add(b, c) } else { a * b + c }
+}
+
 #[inline(always)]
 fn select(condition: bool, yes: f32, no: f32) -> f32 {
     if condition { yes } else { no }
@@ -25,19 +33,19 @@ fn select(condition: bool, yes: f32, no: f32) -> f32 {
 
 /// e^(high + low) for high + low <= 88; 0 below 2^-126. `low` is a small correction of `high`.
 #[inline(always)]
-fn exp_parts(high: f32, low: f32) -> f32 {
+fn exp_parts<S: Simd>(high: f32, low: f32) -> f32 {
     let x = if high < -104.0 { -104.0 } else { high };
-    let shifted = x * LOG2_E + ROUND;
+    let shifted = fma::<S>(x, LOG2_E, ROUND);
     let k = shifted - ROUND;
-    let r = (x - k * LN2_HIGH) - k * LN2_LOW + low;
+    let r = fma::<S>(k, -LN2_LOW, fma::<S>(k, -LN2_HIGH, x)) + low;
     // Taylor to degree 7 on |r| <= 0.35: relative error below 1e-8.
     let p = 1.0 / 5040.0;
-    let p = p * r + 1.0 / 720.0;
-    let p = p * r + 1.0 / 120.0;
-    let p = p * r + 1.0 / 24.0;
-    let p = p * r + 1.0 / 6.0;
-    let p = p * r + 0.5;
-    let p = (p * r) * r + r + 1.0;
+    let p = fma::<S>(p, r, 1.0 / 720.0);
+    let p = fma::<S>(p, r, 1.0 / 120.0);
+    let p = fma::<S>(p, r, 1.0 / 24.0);
+    let p = fma::<S>(p, r, 1.0 / 6.0);
+    let p = fma::<S>(p, r, 0.5);
+    let p = fma::<S>(p * r, r, r) + 1.0;
     let exponent = shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127);
     let scale = f32::from_bits(exponent << 23);
     select(x < -87.3, 0.0, p * scale)
@@ -45,45 +53,45 @@ fn exp_parts(high: f32, low: f32) -> f32 {
 
 /// e^x for x <= 88.
 #[inline(always)]
-pub fn exp(x: f32) -> f32 {
-    exp_parts(x, 0.0)
+pub fn exp<S: Simd>(x: f32) -> f32 {
+    exp_parts::<S>(x, 0.0)
 }
 
 /// log(1 + t) for 0 <= t <= 1: 2 artanh(t / (2 + t)).
 #[inline(always)]
-pub fn log1p_unit(t: f32) -> f32 {
+pub fn log1p_unit<S: Simd>(t: f32) -> f32 {
     let s = t / (2.0 + t);
     let q = s * s;
     let p = 2.0 / 15.0;
-    let p = p * q + 2.0 / 13.0;
-    let p = p * q + 2.0 / 11.0;
-    let p = p * q + 2.0 / 9.0;
-    let p = p * q + 2.0 / 7.0;
-    let p = p * q + 2.0 / 5.0;
-    let p = p * q + 2.0 / 3.0;
-    (p * q) * s + 2.0 * s
+    let p = fma::<S>(p, q, 2.0 / 13.0);
+    let p = fma::<S>(p, q, 2.0 / 11.0);
+    let p = fma::<S>(p, q, 2.0 / 9.0);
+    let p = fma::<S>(p, q, 2.0 / 7.0);
+    let p = fma::<S>(p, q, 2.0 / 5.0);
+    let p = fma::<S>(p, q, 2.0 / 3.0);
+    fma::<S>(p * q, s, 2.0 * s)
 }
 
 /// e^x - 1 for x <= 0.
 #[inline(always)]
-pub fn expm1_negative(x: f32) -> f32 {
+pub fn expm1_negative<S: Simd>(x: f32) -> f32 {
     let near = select(x < -0.5, -0.5, x);
     let p = 1.0 / 40320.0;
-    let p = p * near + 1.0 / 5040.0;
-    let p = p * near + 1.0 / 720.0;
-    let p = p * near + 1.0 / 120.0;
-    let p = p * near + 1.0 / 24.0;
-    let p = p * near + 1.0 / 6.0;
-    let p = p * near + 0.5;
-    let series = (p * near) * near + near;
-    select(x < -0.5, exp(x) - 1.0, series)
+    let p = fma::<S>(p, near, 1.0 / 5040.0);
+    let p = fma::<S>(p, near, 1.0 / 720.0);
+    let p = fma::<S>(p, near, 1.0 / 120.0);
+    let p = fma::<S>(p, near, 1.0 / 24.0);
+    let p = fma::<S>(p, near, 1.0 / 6.0);
+    let p = fma::<S>(p, near, 0.5);
+    let series = fma::<S>(p * near, near, near);
+    select(x < -0.5, exp::<S>(x) - 1.0, series)
 }
 
 /// e^(-x^2) with the square in two parts.
 #[inline(always)]
-fn exp_minus_square(x: f32) -> f32 {
+fn exp_minus_square<S: Simd>(x: f32) -> f32 {
     let (high, low) = square_parts(x);
-    exp_parts(-high, -low)
+    exp_parts::<S>(-high, -low)
 }
 
 /// x^2 as (exact part, small rest); |x| beyond 20 is cut, where e^(-x^2) is 0 anyway.
@@ -96,36 +104,36 @@ fn square_parts(x: f32) -> (f32, f32) {
 
 /// erfc(x) e^(x^2) for x >= 0: Chebyshev fit of Numerical Recipes (section "Error Function"), relative error 1.2e-7.
 #[inline(always)]
-fn erfc_scaled(x: f32) -> f32 {
+fn erfc_scaled<S: Simd>(x: f32) -> f32 {
     let t = 1.0 / (1.0 + 0.5 * x);
     let p = 0.170_872_77;
-    let p = p * t - 0.822_152_23;
-    let p = p * t + 1.488_515_87;
-    let p = p * t - 1.135_203_98;
-    let p = p * t + 0.278_868_07;
-    let p = p * t - 0.186_288_06;
-    let p = p * t + 0.096_784_18;
-    let p = p * t + 0.374_091_96;
-    let p = p * t + 1.000_023_68;
-    let p = p * t - 1.265_512_23;
-    t * exp(p)
+    let p = fma::<S>(p, t, -(0.822_152_23));
+    let p = fma::<S>(p, t, 1.488_515_87);
+    let p = fma::<S>(p, t, -(1.135_203_98));
+    let p = fma::<S>(p, t, 0.278_868_07);
+    let p = fma::<S>(p, t, -(0.186_288_06));
+    let p = fma::<S>(p, t, 0.096_784_18);
+    let p = fma::<S>(p, t, 0.374_091_96);
+    let p = fma::<S>(p, t, 1.000_023_68);
+    let p = fma::<S>(p, t, -(1.265_512_23));
+    t * exp::<S>(p)
 }
 
 /// (erf(x), e^(-x^2)).
 #[inline(always)]
-fn erf_and_gauss(x: f32) -> (f32, f32) {
-    let gauss = exp_minus_square(x);
-    let far = 1.0 - erfc_scaled(x.abs()) * gauss;
+fn erf_and_gauss<S: Simd>(x: f32) -> (f32, f32) {
+    let gauss = exp_minus_square::<S>(x);
+    let far = 1.0 - erfc_scaled::<S>(x.abs()) * gauss;
     let a = select(x.abs() > 0.6, 0.6, x.abs());
     let q = a * a;
     let p = 1.0 / 685_440.0;
-    let p = p * q - 1.0 / 75600.0;
-    let p = p * q + 1.0 / 9360.0;
-    let p = p * q - 1.0 / 1320.0;
-    let p = p * q + 1.0 / 216.0;
-    let p = p * q - 1.0 / 42.0;
-    let p = p * q + 1.0 / 10.0;
-    let p = p * q - 1.0 / 3.0;
+    let p = fma::<S>(p, q, -(1.0 / 75600.0));
+    let p = fma::<S>(p, q, 1.0 / 9360.0);
+    let p = fma::<S>(p, q, -(1.0 / 1320.0));
+    let p = fma::<S>(p, q, 1.0 / 216.0);
+    let p = fma::<S>(p, q, -(1.0 / 42.0));
+    let p = fma::<S>(p, q, 1.0 / 10.0);
+    let p = fma::<S>(p, q, -(1.0 / 3.0));
     let near = FRAC_2_SQRT_PI * (a + a * (p * q));
     let magnitude = select(x.abs() > 0.6, far, near);
     (magnitude.copysign(x), gauss)
@@ -133,28 +141,28 @@ fn erf_and_gauss(x: f32) -> (f32, f32) {
 
 /// (tanh(v), tanh'(v)).
 #[inline(always)]
-fn tanh_pair(v: f32) -> (f32, f32) {
+fn tanh_pair<S: Simd>(v: f32) -> (f32, f32) {
     let a = v.abs();
-    let t = exp(-2.0 * select(a > 60.0, 60.0, a));
+    let t = exp::<S>(-2.0 * select(a > 60.0, 60.0, a));
     let r = 1.0 / (1.0 + t);
     let far = (1.0 - t) * r;
     let b = select(a > 0.625, 0.625, a);
     let q = b * b;
     // Minimax polynomial of Cephes' tanhf on |v| < 0.625.
     let p = -5.704_988_7e-3;
-    let p = p * q + 2.063_909_e-2;
-    let p = p * q - 5.373_971_4e-2;
-    let p = p * q + 1.333_144_2e-1;
-    let p = p * q - 3.333_328_2e-1;
-    let near = (p * q) * b + b;
+    let p = fma::<S>(p, q, 2.063_909_e-2);
+    let p = fma::<S>(p, q, -(5.373_971_4e-2));
+    let p = fma::<S>(p, q, 1.333_144_2e-1);
+    let p = fma::<S>(p, q, -(3.333_328_2e-1));
+    let near = fma::<S>(p * q, b, b);
     (select(a > 0.625, far, near).copysign(v), (4.0 * t) * (r * r))
 }
 
 /// (sigmoid(v), 1 - sigmoid(v), sigmoid'(v)).
 #[inline(always)]
-fn sigmoid_parts(v: f32) -> (f32, f32, f32) {
+fn sigmoid_parts<S: Simd>(v: f32) -> (f32, f32, f32) {
     let a = v.abs();
-    let t = exp(-select(a > 120.0, 120.0, a));
+    let t = exp::<S>(-select(a > 120.0, 120.0, a));
     let r = 1.0 / (1.0 + t);
     let (big, small) = (r, t * r);
     (select(v >= 0.0, big, small), select(v >= 0.0, small, big), small * r)
@@ -162,18 +170,18 @@ fn sigmoid_parts(v: f32) -> (f32, f32, f32) {
 
 /// (u sigmoid(s u), derivative).
 #[inline(always)]
-fn swish_pair(u: f32, s: f32) -> (f32, f32) {
-    let (p, q, _) = sigmoid_parts(s * u);
+fn swish_pair<S: Simd>(u: f32, s: f32) -> (f32, f32) {
+    let (p, q, _) = sigmoid_parts::<S>(s * u);
     (u * p, p * (1.0 + (s * u) * q))
 }
 
 #[inline(always)]
-fn gelu_pair(u: f32) -> (f32, f32) {
+fn gelu_pair<S: Simd>(u: f32) -> (f32, f32) {
     let x = u * FRAC_1_SQRT_2;
     // The square of u/sqrt 2 is half the square of u: exact in two parts.
     let (high, low) = square_parts(select(u.abs() > 20.0, 20.0, u.abs()));
-    let gauss = exp_parts(-0.5 * high, -0.5 * low);
-    let tail = 0.5 * erfc_scaled(x.abs()) * gauss;
+    let gauss = exp_parts::<S>(-0.5 * high, -0.5 * low);
+    let tail = 0.5 * erfc_scaled::<S>(x.abs()) * gauss;
     let density = INV_SQRT_2PI * gauss;
     // Close to 0 the cumulative function is 1/2 + small: its relative error is that of float32.
     let cumulative = select(u >= 0.0, 1.0 - tail, tail);
@@ -182,20 +190,20 @@ fn gelu_pair(u: f32) -> (f32, f32) {
 }
 
 #[inline(always)]
-fn gelu_tanh_pair(u: f32) -> (f32, f32) {
+fn gelu_tanh_pair<S: Simd>(u: f32) -> (f32, f32) {
     let c = GELU_TANH_CUBIC as f32;
     let a = select(u.abs() > 1e6, 1e6, u.abs()).copysign(u);
     let v = SQRT_2_OVER_PI * (a + c * a * a * a);
     let dv = SQRT_2_OVER_PI * (1.0 + 3.0 * c * a * a);
-    let (p, q, _) = sigmoid_parts(2.0 * v);
+    let (p, q, _) = sigmoid_parts::<S>(2.0 * v);
     let bend = (2.0 * a * dv) * q;
     (u * p, p * (1.0 + select(q == 0.0, 0.0, bend)))
 }
 
 #[inline(always)]
-fn mish_pair(u: f32) -> (f32, f32) {
+fn mish_pair<S: Simd>(u: f32) -> (f32, f32) {
     let a = u.abs();
-    let t = exp(-select(a > 120.0, 120.0, a));
+    let t = exp::<S>(-select(a > 120.0, 120.0, a));
     let t2 = t * t;
     let positive = 1.0 + 2.0 * t + 2.0 * t2;
     let negative = t2 + 2.0 * t + 2.0;
@@ -208,7 +216,7 @@ fn mish_pair(u: f32) -> (f32, f32) {
 }
 
 #[inline(always)]
-fn sine_pair(u: f32) -> (f32, f32) {
+fn sine_pair<S: Simd>(u: f32) -> (f32, f32) {
     // Reduction by multiples of pi in three parts (Cody & Waite): right to 1e-6 for |u| up to about 1e4; beyond, the
     // float itself does not resolve the phase.
     let a = select(u.abs() > 4e6, 4e6, u.abs()).copysign(u);
@@ -219,17 +227,17 @@ fn sine_pair(u: f32) -> (f32, f32) {
     let sign = f32::from_bits((shifted.to_bits() & 1) << 31 | 1.0f32.to_bits());
     let q = r * r;
     let p = -1.0 / 39_916_800.0;
-    let p = p * q + 1.0 / 362_880.0;
-    let p = p * q - 1.0 / 5040.0;
-    let p = p * q + 1.0 / 120.0;
-    let p = p * q - 1.0 / 6.0;
+    let p = fma::<S>(p, q, 1.0 / 362_880.0);
+    let p = fma::<S>(p, q, -(1.0 / 5040.0));
+    let p = fma::<S>(p, q, 1.0 / 120.0);
+    let p = fma::<S>(p, q, -(1.0 / 6.0));
     let sin = (p * q) * r + r;
     let p = 1.0 / 479_001_600.0;
-    let p = p * q - 1.0 / 3_628_800.0;
-    let p = p * q + 1.0 / 40320.0;
-    let p = p * q - 1.0 / 720.0;
-    let p = p * q + 1.0 / 24.0;
-    let p = p * q - 0.5;
+    let p = fma::<S>(p, q, -(1.0 / 3_628_800.0));
+    let p = fma::<S>(p, q, 1.0 / 40320.0);
+    let p = fma::<S>(p, q, -(1.0 / 720.0));
+    let p = fma::<S>(p, q, 1.0 / 24.0);
+    let p = fma::<S>(p, q, -(0.5));
     let cos = p * q + 1.0;
     (sin * sign, cos * sign)
 }
@@ -245,48 +253,51 @@ fn map(u: &[f32], h: &mut [f32], d: &mut [f32], f: impl Fn(f32) -> (f32, f32)) {
 
 /// (h, phi') of a row of u.
 #[inline(always)]
-pub fn activate(activation: &Activation, u: &[f32], h: &mut [f32], d: &mut [f32]) {
+pub fn activate<S: Simd>(activation: &Activation, u: &[f32], h: &mut [f32], d: &mut [f32]) {
     let p = activation.param as f32;
     match activation.kind {
         Kind::Linear => map(u, h, d, |u| (u, 1.0)),
         Kind::Sigmoid => map(u, h, d, |u| {
-            let (s, _, d) = sigmoid_parts(u);
+            let (s, _, d) = sigmoid_parts::<S>(u);
             (s, d)
         }),
-        Kind::Tanh => map(u, h, d, tanh_pair),
+        Kind::Tanh => map(u, h, d, tanh_pair::<S>),
         Kind::Relu => map(u, h, d, |u| (select(u > 0.0, u, u * 0.0), select(u > 0.0, 1.0, 0.0))),
         Kind::LeakyRelu => map(u, h, d, |u| (select(u > 0.0, u, p * u), select(u > 0.0, 1.0, p))),
         Kind::Elu => map(u, h, d, |u| {
             let x = select(u > 0.0, 0.0, u);
-            (select(u > 0.0, u, p * expm1_negative(x)), select(u > 0.0, 1.0, p * exp(x)))
+            (select(u > 0.0, u, p * expm1_negative::<S>(x)), select(u > 0.0, 1.0, p * exp::<S>(x)))
         }),
         Kind::Selu => {
             let (scale, alpha) = (SELU_SCALE as f32, (SELU_SCALE * SELU_ALPHA) as f32);
             map(u, h, d, |u| {
                 let x = select(u > 0.0, 0.0, u);
-                (select(u > 0.0, scale * u, alpha * expm1_negative(x)), select(u > 0.0, scale, alpha * exp(x)))
+                (
+                    select(u > 0.0, scale * u, alpha * expm1_negative::<S>(x)),
+                    select(u > 0.0, scale, alpha * exp::<S>(x)),
+                )
             });
         }
         Kind::Celu => {
             let inverse = (1.0 / activation.param) as f32;
             map(u, h, d, |u| {
                 let x = select(u > 0.0, 0.0, u * inverse);
-                (select(u > 0.0, u, p * expm1_negative(x)), select(u > 0.0, 1.0, exp(x)))
+                (select(u > 0.0, u, p * expm1_negative::<S>(x)), select(u > 0.0, 1.0, exp::<S>(x)))
             });
         }
-        Kind::Gelu => map(u, h, d, gelu_pair),
-        Kind::GeluTanh => map(u, h, d, gelu_tanh_pair),
-        Kind::Silu => map(u, h, d, |u| swish_pair(u, 1.0)),
-        Kind::QuickGelu => map(u, h, d, |u| swish_pair(u, QUICK_GELU_SLOPE as f32)),
-        Kind::Mish => map(u, h, d, mish_pair),
+        Kind::Gelu => map(u, h, d, gelu_pair::<S>),
+        Kind::GeluTanh => map(u, h, d, gelu_tanh_pair::<S>),
+        Kind::Silu => map(u, h, d, |u| swish_pair::<S>(u, 1.0)),
+        Kind::QuickGelu => map(u, h, d, |u| swish_pair::<S>(u, QUICK_GELU_SLOPE as f32)),
+        Kind::Mish => map(u, h, d, mish_pair::<S>),
         Kind::Softplus => {
             let inverse = (1.0 / activation.param) as f32;
             map(u, h, d, |u| {
                 let v = p * u;
                 let a = v.abs();
-                let t = exp(-select(a > 120.0, 120.0, a));
+                let t = exp::<S>(-select(a > 120.0, 120.0, a));
                 let r = 1.0 / (1.0 + t);
-                let rest = log1p_unit(t) * inverse;
+                let rest = log1p_unit::<S>(t) * inverse;
                 (select(u > 0.0, u + rest, rest), select(u > 0.0, r, t * r))
             });
         }
@@ -299,23 +310,25 @@ pub fn activate(activation: &Activation, u: &[f32], h: &mut [f32], d: &mut [f32]
             map(u, h, d, |u| (((u + 3.0) * (1.0 / 6.0)).clamp(0.0, 1.0), select(u > -3.0 && u < 3.0, 1.0 / 6.0, 0.0)))
         }
         Kind::Erf => map(u, h, d, |u| {
-            let (value, gauss) = erf_and_gauss(u);
+            let (value, gauss) = erf_and_gauss::<S>(u);
             (value, FRAC_2_SQRT_PI * gauss)
         }),
         Kind::Relu6 => map(u, h, d, |u| (u.clamp(0.0, 6.0), select(u > 0.0 && u < 6.0, 1.0, 0.0))),
         Kind::ScaledTanh => {
             let amplitude = SCALED_TANH_AMPLITUDE as f32;
             map(u, h, d, |u| {
-                let (value, slope) = tanh_pair(u * (2.0 / 3.0));
+                let (value, slope) = tanh_pair::<S>(u * (2.0 / 3.0));
                 (amplitude * value, amplitude * (2.0 / 3.0) * slope)
             });
         }
-        Kind::Sine => map(u, h, d, sine_pair),
+        Kind::Sine => map(u, h, d, sine_pair::<S>),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use pulp::{Arch, WithSimd};
+
     use super::*;
     use crate::network::activation::TABLE;
 
@@ -324,6 +337,20 @@ mod tests {
 
     #[test]
     fn every_activation_is_right_in_float32() {
+        Arch::new().dispatch(EveryActivation);
+        Arch::Scalar.dispatch(EveryActivation);
+    }
+
+    struct EveryActivation;
+
+    impl WithSimd for EveryActivation {
+        type Output = ();
+        fn with_simd<S: Simd>(self, _: S) {
+            check::<S>();
+        }
+    }
+
+    fn check<S: Simd>() {
         let mut grid: Vec<f32> = (-4000..=4000).map(|i| i as f32 * 0.005 + 1e-4).collect();
         for k in -38..=30 {
             grid.extend([10f32.powi(k), -(10f32.powi(k)), 3.3 * 10f32.powi(k), -3.3 * 10f32.powi(k)]);
@@ -332,7 +359,7 @@ mod tests {
         let mut d = vec![f32::NAN; grid.len()];
         for row in &TABLE {
             let activation = Activation::from(row.kind);
-            activate(&activation, &grid, &mut h, &mut d);
+            activate::<S>(&activation, &grid, &mut h, &mut d);
             for (i, &u) in grid.iter().enumerate() {
                 if row.kind == Kind::Sine && u.abs() > 1e4 {
                     assert!(h[i].abs() <= 1.001 && d[i].abs() <= 1.001);

@@ -59,7 +59,7 @@ pub trait Real:
     /// Lets `draw` fill f32 values and widens them into `out`; `scratch` is reused.
     fn fill(out: &mut [Self], scratch: &mut Vec<f32>, draw: impl FnOnce(&mut [f32]) -> i32) -> i32;
     /// (h, phi') of a row of u, elementwise.
-    fn activate(activation: &Activation, u: &[Self], h: &mut [Self], phi_grad: &mut [Self]);
+    fn activate<S: Simd>(activation: &Activation, u: &[Self], h: &mut [Self], phi_grad: &mut [Self]);
 }
 
 impl Real for f32 {
@@ -117,8 +117,8 @@ impl Real for f32 {
         draw(out)
     }
     #[inline(always)]
-    fn activate(activation: &Activation, u: &[f32], h: &mut [f32], phi_grad: &mut [f32]) {
-        math::activate(activation, u, h, phi_grad);
+    fn activate<S: Simd>(activation: &Activation, u: &[f32], h: &mut [f32], phi_grad: &mut [f32]) {
+        math::activate::<S>(activation, u, h, phi_grad);
     }
 }
 
@@ -177,7 +177,7 @@ impl Real for f64 {
         exponent
     }
     #[inline(always)]
-    fn activate(activation: &Activation, u: &[f64], h: &mut [f64], phi_grad: &mut [f64]) {
+    fn activate<S: Simd>(activation: &Activation, u: &[f64], h: &mut [f64], phi_grad: &mut [f64]) {
         let row = activation.row();
         for ((u, h), d) in u.iter().zip(h).zip(phi_grad) {
             *h = (row.value)(*u, activation.param);

@@ -98,20 +98,6 @@ pub fn plain_phi<T: Real>(u: &[T], d: &[T], threshold: T, knee: [T; 2]) -> PhiRe
     PhiReduction { sum: total(sum), saturated: count(saturated), active: count(active) }
 }
 
-/// One vector, element by element: a reduction of the lanes in a fixed order, in float64.
-#[inline(always)]
-fn lanes_of<V: bytemuck::Pod>(v: &V) -> &[f32] {
-    bytemuck::cast_slice(std::slice::from_ref(v))
-}
-#[inline(always)]
-fn sum_lanes<V: bytemuck::Pod>(v: V) -> f64 {
-    lanes_of(&v).iter().map(|&x| f64::from(x)).sum()
-}
-#[inline(always)]
-fn max_lanes<V: bytemuck::Pod>(v: V) -> f64 {
-    lanes_of(&v).iter().fold(0.0, |m, &x| if f64::from(x) > m { f64::from(x) } else { m })
-}
-
 /// [`plain_reduce`] with vectors.
 #[inline(always)]
 pub fn reduce<S: Simd>(simd: S, x: &[f32], shift: f32) -> RowReduction {
@@ -134,11 +120,11 @@ pub fn reduce<S: Simd>(simd: S, x: &[f32], shift: f32) -> RowReduction {
     }
     let rest = plain_reduce(tail, shift);
     RowReduction {
-        deviation: sum_lanes(s1) + rest.deviation,
-        deviation_square: sum_lanes(s2) + rest.deviation_square,
-        square: sum_lanes(q) + rest.square,
-        abs_max: max_lanes(m).max(rest.abs_max),
-        zeros: sum_lanes(z) as u64 + rest.zeros,
+        deviation: f64::from(simd.reduce_sum_f32s(s1)) + rest.deviation,
+        deviation_square: f64::from(simd.reduce_sum_f32s(s2)) + rest.deviation_square,
+        square: f64::from(simd.reduce_sum_f32s(q)) + rest.square,
+        abs_max: f64::from(simd.reduce_max_f32s(m)).max(rest.abs_max),
+        zeros: simd.reduce_sum_f32s(z) as u64 + rest.zeros,
     }
 }
 
@@ -153,7 +139,7 @@ pub fn dot<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f64 {
     for (&a, &b) in a.iter().zip(b) {
         sum = simd.mul_add_e_f32s(a, b, sum);
     }
-    sum_lanes(sum) + plain_dot(a_tail, b_tail)
+    f64::from(simd.reduce_sum_f32s(sum)) + plain_dot(a_tail, b_tail)
 }
 
 /// [`plain_shifted`] with vectors.
@@ -172,7 +158,7 @@ pub fn shifted<S: Simd>(simd: S, a: &[f32], scale: f32, b: &[f32], acc: &mut [f3
         *acc = simd.add_f32s(*acc, d);
         sum = simd.mul_add_e_f32s(d, d, sum);
     }
-    sum_lanes(sum) + plain_shifted(a_tail, scale, b_tail, acc_tail)
+    f64::from(simd.reduce_sum_f32s(sum)) + plain_shifted(a_tail, scale, b_tail, acc_tail)
 }
 
 /// [`plain_phi`] with vectors.
@@ -194,9 +180,9 @@ pub fn phi<S: Simd>(simd: S, u: &[f32], d: &[f32], threshold: f32, knee: [f32; 2
     }
     let rest = plain_phi(u_tail, d_tail, threshold, knee);
     PhiReduction {
-        sum: sum_lanes(sum) + rest.sum,
-        saturated: sum_lanes(saturated) as u64 + rest.saturated,
-        active: sum_lanes(active) as u64 + rest.active,
+        sum: f64::from(simd.reduce_sum_f32s(sum)) + rest.sum,
+        saturated: simd.reduce_sum_f32s(saturated) as u64 + rest.saturated,
+        active: simd.reduce_sum_f32s(active) as u64 + rest.active,
     }
 }
 
