@@ -238,6 +238,20 @@ fn two_batches_in_flight_do_not_disturb_each_other() {
 }
 
 #[test]
+fn tensors_spread_over_many_slabs_keep_their_numbers() {
+    on_each_adapter(|name, engine| {
+        let networks = mates(&spec());
+        let one = run_batch(engine, batch(networks.clone(), None));
+        engine.limit_slabs(128 << 10);
+        let many = run_batch(engine, batch(networks, None));
+        engine.limit_slabs(64 << 20);
+        for (a, b) in one.iter().zip(&many) {
+            assert_eq!(first_difference(a, b), None, "{name}");
+        }
+    });
+}
+
+#[test]
 fn a_dispatch_that_is_lost_is_noticed() {
     on_each_adapter(|name, engine| {
         for kernel in [Kernel::TensorStats, Kernel::WeightGrad, Kernel::ActivationBack, Kernel::Mse] {

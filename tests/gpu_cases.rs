@@ -1,6 +1,7 @@
 //! The GPU engine on software adapters against the float64 engine.
 
-use gradsweep::engine::Precision;
+use gradsweep::engine::gpu::GpuEngine;
+use gradsweep::engine::{Precision, check};
 use gradsweep::network::{ActivationKind, Init, Input, Loss, NetworkSpec, Norm, Residual};
 
 use crate::gpu_compare::Differences;
@@ -67,7 +68,7 @@ fn structures_meet_float64() {
             }
         }
     }
-    let check = |name: &str, engine: &mut gradsweep::engine::gpu::GpuEngine| {
+    let check = |name: &str, engine: &mut GpuEngine| {
         for spec in &cases {
             let want = run_cpu(spec, None, Precision::F64);
             let got = run_batch(engine, batch(vec![spec.clone()], None)).remove(0);
@@ -83,4 +84,32 @@ fn structures_meet_float64() {
     };
     on_each_adapter(check);
     on_each_adapter_tiled(check);
+}
+
+/// Compares single networks with float64 at the tolerance of their own amplification.
+fn meets_float64(name: &str, engine: &mut GpuEngine, cases: &[NetworkSpec]) {
+    for spec in cases {
+        let want = run_cpu(spec, None, Precision::F64);
+        let got = run_batch(engine, batch(vec![spec.clone()], None)).remove(0);
+        let mut differences = Differences(Vec::new(), true);
+        differences.results(name, &got, &want, 4.0 * check::tolerance(&want));
+        assert!(differences.0.is_empty(), "{spec:?}\n{}", differences.0.join("\n"));
+    }
+}
+
+#[test]
+fn large_tiles_meet_float64() {
+    // Both operands beyond 128 rows, ragged: the tile of 128 in all three products, with edges.
+    let cases = [NetworkSpec { width: 140, input_size: 130, batch_size: 131, depth: 2, output_size: 5, ..spec() }];
+    on_each_adapter_tiled(|name, engine| meets_float64(name, engine, &cases));
+}
+
+#[test]
+fn tall_and_wide_shapes_meet_float64() {
+    // Long loops over samples and over units, far below the cap of any driver.
+    let cases = [
+        NetworkSpec { width: 12, input_size: 3, batch_size: 4096, depth: 2, ..spec() },
+        NetworkSpec { width: 1000, input_size: 5, batch_size: 2, depth: 2, loss: Loss::Cotangent, ..spec() },
+    ];
+    on_each_adapter(|name, engine| meets_float64(name, engine, &cases));
 }

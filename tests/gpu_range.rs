@@ -11,7 +11,7 @@ use gradsweep::plan::Plan;
 use gradsweep::program::ProgramKey;
 use gradsweep::stats::RecordMask;
 
-use crate::gpu_support::{on_each_adapter, on_each_adapter_tiled};
+use crate::gpu_support::on_each_adapter;
 use crate::range::{compare, range_cases};
 use crate::support::{batch, run_batch};
 
@@ -50,5 +50,4 @@ fn the_sweep_of_doctor_passes() {
         assert!(failed.is_empty(), "{}", failed.join("\n"));
     };
     on_each_adapter(run);
-    on_each_adapter_tiled(run);
 }

@@ -91,6 +91,12 @@ impl GpuEngine {
         self.executor.submission_flops = flops;
     }
 
+    /// Makes slabs smaller than the adapter allows (a multiple of 256 bytes).
+    pub fn limit_slabs(&mut self, bytes: u64) {
+        self.device.limits.slab = bytes;
+        self.executor.arena.clear();
+    }
+
     /// Leaves out every dispatch of a kernel, as a driver that loses work would: what the checks must notice.
     pub fn inject_fault(&mut self, kernel: Option<Kernel>) {
         self.executor.left_out = kernel;
