@@ -53,11 +53,10 @@ pub fn activate<T: Real, S: Simd>(
     let to_true = power::<T>(u.exponent.min(120));
     let mut true_u = vec![T::ZERO; if u.exponent != 0 && lines.is_none() { columns } else { 0 }];
     (stats.sum, stats.saturated, stats.active) = (0.0, 0, 0);
-    stats.units.begin(columns);
     squares.clear();
     let rows =
         u.data.chunks_exact(columns).zip(h.data.chunks_exact_mut(columns)).zip(phi_grad.data.chunks_exact_mut(columns));
-    for (b, ((u_row, h_row), d_row)) in rows.enumerate() {
+    for ((u_row, h_row), d_row) in rows {
         match &lines {
             Some(lines) => line_row(lines, u_row, h_row, d_row),
             None if u.exponent == 0 => T::activate::<S>(activation, u_row, h_row, d_row),
@@ -73,12 +72,8 @@ pub fn activate<T: Real, S: Simd>(
         stats.sum += part.sum;
         stats.saturated += part.saturated;
         stats.active += part.active;
-        stats.units.row(d_row);
-        if (b + 1) % UnitStats::<T>::FLUSH == 0 {
-            stats.units.flush();
-        }
     }
-    stats.units.flush();
+    stats.units.fill(simd, &phi_grad.data, columns);
     h.exponent = if lines.is_some_and(|l| l.keeps_exponent) { u.exponent } else { 0 };
     h.abs_max = acc.abs_max();
     phi_grad.exponent = 0;
@@ -88,7 +83,7 @@ pub fn activate<T: Real, S: Simd>(
     let (param, row) = (activation.param, activation.row());
     if phi_grad.abs_max < T::DERIVATIVE_FLOOR.exp2() {
         exponential_tail(u, |v| (row.derivative_parts)(v, param), phi_grad);
-        stats.units.fill(&phi_grad.data, columns, |_| ());
+        stats.units.fill(simd, &phi_grad.data, columns);
         stats.sum = phi_grad.data.iter().map(|v| v.to_f64()).sum();
     }
     if h.exponent == 0

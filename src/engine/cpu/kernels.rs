@@ -126,60 +126,21 @@ pub struct UnitStats<T> {
     pub abs: Vec<f64>,
     pub square: Vec<f64>,
     pub max: Vec<T>,
-    scratch: Vec<T>,
 }
 
 impl<T: Real> UnitStats<T> {
-    /// Fills from all rows of `x`, showing each row to `visit` on the way.
     #[inline(always)]
-    pub fn fill(&mut self, x: &[T], columns: usize, mut visit: impl FnMut(&[T])) {
-        self.begin(columns);
-        for block in x.chunks(FLUSH * columns) {
-            for row in block.chunks_exact(columns) {
-                visit(row);
-                self.row(row);
-            }
-            self.flush();
-        }
-    }
-
-    #[inline(always)]
-    pub fn begin(&mut self, columns: usize) {
+    pub fn fill<S: Simd>(&mut self, simd: S, x: &[T], columns: usize) {
         for v in [&mut self.abs, &mut self.square] {
             v.clear();
             v.resize(columns, 0.0);
         }
         self.max.clear();
         self.max.resize(columns, T::ZERO);
-        self.scratch.clear();
-        self.scratch.resize(2 * columns, T::ZERO);
-    }
-
-    #[inline(always)]
-    pub fn row(&mut self, x: &[T]) {
-        let n = x.len();
-        let (abs, square) = self.scratch.split_at_mut(n);
-        let (square, max) = (&mut square[..n], &mut self.max[..n]);
-        for j in 0..n {
-            let a = x[j].magnitude();
-            abs[j] += a;
-            square[j] += a * a;
-            max[j] = T::larger(a, max[j]);
+        for block in x.chunks(FLUSH * columns) {
+            T::units(simd, block, columns, (&mut self.abs, &mut self.square, &mut self.max));
         }
     }
-
-    #[inline(always)]
-    pub fn flush(&mut self) {
-        let n = self.abs.len();
-        for j in 0..n {
-            self.abs[j] += self.scratch[j].to_f64();
-            self.square[j] += self.scratch[n + j].to_f64();
-        }
-        self.scratch.fill(T::ZERO);
-    }
-
-    /// Rows between two flushes.
-    pub const FLUSH: usize = FLUSH;
 }
 
 /// Largest finite |x|.
@@ -291,7 +252,7 @@ mod tests {
         let (rows, columns) = (70, 5);
         let x = sample(rows, columns);
         let mut stats = UnitStats::default();
-        stats.fill(&x, columns, |_| ());
+        stats.fill(Scalar::new(), &x, columns);
         for j in 0..columns {
             let column = || x.iter().skip(j).step_by(columns).map(|v| v.abs());
             assert!((stats.abs[j] - column().sum::<f64>()).abs() < 1e-10);

@@ -126,7 +126,8 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
                 simd,
                 #[inline(always)]
                 || {
-                    state.weight_units.fill(&weight.data, columns, |row| _ = acc.row(simd, row));
+                    weight.data.chunks_exact(columns).for_each(|row| _ = acc.row(simd, row));
+                    state.weight_units.fill(simd, &weight.data, columns);
                 },
             );
             weight.abs_max = acc.abs_max();

@@ -7,7 +7,7 @@ use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub};
 use pulp::{Arch, Scalar, Simd, WithSimd};
 
 use super::math;
-use super::simd::{self, PhiReduction, RowReduction};
+use super::simd::{self, PhiReduction, RowReduction, UnitSums};
 use crate::network::Activation;
 
 /// A float of the engine.
@@ -41,8 +41,6 @@ pub trait Real:
     fn from_f64(x: f64) -> Self;
     fn to_f64(self) -> f64;
     fn magnitude(self) -> Self;
-    /// The larger of two numbers; the second where the first is NaN. (A comparison in its place becomes a masked store.)
-    fn larger(a: Self, b: Self) -> Self;
     /// Starts a whole network with the processor's vector instructions. Float64 always takes the plain code.
     fn launch<Op: WithSimd>(arch: Arch, op: Op) -> Op::Output;
     /// Runs a pass with the best vector instructions; the closure must be `#[inline(always)]`, or it is compiled for the
@@ -54,6 +52,8 @@ pub trait Real:
     fn dot<S: Simd>(simd: S, a: &[Self], b: &[Self]) -> f64;
     /// Sum of (scale a - b)^2, the differences added to `acc`.
     fn shifted<S: Simd>(simd: S, a: &[Self], scale: Self, b: &[Self], acc: &mut [Self]) -> f64;
+    /// Adds the sums of |x| and x^2 of every column of a few rows to `abs` and `square`, and raises `max`.
+    fn units<S: Simd>(simd: S, x: &[Self], columns: usize, out: UnitSums<'_, Self>);
     /// Sum of phi', saturated and active elements of a row.
     fn phi<S: Simd>(simd: S, u: &[Self], d: &[Self], threshold: Self, knee: [Self; 2]) -> PhiReduction;
     /// Lets `draw` fill f32 values and widens them into `out`; `scratch` is reused.
@@ -85,10 +85,6 @@ impl Real for f32 {
     fn magnitude(self) -> f32 {
         f32::abs(self)
     }
-    #[inline(always)]
-    fn larger(a: f32, b: f32) -> f32 {
-        a.max(b)
-    }
     fn launch<Op: WithSimd>(arch: Arch, op: Op) -> Op::Output {
         arch.dispatch(op)
     }
@@ -107,6 +103,10 @@ impl Real for f32 {
     #[inline(always)]
     fn shifted<S: Simd>(simd: S, a: &[f32], scale: f32, b: &[f32], acc: &mut [f32]) -> f64 {
         simd::shifted(simd, a, scale, b, acc)
+    }
+    #[inline(always)]
+    fn units<S: Simd>(simd: S, x: &[f32], columns: usize, out: UnitSums<'_, f32>) {
+        simd::units(simd, x, columns, out);
     }
     #[inline(always)]
     fn phi<S: Simd>(simd: S, u: &[f32], d: &[f32], threshold: f32, knee: [f32; 2]) -> PhiReduction {
@@ -145,10 +145,6 @@ impl Real for f64 {
     fn magnitude(self) -> f64 {
         f64::abs(self)
     }
-    #[inline(always)]
-    fn larger(a: f64, b: f64) -> f64 {
-        a.max(b)
-    }
     fn launch<Op: WithSimd>(_: Arch, op: Op) -> Op::Output {
         op.with_simd(Scalar::new())
     }
@@ -164,6 +160,9 @@ impl Real for f64 {
     }
     fn shifted<S: Simd>(_: S, a: &[f64], scale: f64, b: &[f64], acc: &mut [f64]) -> f64 {
         simd::plain_shifted(a, scale, b, acc)
+    }
+    fn units<S: Simd>(_: S, x: &[f64], columns: usize, out: UnitSums<'_, f64>) {
+        simd::plain_units(x, columns, 0, out);
     }
     fn phi<S: Simd>(_: S, u: &[f64], d: &[f64], threshold: f64, knee: [f64; 2]) -> PhiReduction {
         simd::plain_phi(u, d, threshold, knee)
