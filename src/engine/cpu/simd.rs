@@ -258,7 +258,7 @@ mod tests {
             near(shifted(simd, &x, 0.5, &y, &mut p), plain_shifted(&x, 0.5, &y, &mut q));
             assert_eq!(p, q);
             if n > 0 {
-                for columns in [1, 5, 8, 11].into_iter().filter(|c| n % c == 0) {
+                for columns in [1, 5, 8, 11].into_iter().filter(|c| n.is_multiple_of(*c)) {
                     let (mut a, mut b) = (vec![0.0; 3 * columns], vec![0.0; 3 * columns]);
                     let (mut am, mut bm) = (vec![0.5; columns], vec![0.5; columns]);
                     let ((aa, rest), (ba, other)) = (a.split_at_mut(columns), b.split_at_mut(columns));
