@@ -10,7 +10,10 @@ use crate::program::ProgramKey;
 /// Most work of one chunk, in floating point operations.
 pub const CHUNK_FLOPS: f64 = 2e12;
 /// Most text of one chunk, in bytes of `layers.csv` as estimated.
-pub const CHUNK_BYTES: u64 = 32 << 20;
+pub const CHUNK_BYTES: u64 = 8 << 20;
+/// Most rows of one chunk. A row takes about a kilobyte between an engine and its text, however few columns are written,
+/// and several chunks are on their way at one time.
+pub const CHUNK_ROWS: u64 = 8192;
 
 /// Floating point operations of one forward and backward pass (see `NetworkSpec::flops`).
 pub fn flops(key: &ProgramKey, depth: u32) -> f64 {
@@ -72,6 +75,7 @@ pub fn chunks(
             Some(chunk)
                 if chunk.key == key
                     && chunk.flops + flops <= CHUNK_FLOPS
+                    && chunk.rows + rows <= CHUNK_ROWS
                     && (chunk.rows + rows) * row_bytes <= CHUNK_BYTES =>
             {
                 chunk.members.end = position + 1;

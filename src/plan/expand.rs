@@ -131,8 +131,11 @@ pub fn expand(file: &SweepFile, columns: &[&'static StatisticRow]) -> Result<Exp
         expander.out.notes.push(note);
     }
     if expander.merged > 0 {
-        let note = format!("{} networks equal an earlier one and were merged with it", expander.merged);
-        expander.out.notes.push(note);
+        let equal = match expander.merged {
+            1 => "1 network equals an earlier one and was merged".to_string(),
+            n => format!("{n} networks equal an earlier one and were merged"),
+        };
+        expander.out.notes.push(format!("{equal} with it"));
     }
     let mut out = expander.out;
     out.keys = expander.buckets.keys;

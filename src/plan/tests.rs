@@ -95,6 +95,8 @@ fn equal_networks_of_two_sweeps_are_merged_replicate_by_replicate() {
     let expected = [(0, 2, 0), (0, 2, 1), (0, 3, 0), (0, 3, 1), (1, 3, 2), (1, 4, 0), (1, 4, 1), (1, 4, 2)];
     assert_eq!(order, expected);
     assert_eq!(plan.notes, ["2 networks equal an earlier one and were merged with it"]);
+    let one = self::plan("[[sweep]]\ninit = [\"he_normal\", \"kaiming_normal\"]");
+    assert_eq!(one.notes, ["1 network equals an earlier one and was merged with it"]);
     // Alone, the second sweep has all its networks.
     let only = with(text, &Overrides { only: vec!["b".into()], ..Overrides::default() });
     assert_eq!((only.len(), only.networks_of_sweep(0), only.networks_of_sweep(1)), (6, 0, 6));
@@ -187,12 +189,18 @@ fn chunks_cover_the_bucket_order_and_stay_small() {
         assert_eq!(chunk.flops, members.iter().map(|n| n.spec.flops()).sum::<f64>());
         assert_eq!(chunk.rows, members.iter().map(|n| u64::from(n.spec.rows())).sum::<u64>());
         let small = chunk.flops <= chunk::CHUNK_FLOPS && chunk.rows * bytes <= chunk::CHUNK_BYTES;
-        assert!(small || members.len() == 1);
+        assert!(small && chunk.rows <= chunk::CHUNK_ROWS || members.len() == 1);
     }
     assert_eq!(end, plan.bucket_order.len());
     assert_eq!(plan.buckets().len(), 4);
     assert_eq!(plan.buckets().iter().map(|b| b.1).sum::<u64>(), plan.len());
     assert!(plan.buckets().iter().all(|b| b.2 == 1024));
+}
+
+#[test]
+fn rows_of_a_chunk_are_bounded_however_few_columns_are_written() {
+    let plan = plan("replicates = 9000\n[[sweep]]\ndepth = 1\n[record]\nstatistics = [\"act_mean\"]");
+    assert!(plan.chunks.len() > 1 && plan.chunks.iter().all(|c| c.rows <= chunk::CHUNK_ROWS));
 }
 
 #[test]

@@ -11,8 +11,8 @@ use crate::plan::Plan;
 use crate::program::ProgramKey;
 use crate::stats::RecordMask;
 
-/// Rows of one batch at most, so that results stay small beside the tensors.
-const BATCH_ROWS: u64 = 1 << 16;
+/// Rows of one batch at most: about a kilobyte each, in up to five batches at one time.
+const BATCH_ROWS: u64 = 1 << 14;
 
 /// Members of one chunk that run in one batch.
 #[derive(Clone, Debug, PartialEq)]
