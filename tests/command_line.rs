@@ -340,6 +340,33 @@ fn a_dump_replays_by_its_own_arithmetic() {
     }
 }
 
+#[test]
+fn a_dash_is_standard_output_and_a_device_stays_one() {
+    let place = Place::new(SWEEP);
+    let to = |output: &str| place.run(&["dump", "sweep.toml", "--network", "0", "-o", output]);
+    let (stream, file) = (to("-"), to("x.safetensors"));
+    assert_eq!((code(&stream), code(&file)), (0, 0), "{}{}", stderr(&stream), stderr(&file));
+    // The order of the metadata's entries is free, the tensors' is not.
+    let bytes = place.read("x.safetensors");
+    let header = 8 + u64::from_le_bytes(bytes[..8].try_into().expect("eight")) as usize;
+    assert_eq!(stream.stdout.len(), bytes.len());
+    assert!(stream.stdout[header..] == bytes[header..] && !place.path("-").exists());
+    let plan = place.run(&["plan", "sweep.toml", "-o", "-"]);
+    let plan: serde_json::Value = serde_json::from_slice(&plan.stdout).expect("JSON and nothing else");
+    assert_eq!(plan["networks"].as_array().map(Vec::len), Some(32));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+        // What anybody may read stays so; what is no file is not replaced by one.
+        fs::write(place.path("other"), "").expect("writable");
+        let mode = |name: &str| fs::metadata(place.path(name)).expect("there").permissions().mode();
+        assert_eq!(mode("x.safetensors"), mode("other"));
+        std::os::unix::fs::symlink("/dev/null", place.path("null")).expect("writable");
+        assert_eq!(code(&to("null")), 0);
+        assert!(fs::metadata(place.path("null")).expect("there").file_type().is_char_device());
+    }
+}
+
 /// Mounts a small file system; `None` where that is not permitted.
 fn small_disk(at: &Path, size: &str) -> Option<()> {
     fs::create_dir_all(at).expect("writable");

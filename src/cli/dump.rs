@@ -1,6 +1,7 @@
 //! `gradsweep dump`: every tensor of one network, so that anyone can replay it in another framework.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use safetensors::Dtype;
@@ -35,7 +36,7 @@ pub struct Args {
     /// The network: its id (n-...) or its index, as in networks.csv
     #[arg(long, value_name = "N")]
     network: String,
-    /// File to write
+    /// File to write; `-` writes to standard output
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     /// Arithmetic and type of the tensors: f32 or f64
@@ -81,7 +82,8 @@ pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Writes the file so that it appears complete or not at all. Returns its size.
+/// Writes the file so that it appears complete or not at all; standard output and devices are written as they are.
+/// Returns the size.
 fn write(
     path: &Path,
     tensors: &[NamedTensor],
@@ -99,12 +101,35 @@ fn write(
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
         .map_err(|e| Failure::new(Exit::Failed, e.to_string()))?;
     let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| Failure::new(Exit::Failed, e.to_string()))?;
+    if path.as_os_str() == "-" {
+        let mut out = std::io::stdout();
+        out.write_all(&bytes)?;
+        out.flush()?;
+        return Ok(bytes.len() as u64);
+    }
     let failed = |e: std::io::Error| Failure::new(Exit::Disk, format!("cannot write {}: {e}", path.display()));
+    // A rename would put a file in the place of a device such as /dev/null.
+    if path.metadata().is_ok_and(|m| !m.is_file()) {
+        std::fs::write(path, &bytes).map_err(failed)?;
+        return Ok(bytes.len() as u64);
+    }
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(parent).map_err(failed)?;
-    std::io::Write::write_all(&mut file, &bytes).map_err(failed)?;
+    let mut file = temporary_in(parent).map_err(failed)?;
+    file.write_all(&bytes).map_err(failed)?;
     file.persist(path).map_err(|e| failed(e.error))?;
     Ok(bytes.len() as u64)
+}
+
+/// A temporary file with the permissions of any new file (by itself `tempfile` keeps others from reading it).
+fn temporary_in(parent: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    #[cfg(unix)]
+    let file = {
+        use std::os::unix::fs::PermissionsExt;
+        tempfile::Builder::new().permissions(std::fs::Permissions::from_mode(0o666)).tempfile_in(parent)
+    };
+    #[cfg(not(unix))]
+    let file = tempfile::NamedTempFile::new_in(parent);
+    file
 }
 
 /// Little-endian bytes: floats of the precision; class labels as integers, as other frameworks want them.

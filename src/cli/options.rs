@@ -130,7 +130,7 @@ pub struct DeviceArgs {
             auto      a hardware GPU if there is one, else the CPU engine\n  \
             cpu       the native CPU engine\n  \
             gpu       the first hardware GPU\n  \
-            all       every hardware GPU at once\n  \
+            all       every hardware GPU at once; the CPU engine if there is none\n  \
             index:K   the adapter with this number in `gradsweep devices`\n  \
             pci:BUS   the adapter on this PCI bus\n  \
             NAME      the first adapter whose name contains NAME, software adapters too"

@@ -26,7 +26,7 @@ Examples:
 pub struct Args {
     #[command(flatten)]
     sweep: SweepArgs,
-    /// Write every planned network to this file (JSON)
+    /// Write every planned network to this file (JSON); `-` writes it to standard output, and nothing else
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -37,9 +37,18 @@ const FLOPS_PER_CORE: f64 = 15e9;
 pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
     let (file, _) = args.sweep.parse()?;
     let plan = Plan::new(&file)?;
-    if let Some(path) = &args.output {
-        write_plan(&plan, path)?;
-        console.status("Wrote", &path.display().to_string());
+    match &args.output {
+        Some(path) if path.as_os_str() == "-" => {
+            write_networks(&plan, &mut std::io::BufWriter::new(std::io::stdout()))?;
+            return Ok(Exit::Done);
+        }
+        Some(path) => {
+            let failed = |e: std::io::Error| Failure::new(Exit::Disk, format!("cannot write {}: {e}", path.display()));
+            let file = std::fs::File::create(path).map_err(failed)?;
+            write_networks(&plan, &mut std::io::BufWriter::new(file)).map_err(failed)?;
+            console.status("Wrote", &path.display().to_string());
+        }
+        None => {}
     }
     let mut out = console.out();
     let networks = plan.bucket_order.len() as u64;
@@ -141,31 +150,26 @@ fn network_bytes(spec: &NetworkSpec) -> f64 {
     4.0 * (spec.params() + 3.0 * activations)
 }
 
-fn write_plan(plan: &Plan, path: &std::path::Path) -> Result<(), Failure> {
-    let failed = |e: std::io::Error| Failure::new(Exit::Disk, format!("cannot write {}: {e}", path.display()));
-    let file = std::fs::File::create(path).map_err(failed)?;
-    let mut out = std::io::BufWriter::new(file);
-    (|| {
-        let name = json!(plan.name);
-        write!(out, "{{\"name\":{name},\"seed\":{},\"networks\":[", plan.seed)?;
-        for index in 0..plan.bucket_order.len() as u64 {
-            let network = plan.network(index);
-            let comma = if index > 0 { "," } else { "" };
-            let keys: serde_json::Map<String, serde_json::Value> = network
-                .values
-                .iter()
-                .zip(crate::config::Key::ALL)
-                .filter_map(|(value, key)| Some((key.name().to_string(), super::dump::json_value(value.as_ref()?))))
-                .collect();
-            let line = json!({
-                "index": network.index, "network": network.network_id, "configuration": network.configuration_id,
-                "sweep": plan.sweeps[network.sweep as usize], "replicate": network.replicate,
-                "seed": network.spec.seed, "keys": keys,
-            });
-            write!(out, "{comma}\n{line}")?;
-        }
-        writeln!(out, "\n]}}")?;
-        out.flush()
-    })()
-    .map_err(failed)
+/// Every planned network as JSON, one a line.
+fn write_networks(plan: &Plan, out: &mut impl Write) -> std::io::Result<()> {
+    let name = json!(plan.name);
+    write!(out, "{{\"name\":{name},\"seed\":{},\"networks\":[", plan.seed)?;
+    for index in 0..plan.bucket_order.len() as u64 {
+        let network = plan.network(index);
+        let comma = if index > 0 { "," } else { "" };
+        let keys: serde_json::Map<String, serde_json::Value> = network
+            .values
+            .iter()
+            .zip(crate::config::Key::ALL)
+            .filter_map(|(value, key)| Some((key.name().to_string(), super::dump::json_value(value.as_ref()?))))
+            .collect();
+        let line = json!({
+            "index": network.index, "network": network.network_id, "configuration": network.configuration_id,
+            "sweep": plan.sweeps[network.sweep as usize], "replicate": network.replicate,
+            "seed": network.spec.seed, "keys": keys,
+        });
+        write!(out, "{comma}\n{line}")?;
+    }
+    writeln!(out, "\n]}}")?;
+    out.flush()
 }
