@@ -15,6 +15,10 @@ catalog of statistics (`src/stats/catalog.rs`): `gradsweep list statistics --mar
 An empty cell is an undefined or missing value, never zero. An exact zero has `l2 = 0.0` and an empty `log10_l2`; a value
 outside float64 has an empty `l2` and a `log10_l2`. A column exists if some network of the sweep can fill it.
 
+The elements of a layer's tensor share one power of two: those more than 2^-126 (float64: 2^-1022) below the largest count
+as zero. This shows where a saturating activation has arguments in the hundreds, because phi' then falls by more than that
+from one element to the next: float32 may call such a network `dead` whose gradient float64 still follows.
+
 ## Keys of a row
 
 `network, configuration, sweep, replicate, step, layer, layer_kind, fan_in, fan_out`, then every key that takes two
