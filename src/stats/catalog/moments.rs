@@ -82,7 +82,12 @@ macro_rules! quantile {
                 $percent,
                 " % quantile of the absolute values of {} (4 bins per octave, interpolated: within 13 %)"
             ),
-            formula: |m| Scaled::new(m.abs_quantiles[$index], m.exponent).value().into(),
+            formula: |m| {
+                // Interpolation may pass the largest element of the topmost bin. NaN stays NaN.
+                let quantile = m.abs_quantiles[$index];
+                let bounded = if quantile > m.abs_max { m.abs_max } else { quantile };
+                Scaled::new(bounded, m.exponent).value().into()
+            },
         }
     };
 }
@@ -217,4 +222,26 @@ pub(super) fn quantities() -> impl Iterator<Item = (&'static str, &'static str, 
 /// The statistics of a quantity, for the docs and for requests: name, level, unit, definition of "the quantity".
 pub(super) fn statistics() -> impl Iterator<Item = (&'static str, Level, &'static str, String)> {
     STATISTICS.iter().map(|s| (s.name, s.level, s.unit, s.doc.replace("{}", "the quantity")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::histogram::{BINS, bin, quantiles};
+
+    #[test]
+    fn no_quantile_exceeds_the_largest_element() {
+        // Four elements at the lower edge of a bin: interpolation alone would spread them over it, up to 1.2.
+        let mut histogram = vec![0; BINS];
+        histogram[bin(1.0)] = 4;
+        let abs_quantiles = quantiles(&histogram);
+        assert!(abs_quantiles[4] > 1.15);
+        let moments = Moments { count: 4, abs_max: 1.0, abs_quantiles, ..Moments::NONE };
+        let of = |name: &str, m: &Moments| {
+            let row = STATISTICS.iter().find(|row| row.name == name).expect("a row of this name is in the table");
+            (row.formula)(m)
+        };
+        assert_eq!(of("abs_p95", &moments), Cell::Float(1.0));
+        assert_eq!(of("abs_p95", &Moments { abs_quantiles: [f64::NAN; 5], ..moments }), Cell::Empty);
+    }
 }
