@@ -31,8 +31,9 @@ fn activation(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
     let exponent = select(0, scale.exponent, kept);
     // Arguments below 2^61 pass unchanged; beyond, a bounded phi no longer changes.
     let limit = pow2(select(HUGE + 2, 100, kind == SINE));
-    // Decays that matter need |u| >= 4, or a parameter that multiplies u.
-    let decaying = scale.exponent >= 2 || kind == 7u || kind == 12u;
+    // A decay of DECAY_START needs |u| >= 9; with u^2 (erf) or u^3 (gelu_tanh) in the exponent 6; a parameter may multiply u.
+    let steep = kind == 9u || kind == 16u;
+    let decaying = scale.exponent >= select(3, 2, steep) || kind == 7u || kind == 12u;
     if (thread == 0u) {
         atomicStore(&most_decay, 0u);
         atomicStore(&most_tail, 0u);

@@ -50,8 +50,10 @@ fn tensor_stats(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
     if (thread == 0u) {
         atomicStore(&largest_sum, 0u);
     }
-    for (var i = thread; i < BINS; i += STRIP_THREADS) {
-        atomicStore(&bins[i], 0u);
+    if (counted) {
+        for (var i = thread; i < BINS; i += STRIP_THREADS) {
+            atomicStore(&bins[i], 0u);
+        }
     }
     clear_largest(thread);
 

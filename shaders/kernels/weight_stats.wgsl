@@ -22,8 +22,10 @@ fn weight_stats(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
     let scale = scale_of(params.source_head, network);
     let factor = pow2(scale.shift);
     let counted = (params.flags & FLAG_HISTOGRAM) != 0u;
-    for (var i = thread; i < BINS; i += STRIP_THREADS) {
-        atomicStore(&bins[i], 0u);
+    if (counted) {
+        for (var i = thread; i < BINS; i += STRIP_THREADS) {
+            atomicStore(&bins[i], 0u);
+        }
     }
     clear_largest(thread);
 
