@@ -44,8 +44,8 @@ impl PlannedNetwork {
     }
 }
 
-/// Networks of one key, committed together. Cut in bucket order, at most 2 TFLOP or 32 MiB of rows: a pure function
-/// of the plan.
+/// Networks of one key, committed together. Cut in bucket order, at most 2 TFLOP, 8 MiB of text or 8,192 rows: a pure
+/// function of the plan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chunk {
     pub key: ProgramKey,
