@@ -16,6 +16,7 @@ use gradsweep::output::{LayersWriter, NetworksWriter};
 use gradsweep::plan::{PlannedNetwork, RecordPlan};
 use gradsweep::stats::catalog::{self, Cell, RowContext, StatisticRow};
 use gradsweep::stats::{Count, Moments, Quantity, Record, Scaled, Sum};
+use gradsweep::theory::Known;
 use serde_json::{Value as Json, json};
 
 const NETWORKS: u32 = 48;
@@ -262,7 +263,7 @@ fn pandas_polars_and_duckdb_read_the_right_types_and_the_very_values() {
     };
     let sweeps = ["only".to_string()];
     let layers = LayersWriter::of(&sweeps, &VARYING, &record);
-    let networks = NetworksWriter::of(&sweeps, 2.0);
+    let networks = NetworksWriter::of(&sweeps, 2.0, &Known::default());
     let (mut layers_csv, mut networks_csv) = (layers.header(), networks.header());
     let (mut expected_layers, mut expected_networks) = (Expected::default(), Expected::default());
     for network in 0..NETWORKS {

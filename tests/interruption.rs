@@ -94,7 +94,7 @@ fn twenty_kills_leave_the_bytes_of_an_undisturbed_run() {
 }
 
 fn compare(place: &Place) {
-    for name in ["layers.csv", "networks.csv", "datapackage.json"] {
+    for name in ["layers.csv", "networks.csv", "theory.csv", "datapackage.json"] {
         assert!(place.read(&format!("out/{name}")) == place.read(&format!("whole/{name}")), "{name} differs");
     }
 }

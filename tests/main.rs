@@ -21,4 +21,5 @@ mod science_facts;
 mod statistics;
 mod store;
 mod support;
+mod theory;
 mod tidy;

@@ -161,7 +161,7 @@ fn tables(plan: &Arc<Plan>, stations: Vec<Station>) -> Result<(Vec<u8>, Vec<u8>)
     let mut progress = Progress::new(Mode::None, plan.len());
     let (ending, snapshot) = execute(job, &mut *directory, &mut progress)?;
     assert_eq!((ending, snapshot.done), (Ending::Finished, plan.len()));
-    directory.finish(&headers, &[])?;
+    directory.finish(&headers, Vec::new())?;
     let read = |name: &str| fs::read(Path::new(&path).join(name)).unwrap();
     Ok((read("layers.csv"), read("networks.csv")))
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use gradsweep::store::{
-    Begin, Disk, Headers, Identity, Manifest, NetworkRows, Opened, RunDirectory, Storage, StoreError, SweepIdentity,
-    Tally,
+    Begin, Disk, Extra, Headers, Identity, Manifest, NetworkRows, Opened, RunDirectory, Storage, StoreError,
+    SweepIdentity, Tally,
 };
 use tempfile::TempDir;
 
@@ -89,7 +89,7 @@ fn run(path: &Path, storage: Arc<dyn Storage>, chunks: u32, networks: u64) -> Re
         let rows = rows(chunk, chunks, networks);
         directory.commit(chunk, ENGINE, &rows, tally(&rows))?;
     }
-    directory.finish(&headers(), &[("extra.json", b"{}".to_vec())])?;
+    directory.finish(&headers(), vec![Extra::bytes("extra.json", b"{}".to_vec())])?;
     Ok(missing.len())
 }
 

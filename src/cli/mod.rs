@@ -12,6 +12,7 @@ mod init;
 mod list;
 mod plan;
 mod run;
+mod theory;
 
 use std::process::ExitCode;
 
@@ -50,6 +51,7 @@ enum Command {
     Doctor(doctor::Args),
     Init(init::Args),
     Dump(dump::Args),
+    Theory(theory::Args),
 }
 
 /// Runs the command line of this process.
@@ -90,6 +92,7 @@ fn start() -> Exit {
         Command::Doctor(args) => doctor::run(&args, &console),
         Command::Init(args) => init::run(&args, &console),
         Command::Dump(args) => dump::run(&args, &console),
+        Command::Theory(args) => theory::run(&args, &console),
     };
     outcome.unwrap_or_else(|failure| failure.report(&console))
 }

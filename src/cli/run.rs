@@ -21,7 +21,8 @@ use crate::store::{Begin, Disk, Manifest, Opened, RunDirectory, Tally};
 /// Run a sweep and write its tables
 ///
 /// Expands the sweep file, runs forward and backward passes of all its networks, and writes layers.csv (one row per
-/// network and layer), networks.csv (one row per network), manifest.json and a copy of the sweep file.
+/// network and layer), networks.csv (one row per network), theory.csv (what theory predicts of every configuration),
+/// manifest.json and a copy of the sweep file.
 ///
 /// A run that was interrupted or killed goes on where it stopped: run the same command again. The tables are the same,
 /// byte for byte, as those of an undisturbed run.
@@ -170,7 +171,7 @@ fn directory(
 
     let job = job(&plan, stations, done, before, false, stop);
     let headers = job.tables.headers();
-    let datapackage = job.tables.datapackage(&plan.name);
+    let extra = job.tables.extra(&plan);
     let mut progress = Progress::new(args.progress.mode(console), networks);
     let outcome = execute(job, &mut *directory, &mut progress);
     let (ending, snapshot) = match outcome {
@@ -192,7 +193,7 @@ fn directory(
         return Ok(Exit::Interrupted);
     }
     progress.finish(&snapshot, "finished");
-    let manifest = directory.finish(&headers, &[("datapackage.json", datapackage.into_bytes())])?;
+    let manifest = directory.finish(&headers, extra)?;
     report(console, path, &manifest, Some(&snapshot))
 }
 

@@ -22,7 +22,7 @@ pub use key::{Applies, KEYS, Key, KeyRow, Kind, Value};
 pub use overrides::Overrides;
 pub use range::LARGEST_PLAN;
 pub use record::{LayersRequest, RecordRequest, StatisticsRequest};
-pub use setting::{ResidualScale, Setting};
+pub use setting::{ResidualScale, Setting, parse_activation};
 
 /// The version of the grammar that this program reads.
 pub const SCHEMA_VERSION: i64 = 1;

@@ -89,7 +89,7 @@ pub const ARCHITECTURE: Vocabulary = Vocabulary {
 pub const ACTIVATION: Vocabulary = Vocabulary {
     noun: "activation",
     list: "activations",
-    parse: parse_activation,
+    parse: |text| parse_activation(text).map(Setting::Activation),
     words: || {
         activation::TABLE
             .iter()
@@ -176,7 +176,8 @@ fn lookup<T: Copy>(noun: &str, list: &str, text: &str, table: &'static [WordRow<
     }
 }
 
-fn parse_activation(text: &str) -> Result<Setting, String> {
+/// An activation as a sweep file names it: `tanh`, `leaky_relu(0.2)`.
+pub fn parse_activation(text: &str) -> Result<Activation, String> {
     let (name, number) = split(text)?;
     let names = activation::TABLE.iter().flat_map(|row| [row.name].into_iter().chain(row.aliases.iter().copied()));
     let row = activation::TABLE
@@ -199,7 +200,7 @@ fn parse_activation(text: &str) -> Result<Setting, String> {
         }
         (None, _) => {}
     }
-    Ok(Setting::Activation(activation))
+    Ok(activation)
 }
 
 fn parse_init(text: &str) -> Result<Setting, String> {
@@ -287,9 +288,9 @@ mod tests {
     fn every_word_of_every_vocabulary_parses_to_its_canonical_spelling() {
         for row in &activation::TABLE {
             for name in [row.name].iter().chain(row.aliases) {
-                let Ok(Setting::Activation(a)) = parse_activation(name) else { panic!("{name}") };
+                let Ok(a) = parse_activation(name) else { panic!("{name}") };
                 assert_eq!(a.kind, row.kind);
-                assert_eq!(parse_activation(&a.canonical()), Ok(Setting::Activation(a)));
+                assert_eq!(parse_activation(&a.canonical()), Ok(a));
             }
         }
         for row in init::TABLE {

@@ -5,10 +5,12 @@ mod fields;
 mod layers;
 mod networks;
 mod text;
+mod theory;
 
 pub use fields::{Field, datapackage};
 pub use layers::LayersWriter;
 pub use networks::NetworksWriter;
+pub use theory::TheoryWriter;
 
 #[cfg(test)]
 mod tests;

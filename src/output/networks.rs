@@ -1,18 +1,51 @@
 //! `networks.csv`: one row per network, with its whole configuration, what became of it, and the summary of its
 //! gradients.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
 use super::fields::Field;
 use super::text::{header, push_int, push_optional, push_text, push_value};
+use super::theory::{predicted_field, push_theory};
 use crate::config::Key;
 use crate::engine::NetworkResult;
 use crate::plan::{Plan, PlannedNetwork};
 use crate::stats::summary::{COLUMNS, Summary, Verdict, summarise};
+use crate::theory::Known;
+use crate::theory::columns::{NETWORK_COLUMNS, NetworkColumn, NetworkTheory};
 
 /// Formats rows of `networks.csv`.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct NetworksWriter {
     sweeps: Vec<String>,
     verdict_decades: f64,
+    predicted: Vec<&'static NetworkColumn>,
+    theory: Theories,
+}
+
+/// What theory says of the configurations asked for last: replicates come together. Shared by all threads.
+#[derive(Clone, Debug, Default)]
+struct Theories(Arc<Mutex<HashMap<String, NetworkTheory>>>);
+
+/// Configurations remembered.
+const KEPT: usize = 8192;
+
+impl Theories {
+    fn of(&self, planned: &PlannedNetwork) -> NetworkTheory {
+        if let Ok(known) = self.0.lock()
+            && let Some(theory) = known.get(&planned.configuration_id)
+        {
+            return *theory;
+        }
+        let theory = NetworkTheory::of(&planned.spec);
+        if let Ok(mut known) = self.0.lock() {
+            if known.len() >= KEPT {
+                known.clear();
+            }
+            known.insert(planned.configuration_id.clone(), theory);
+        }
+        theory
+    }
 }
 
 const IDENTITY: [Field; 6] = [
@@ -31,12 +64,18 @@ fn key_column(key: Key) -> &'static str {
 
 impl NetworksWriter {
     pub fn new(plan: &Plan) -> Self {
-        NetworksWriter::of(&plan.sweeps, plan.verdict_decades)
+        NetworksWriter::of(&plan.sweeps, plan.verdict_decades, &plan.known)
     }
 
     /// From the parts of a plan that decide the table.
-    pub fn of(sweeps: &[String], verdict_decades: f64) -> Self {
-        NetworksWriter { sweeps: sweeps.to_vec(), verdict_decades }
+    pub fn of(sweeps: &[String], verdict_decades: f64, known: &Known) -> Self {
+        let predicted = NETWORK_COLUMNS.iter().filter(|column| (column.exists)(known)).collect();
+        NetworksWriter { sweeps: sweeps.to_vec(), verdict_decades, predicted, theory: Theories::default() }
+    }
+
+    /// Names of the columns that theory fills.
+    pub fn predicted(&self) -> Vec<&'static str> {
+        self.predicted.iter().map(|column| column.name).collect()
     }
 
     /// All columns, in order.
@@ -46,7 +85,8 @@ impl NetworksWriter {
             "word" | "text" => Field::new(name, "string", doc),
             _ => Field { unit, ..Field::new(name, "number", doc) },
         });
-        IDENTITY.into_iter().chain(keys).chain(summary).collect()
+        let predicted = self.predicted.iter().map(|column| predicted_field(column));
+        IDENTITY.into_iter().chain(keys).chain(summary).chain(predicted).collect()
     }
 
     /// The header line.
@@ -92,6 +132,13 @@ impl NetworksWriter {
         push_text(out, summary.verdict.map_or("", Verdict::name));
         out.push(b',');
         push_optional(out, summary.max_trainable_depth);
+        if !self.predicted.is_empty() {
+            let theory = self.theory.of(planned);
+            for column in &self.predicted {
+                out.push(b',');
+                push_theory(out, column.value(&theory, summary.log10_grad_ratio_total));
+            }
+        }
         out.push(b'\n');
         summary
     }

@@ -7,8 +7,14 @@ use crate::network::{Loss, NetworkSpec, Residual};
 use crate::plan::{PlannedNetwork, RecordPlan};
 use crate::stats::catalog::{self, Cell, RowContext, formula_tests::records, tests::spec};
 use crate::stats::{Count, Quantity, Record, Scaled, Sum};
+use crate::theory::Known;
 
 const VARYING: [Key; 4] = [Key::Depth, Key::Activation, Key::SigmaW, Key::Bias];
+
+/// Everything that theory can know.
+fn known() -> Known {
+    Known { mean_field: true, moments: true, ratios: true, cosine: true, width: true }
+}
 
 fn sweeps() -> Vec<String> {
     vec!["first".into(), "second.part".into()]
@@ -66,7 +72,7 @@ fn layers(writer: &LayersWriter, planned: &PlannedNetwork, result: &NetworkResul
 }
 
 fn networks(planned: &PlannedNetwork, result: &NetworkResult) -> (Vec<String>, Vec<Vec<String>>) {
-    let writer = NetworksWriter::of(&sweeps(), 2.0);
+    let writer = NetworksWriter::of(&sweeps(), 2.0, &known());
     let mut out = writer.header();
     writer.append_network(planned, result, &mut out);
     read(&out)
@@ -184,7 +190,7 @@ fn a_network_row_has_every_key_and_its_summary() {
 #[test]
 fn names_are_unique_in_both_tables() {
     let layers = writer(&Key::ALL, &["full"], LayerSelection::All);
-    for fields in [layers.fields(), NetworksWriter::of(&sweeps(), 2.0).fields()] {
+    for fields in [layers.fields(), NetworksWriter::of(&sweeps(), 2.0, &known()).fields()] {
         let names: Vec<&str> = fields.iter().map(|field| field.name).collect();
         let mut unique = names.clone();
         unique.sort_unstable();
@@ -219,7 +225,8 @@ fn a_record_of_an_engine_that_saw_nothing_leaves_the_cells_empty() {
 
 #[test]
 fn the_data_package_describes_every_column_of_both_tables() {
-    let (layers, networks) = (writer(&Key::ALL, &["full"], LayerSelection::All), NetworksWriter::of(&sweeps(), 2.0));
+    let (layers, networks) =
+        (writer(&Key::ALL, &["full"], LayerSelection::All), NetworksWriter::of(&sweeps(), 2.0, &known()));
     let tables = [("layers.csv", layers.fields()), ("networks.csv", networks.fields())];
     let package: serde_json::Value = serde_json::from_str(&super::datapackage("Depth.Sweep", &tables)).unwrap();
     assert_eq!((&package["name"], &package["title"]), (&"depth.sweep".into(), &"Depth.Sweep".into()));

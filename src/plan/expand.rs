@@ -13,6 +13,7 @@ use crate::config::{Key, Mark, Reporter, Setting, Sweep, SweepError, SweepFile};
 use crate::network::{Loss, NetworkSpec, Norm};
 use crate::program::ProgramKey;
 use crate::stats::catalog::{StatisticRow, can_fill};
+use crate::theory::Known;
 
 /// What expansion finds out.
 pub struct Expansion {
@@ -20,6 +21,8 @@ pub struct Expansion {
     /// Keys of the buckets, in order of first appearance.
     pub keys: Vec<ProgramKey>,
     pub varying: Vec<Key>,
+    /// What theory knows of some network.
+    pub known: Known,
     /// The statistic columns that some network can fill.
     pub columns: Vec<&'static StatisticRow>,
     /// Most rows that one network has.
@@ -91,6 +94,7 @@ pub fn expand(file: &SweepFile, columns: &[&'static StatisticRow]) -> Result<Exp
             entries: Vec::new(),
             keys: Vec::new(),
             varying: Vec::new(),
+            known: Known::default(),
             columns: Vec::new(),
             most_rows: 0,
             notes: file.notes.clone(),
@@ -263,6 +267,7 @@ impl Expander<'_> {
         let spec = &resolved.spec;
         self.out.most_rows = self.out.most_rows.max(spec.rows());
         self.unfilled.retain(|row| !can_fill(row, spec));
+        self.out.known = self.out.known.union(Known::of(spec));
     }
 
     /// Adds the networks of a point that are not planned yet.

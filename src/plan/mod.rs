@@ -16,6 +16,7 @@ use crate::engine::LayerSelection;
 use crate::network::NetworkSpec;
 use crate::program::ProgramKey;
 use crate::stats::{RecordMask, catalog};
+use crate::theory::Known;
 use chunk::Member;
 use expand::Expansion;
 use point::Point;
@@ -78,6 +79,8 @@ pub struct Plan {
     pub record: RecordPlan,
     /// |log10(|delta_1|/|delta_L|)| above this is vanishing or exploding.
     pub verdict_decades: f64,
+    /// What theory knows of some network: decides which predicted columns there are.
+    pub known: Known,
     /// Plan indices sorted by bucket (key, then deeper first, then index).
     pub bucket_order: Vec<u32>,
     pub chunks: Vec<Chunk>,
@@ -137,7 +140,7 @@ impl Plan {
             layers,
             columns: expansion.columns.iter().map(|row| row.name.clone()).collect(),
         };
-        let Expansion { entries, keys, varying, notes, .. } = expansion;
+        let Expansion { entries, keys, varying, known, notes, .. } = expansion;
         let member = |entry: &Entry| Member { bucket: entry.bucket, depth: entry.depth.into() };
         let bucket_order = chunk::bucket_order(entries.iter().map(member), &keys);
         let row_bytes = chunk::row_bytes(varying.len(), &record);
@@ -149,6 +152,7 @@ impl Plan {
             varying,
             record,
             verdict_decades: file.verdict_decades,
+            known,
             bucket_order,
             chunks,
             notes,
@@ -182,6 +186,12 @@ impl Plan {
             values: Key::ALL.iter().map(|&key| resolved.shown(key).map(|setting| setting.value())).collect(),
             spec: resolved.spec,
         }
+    }
+
+    /// Indices of the configurations in plan order: of the first replicate of each.
+    pub fn configurations(&self) -> impl Iterator<Item = u64> {
+        let first = self.entries.iter().enumerate().filter(|(_, entry)| entry.replicate == 0);
+        first.map(|(index, _)| index as u64)
     }
 
     /// The depth of network `index`, without decoding it.

@@ -17,9 +17,9 @@ use std::time::{Duration, Instant};
 use rayon::prelude::*;
 
 use crate::engine::{Engine, EngineError, LayerSelection, NUMERICS_VERSION, NetworkResult, Precision};
-use crate::output::{LayersWriter, NetworksWriter, datapackage};
+use crate::output::{LayersWriter, NetworksWriter, TheoryWriter, datapackage};
 use crate::plan::{Plan, PlannedNetwork};
-use crate::store::{Headers, Identity, NetworkRows, RunDirectory, StoreError, SweepIdentity, Tally};
+use crate::store::{Extra, Headers, Identity, NetworkRows, RunDirectory, StoreError, SweepIdentity, Tally};
 use progress::{Progress, Snapshot};
 use queue::Queue;
 use worker::{Finished, Message, Shared};
@@ -37,24 +37,37 @@ impl Sink for RunDirectory {
     }
 }
 
-/// Formats rows of both tables.
+const THEORY: &str = "theory.csv";
+
+/// Formats rows of all tables.
 pub struct Tables {
     layers: LayersWriter,
     networks: NetworksWriter,
+    theory: TheoryWriter,
 }
 
 impl Tables {
     pub fn new(plan: &Plan) -> Self {
-        Tables { layers: LayersWriter::new(plan), networks: NetworksWriter::new(plan) }
+        Tables { layers: LayersWriter::new(plan), networks: NetworksWriter::new(plan), theory: TheoryWriter::new(plan) }
     }
 
     pub fn headers(&self) -> Headers {
         Headers { layers: self.layers.header(), networks: self.networks.header() }
     }
 
-    /// What describes both tables to readers.
-    pub fn datapackage(&self, name: &str) -> String {
-        datapackage(name, &[("layers.csv", self.layers.fields()), ("networks.csv", self.networks.fields())])
+    /// The files beside the tables that engines fill: what theory predicts, and what describes all tables to readers.
+    pub fn extra<'a>(&self, plan: &'a Plan) -> Vec<Extra<'a>> {
+        let tables = [
+            ("layers.csv", self.layers.fields()),
+            ("networks.csv", self.networks.fields()),
+            (THEORY, self.theory.fields()),
+        ];
+        let theory = self.theory.clone();
+        let package = datapackage(&plan.name, &tables).into_bytes();
+        vec![
+            Extra { name: THEORY, write: Box::new(move |out| theory.write(plan, out).map(Some)) },
+            Extra::bytes("datapackage.json", package),
+        ]
     }
 
     /// Layers that the engines must record.
@@ -318,6 +331,7 @@ pub fn identity(plan: &Plan, precision: Precision) -> Identity {
         record: BTreeMap::from([
             ("recorded layers".to_string(), layers),
             ("verdict decades".to_string(), plan.verdict_decades.to_string()),
+            ("predicted columns".to_string(), NetworksWriter::new(plan).predicted().join(", ")),
         ]),
         plan: plan.identity(),
         precision: precision.name().to_string(),

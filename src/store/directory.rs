@@ -60,6 +60,23 @@ pub struct Begin<'a> {
     pub settings: &'a [String],
 }
 
+/// A finished file beside the tables that parts hold.
+pub struct Extra<'a> {
+    pub name: &'a str,
+    /// Hands all bytes to the function it is given and returns the number of rows, for tables.
+    pub write: Box<dyn FnOnce(&mut Output<'_>) -> io::Result<Option<u64>> + 'a>,
+}
+
+/// Takes the bytes of a file, a block at a time.
+pub type Output<'a> = dyn FnMut(&[u8]) -> io::Result<()> + 'a;
+
+impl<'a> Extra<'a> {
+    /// A file whose content is at hand.
+    pub fn bytes(name: &'a str, content: Vec<u8>) -> Self {
+        Extra { name, write: Box::new(move |out| out(&content).map(|()| None)) }
+    }
+}
+
 /// A file that may be a part.
 type Candidate = (PathBuf, Result<Part, PartError>);
 
@@ -220,7 +237,7 @@ impl RunDirectory {
     }
 
     /// Merges the parts into the tables, marks the run as complete and removes the parts.
-    pub fn finish(mut self, headers: &Headers, extra: &[(&str, Vec<u8>)]) -> Result<Manifest, StoreError> {
+    pub fn finish(mut self, headers: &Headers, extra: Vec<Extra>) -> Result<Manifest, StoreError> {
         if let Some(missing) = self.index.first_missing() {
             return Err(StoreError::Internal(format!("network {missing} has no rows")));
         }
@@ -232,24 +249,28 @@ impl RunDirectory {
         ];
         for (name, table, header, rows) in tables {
             let (bytes, hash) = self.write_file(name, |file, storage| {
-                let mut buffer = Vec::with_capacity(2 * BUFFER);
-                buffer.extend_from_slice(header);
-                self.index.copy(table, 0..networks, |bytes| {
-                    buffer.extend_from_slice(bytes);
-                    if buffer.len() < BUFFER {
-                        return Ok(());
-                    }
-                    storage.write(file, &buffer)?;
-                    buffer.clear();
-                    Ok(())
-                })?;
-                storage.write(file, &buffer)
+                buffered(
+                    |out| {
+                        out(header)?;
+                        self.index.copy(table, 0..networks, out)
+                    },
+                    |bytes| storage.write(file, bytes),
+                )
             })?;
             files.push(FileEntry { name: name.to_string(), bytes, rows: Some(rows), blake3: hash });
         }
-        for (name, content) in extra {
-            let (bytes, hash) = self.write_file(name, |file, storage| storage.write(file, content))?;
-            files.push(FileEntry { name: (*name).to_string(), bytes, rows: None, blake3: hash });
+        for Extra { name, write } in extra {
+            let mut rows = None;
+            let (bytes, hash) = self.write_file(name, |file, storage| {
+                buffered(
+                    |out| {
+                        rows = write(out)?;
+                        Ok(())
+                    },
+                    |bytes| storage.write(file, bytes),
+                )
+            })?;
+            files.push(FileEntry { name: name.to_string(), bytes, rows, blake3: hash });
         }
         let sweep = self.path.join(SWEEP);
         let text = fs::read(&sweep).attempt("read", &sweep)?;
@@ -336,6 +357,24 @@ impl RunDirectory {
         let (bytes, hasher) = storage.state.into_inner();
         Ok((bytes, hasher.finalize().to_hex().to_string()))
     }
+}
+
+/// Collects what `produce` hands out into blocks of at least [`BUFFER`] bytes.
+fn buffered(
+    produce: impl FnOnce(&mut Output<'_>) -> io::Result<()>,
+    mut write: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut buffer = Vec::with_capacity(2 * BUFFER);
+    produce(&mut |bytes| {
+        buffer.extend_from_slice(bytes);
+        if buffer.len() < BUFFER {
+            return Ok(());
+        }
+        write(&buffer)?;
+        buffer.clear();
+        Ok(())
+    })?;
+    write(&buffer)
 }
 
 impl Drop for RunDirectory {

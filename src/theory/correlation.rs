@@ -1,8 +1,10 @@
 //! The correlation map: how the covariance of two samples' pre-activations passes a layer, from the expansion of the
 //! activation in Hermite polynomials (Daniely, Frostig & Singer 2016; Poole et al. 2016).
 
+use std::sync::LazyLock;
+
 use super::expectation::{TAIL, density, gaussian_breaks};
-use super::quadrature::{clip_breaks, visit_nodes};
+use super::quadrature::{NODES, clip_breaks, visit_nodes};
 use crate::network::Activation;
 
 /// Coefficients kept.
@@ -18,27 +20,53 @@ pub struct PowerMap {
     rest_power: f64,
 }
 
-impl PowerMap {
-    /// The map of `f` at variance q. `at_one` and `slope_at_one` are f(1) and, where it is finite, f'(1): they fix the
-    /// terms beyond the last kept one, so that the map is exact at c = 1 also for functions with kinks.
-    fn new(activation: &Activation, q: f64, f: impl Fn(f64) -> f64, at_one: f64, slope_at_one: Option<f64>) -> Self {
-        let deviation = q.sqrt();
-        let mut breaks = gaussian_breaks(activation, deviation);
-        // The polynomials oscillate with a wave length of about 2 pi / sqrt(k).
-        breaks.extend((-27..=27).map(|i| f64::from(i) * 0.5));
-        let breaks = clip_breaks(breaks, -TAIL, TAIL);
-        let mut coefficients = vec![0.0; TERMS];
-        visit_nodes(&breaks, |x, weight| {
-            // Hermite functions h_k(x) exp(-x^2/4), normalised: no overflow in the tails.
-            let root = libm::exp(-0.25 * x * x);
-            let w = weight * density(x) / root * f(deviation * x);
-            let (mut before, mut now) = (0.0, root);
-            for (k, a) in coefficients.iter_mut().enumerate() {
-                *a += w * now;
-                let k = k as f64;
-                (before, now) = (now, (x * now - k.sqrt() * before) / (k + 1.0).sqrt());
+/// 1/sqrt(k + 1) and sqrt(k/(k + 1)): the recurrence of the normalised Hermite polynomials.
+static RECURRENCE: LazyLock<[(f64, f64); TERMS]> = LazyLock::new(|| {
+    std::array::from_fn(|k| {
+        let k = k as f64;
+        ((k + 1.0).sqrt().recip(), (k / (k + 1.0)).sqrt())
+    })
+});
+
+/// Coefficients of two functions of u = sqrt(q) x at once, E f(u) H_k(x) with normalised Hermite polynomials.
+fn coefficients(activation: &Activation, q: f64, f: impl Fn(f64) -> [f64; 2]) -> [[f64; TERMS]; 2] {
+    let deviation = q.sqrt();
+    let mut breaks = gaussian_breaks(activation, deviation);
+    // The polynomials oscillate with a wave length of about 2 pi / sqrt(k).
+    breaks.extend((-27..=27).map(|i| f64::from(i) * 0.5));
+    let mut nodes = Vec::with_capacity(100 * NODES);
+    visit_nodes(&clip_breaks(breaks, -TAIL, TAIL), |x, weight| nodes.push((x, weight)));
+    let mut sums = [[0.0; TERMS]; 2];
+    // Pieces of the rule run side by side. The number of nodes is a multiple of theirs.
+    for piece in nodes.chunks_exact(NODES) {
+        let x: [f64; NODES] = std::array::from_fn(|i| piece[i].0);
+        let (mut before, mut w) = ([0.0; NODES], [[0.0; NODES]; 2]);
+        // Hermite functions h_k(x) exp(-x^2/4), normalised: no overflow in the tails.
+        let mut now: [f64; NODES] = x.map(|x| libm::exp(-0.25 * x * x));
+        for i in 0..NODES {
+            let values = f(deviation * x[i]);
+            for (w, value) in w.iter_mut().zip(values) {
+                w[i] = piece[i].1 * density(x[i]) / now[i] * value;
             }
-        });
+        }
+        for (k, (a, b)) in RECURRENCE.iter().enumerate() {
+            let mut dots = [0.0; 2];
+            for i in 0..NODES {
+                dots[0] += w[0][i] * now[i];
+                dots[1] += w[1][i] * now[i];
+                (before[i], now[i]) = (now[i], x[i] * now[i] * a - before[i] * b);
+            }
+            sums[0][k] += dots[0];
+            sums[1][k] += dots[1];
+        }
+    }
+    sums
+}
+
+impl PowerMap {
+    /// The map with these coefficients. `at_one` and `slope_at_one` are f(1) and, where it is finite, f'(1): they fix
+    /// the terms beyond the last kept one, so that the map is exact at c = 1 also for functions with kinks.
+    fn new(coefficients: &[f64; TERMS], at_one: f64, slope_at_one: Option<f64>) -> Self {
         let squares: Vec<f64> = coefficients.iter().map(|a| a * a).collect();
         let rest = at_one - squares.iter().sum::<f64>();
         let slope: f64 = squares.iter().enumerate().map(|(k, a)| k as f64 * a).sum();
@@ -49,30 +77,85 @@ impl PowerMap {
         PowerMap { squares, rest, rest_power: power.max(TERMS as f64) }
     }
 
-    /// f(c) for 0 <= c <= 1.
+    /// f(c) for -1 <= c <= 1.
     pub fn value(&self, c: f64) -> f64 {
-        let series = self.squares.iter().rev().fold(0.0, |sum, a| sum * c + a);
-        series + self.rest * c.powf(self.rest_power)
+        series(&self.squares, c) + self.rest * tail_power(c, self.rest_power)
     }
 
     /// f'(c).
     pub fn slope(&self, c: f64) -> f64 {
-        let series = self.squares.iter().enumerate().skip(1).rev().fold(0.0, |sum, (k, a)| sum * c + k as f64 * a);
-        let rest = if self.rest == 0.0 { 0.0 } else { self.rest * self.rest_power * c.powf(self.rest_power - 1.0) };
-        series + rest
+        series_slope(&self.squares, c) + self.rest * self.rest_power * tail_power(c, self.rest_power - 1.0)
     }
 }
 
-/// c -> E phi(u_1) phi(u_2) at variance q > 0. Its slope is q E phi'(u_1) phi'(u_2) (Price's theorem).
-pub fn value_map(activation: &Activation, q: f64) -> PowerMap {
-    let m = super::expectation::moments(activation, q);
-    PowerMap::new(activation, q, |u| activation.value(u), m.square, Some(q * m.derivative_square))
+/// A weighted sum of maps, as interpolation between variances makes it.
+#[derive(Clone, Debug)]
+pub struct Blend {
+    squares: [f64; TERMS],
+    /// Weight times rest, and its power, of every map that has one.
+    rests: Vec<(f64, f64)>,
 }
 
-/// c -> E phi'(u_1)^2 phi'(u_2)^2 at variance q > 0.
-pub fn derivative_square_map(activation: &Activation, q: f64) -> PowerMap {
+impl Blend {
+    pub fn new<'a>(maps: impl Iterator<Item = (f64, &'a PowerMap)>) -> Self {
+        let mut blend = Blend { squares: [0.0; TERMS], rests: Vec::new() };
+        for (weight, map) in maps {
+            blend.squares.iter_mut().zip(&map.squares).for_each(|(sum, a)| *sum += weight * a);
+            if map.rest != 0.0 {
+                blend.rests.push((weight * map.rest, map.rest_power));
+            }
+        }
+        blend
+    }
+
+    /// f(c) for -1 <= c <= 1.
+    pub fn value(&self, c: f64) -> f64 {
+        series(&self.squares, c) + self.rests.iter().map(|(rest, power)| rest * tail_power(c, *power)).sum::<f64>()
+    }
+
+    /// f'(c).
+    pub fn slope(&self, c: f64) -> f64 {
+        let rests = self.rests.iter().map(|(rest, power)| rest * power * tail_power(c, power - 1.0));
+        series_slope(&self.squares, c) + rests.sum::<f64>()
+    }
+}
+
+/// c^power of a rest, which has no part in negative correlations: its powers are large and their parity is unknown.
+fn tail_power(c: f64, power: f64) -> f64 {
+    if c <= 0.0 || power <= 0.0 { 0.0 } else { c.powf(power) }
+}
+
+/// How many powers of c matter in float64.
+fn terms(c: f64) -> usize {
+    let size = c.abs();
+    if size >= 0.9 { TERMS } else { TERMS.min(2 + (-42.0 / size.max(1e-20).ln()) as usize) }
+}
+
+fn series(squares: &[f64], c: f64) -> f64 {
+    squares[..terms(c)].iter().rev().fold(0.0, |sum, a| sum * c + a)
+}
+
+fn series_slope(squares: &[f64], c: f64) -> f64 {
+    squares[..terms(c)].iter().enumerate().skip(1).rev().fold(0.0, |sum, (k, a)| sum * c + k as f64 * a)
+}
+
+/// The maps of one activation at one variance.
+#[derive(Clone, Debug)]
+pub struct Maps {
+    /// c -> E phi(u_1) phi(u_2). Its slope is q E phi'(u_1) phi'(u_2) (Price's theorem).
+    pub value: PowerMap,
+    /// c -> E phi'(u_1)^2 phi'(u_2)^2.
+    pub derivative_square: PowerMap,
+}
+
+/// The maps at variance q > 0.
+pub fn maps(activation: &Activation, q: f64) -> Maps {
     let m = super::expectation::moments(activation, q);
-    PowerMap::new(activation, q, |u| activation.derivative(u).powi(2), m.derivative_fourth, None)
+    let [value, square] = coefficients(activation, q, |u| [activation.value(u), activation.derivative(u).powi(2)]);
+    Maps {
+        value: PowerMap::new(&value, m.square, Some(q * m.derivative_square)),
+        derivative_square: PowerMap::new(&square, m.derivative_fourth, None),
+    }
 }
 
 #[cfg(test)]
@@ -85,8 +168,7 @@ mod tests {
     fn relu_gives_the_arc_cosine_kernels() {
         // Cho & Saul 2009: E relu relu = q (sin t + (pi - t) cos t)/(2 pi), E step step = (pi - t)/(2 pi).
         let q = 1.7;
-        let (value, step) =
-            (value_map(&ActivationKind::Relu.into(), q), derivative_square_map(&ActivationKind::Relu.into(), q));
+        let Maps { value, derivative_square: step } = maps(&ActivationKind::Relu.into(), q);
         for c in [0.0, 0.2, 0.5, 0.8, 0.95, 1.0] {
             let t = libm::acos(c);
             let kernel = q * (libm::sin(t) + (PI - t) * c) / (2.0 * PI);
@@ -101,7 +183,7 @@ mod tests {
     fn erf_gives_the_arc_sine_kernel() {
         // Williams 1997: E erf erf = (2/pi) asin(2 q c / (1 + 2 q)).
         for q in [0.1, 1.0, 20.0] {
-            let map = value_map(&ActivationKind::Erf.into(), q);
+            let map = maps(&ActivationKind::Erf.into(), q).value;
             for c in [0.0, 0.3, 0.9, 0.99, 1.0] {
                 let want = 2.0 / PI * libm::asin(2.0 * q * c / (1.0 + 2.0 * q));
                 // At q = 20 erf is nearly a step: the terms beyond the last kept one carry 1e-8.

@@ -1,77 +1,41 @@
 //! What finite width adds to the mean field: the gradient's norm fluctuates from seed to seed, and the mean of its
 //! logarithm lies below the logarithm of its mean by half the variance (Hanin 2018; Hanin & Nica 2018).
 
-use super::correlation::{PowerMap, derivative_square_map, value_map};
-use super::expectation::{homogeneous, moments};
 use super::recursion::{Trace, bias_square, weight_square};
 use crate::network::{Loss, NetworkSpec, Target, WeightLaw};
 
-/// The maps of one layer's variance.
-struct Maps {
-    q: f64,
-    value: PowerMap,
-    derivative_square: PowerMap,
-}
-
-/// Variance over seeds of ln |delta_1|^2/|delta_L|^2 to first order in 1/width. Given the layers above, |delta_l|^2 is
-/// a sum over units of phi'(u)^2 times the square of a Gaussian, over samples that share the weights:
-/// variance = (1/n) (mean over sample pairs of E phi'_1^2 phi'_2^2 / (E phi'^2)^2 (1 + 2 rho^2) - 1),
+/// Variance over seeds of ln |delta_l|^2/|delta_L|^2 for l = 1..=L, to first order in 1/width. Given the layers above,
+/// |delta_l|^2 is a sum over units of phi'(u)^2 times the square of a Gaussian, over samples that share the weights:
+/// each layer adds (1/n) (mean over sample pairs of E phi'_1^2 phi'_2^2 / (E phi'^2)^2 (1 + 2 rho^2) - 1),
 /// rho the cosine of the two samples' gradients. At batch 1 with ReLU this is Hanin's 5/n.
-pub fn log_variance(spec: &NetworkSpec, trace: &Trace, independent: bool) -> Option<f64> {
-    let variances = &trace.preact_square;
+pub fn log_variances(spec: &NetworkSpec, trace: &Trace, independent: bool) -> Option<Vec<f64>> {
     let (depth, batch) = (spec.depth as usize, f64::from(spec.batch_size));
     let n = f64::from(spec.width);
-    if matches!(spec.weight_law(spec.depth.max(2)), WeightLaw::Orthogonal { .. } | WeightLaw::Diagonal { .. }) {
+    if !knows_width(spec, independent) || trace.moments.len() != depth {
         return None;
     }
-    let all: Vec<_> = variances.iter().map(|&q| moments(&spec.activation, q)).collect();
-    let own = |l: usize| 3.0 * all[l].derivative_fourth / all[l].derivative_square.powi(2) - 1.0;
-    if spec.batch_size == 1 {
-        return Some((0..depth - 1).map(own).sum::<f64>() / n);
-    }
-    if !independent {
-        return None;
-    }
-    // Correlation of z between samples, layer by layer, with the maps of that layer's variance.
-    let mut covariance = 0.0;
-    let mut pairs = Vec::with_capacity(depth);
-    let mut maps: Option<Maps> = None;
-    for l in 0..depth {
-        let q = variances[l];
-        let layer = l as u32 + 1;
-        let b = bias_square(spec, layer);
-        let c = if l == 0 { b / q } else { (weight_square(spec, layer)? * covariance + b) / q };
-        let c = c.clamp(0.0, 1.0);
-        if !(q > 0.0 && q < 1e200) {
-            return None;
-        }
-        // Homogeneous activations have one map at all variances, up to its scale.
-        let at = if homogeneous(&spec.activation).is_some() { 1.0 } else { q };
-        if maps.as_ref().is_none_or(|m| (m.q / at - 1.0).abs() > 1e-4) {
-            maps = Some(Maps {
-                q: at,
-                value: value_map(&spec.activation, at),
-                derivative_square: derivative_square_map(&spec.activation, at),
-            });
-        }
-        let m = maps.as_ref()?;
-        covariance = m.value.value(c) * q / at;
-        // Price's theorem: the slope of the value map is q E phi'_1 phi'_2.
-        let aligned = m.value.slope(c) / m.q / all[l].derivative_square;
-        let squares = m.derivative_square.value(c) / all[l].derivative_square.powi(2);
-        pairs.push((aligned.min(1.0), squares));
-    }
-    let mut rho = top_alignment(spec, covariance, trace.act_square[depth])?;
-    let mut variance = 0.0;
+    let mut rho = top_alignment(spec, trace.top_covariance, trace.act_square[depth]).unwrap_or(0.0);
+    let mut variances = vec![0.0; depth];
     for l in (0..depth).rev() {
-        let (aligned, squares) = pairs[l];
+        let m = &trace.moments[l];
+        let mean_square = m.derivative_square * m.derivative_square;
         if l + 1 < depth {
-            let shared = squares * (1.0 + 2.0 * rho * rho) - 1.0;
-            variance += (own(l) / batch + (1.0 - 1.0 / batch) * shared) / n;
+            let own = 3.0 * m.derivative_fourth / mean_square - 1.0;
+            let shared = trace.pairs[l].derivative_square / mean_square * (1.0 + 2.0 * rho * rho) - 1.0;
+            variances[l] = variances[l + 1] + (own / batch + (1.0 - 1.0 / batch) * shared) / n;
         }
-        rho *= aligned;
+        // Price's theorem: the slope of the value map is q E phi'_1 phi'_2.
+        rho *= (trace.pairs[l].slope / trace.preact_square[l] / m.derivative_square).min(1.0);
     }
-    Some(variance)
+    variances.iter().all(|v| v.is_finite()).then_some(variances)
+}
+
+/// Whether the variance over seeds is known for such networks: a matter of structure.
+pub fn knows_width(spec: &NetworkSpec, independent: bool) -> bool {
+    let law = spec.weight_law(spec.depth.min(2));
+    let gaussian = !matches!(law, WeightLaw::Orthogonal { .. } | WeightLaw::Diagonal { .. });
+    let aligned = spec.batch_size == 1 || (independent && top_alignment(spec, 0.0, 1.0).is_some());
+    gaussian && aligned
 }
 
 /// Cosine of dLoss/dh_L between two samples whose h_L has the given covariance and mean square.

@@ -1,10 +1,10 @@
 //! Mean field of plain layers: the fixed point of the variance, the phase, and the depth scales (Poole et al. 2016,
 //! Schoenholz et al. 2017). q is the variance of z, c the correlation of two samples' z.
 
-use super::correlation::value_map;
 use super::critical::critical;
 use super::expectation::{homogeneous, moments};
 use super::root::brent;
+use super::tabulated::{Tabulated, tabulated};
 use crate::network::Activation;
 
 /// The side of the edge of chaos.
@@ -74,7 +74,8 @@ fn depth_scale(factor: f64) -> Option<f64> {
 
 /// The mean field of plain layers.
 pub fn mean_field(activation: &Activation, sigma_w: f64, sigma_b: f64) -> MeanField {
-    let Some(q) = fixed_variance(activation, sigma_w, sigma_b) else {
+    let table = tabulated(activation);
+    let Some(q) = fixed_variance(activation, &table, sigma_w, sigma_b) else {
         let chi_1 = homogeneous(activation).map(|_| chi(activation, sigma_w, 1.0));
         return MeanField {
             q_star: None,
@@ -86,7 +87,7 @@ pub fn mean_field(activation: &Activation, sigma_w: f64, sigma_b: f64) -> MeanFi
             xi_grad: chi_1.and_then(depth_scale),
         };
     };
-    let m = moments(activation, q);
+    let m = table.moments(q);
     let w = sigma_w * sigma_w;
     let chi_1 = w * m.derivative_square;
     let phase = Phase::of(chi_1);
@@ -95,7 +96,7 @@ pub fn mean_field(activation: &Activation, sigma_w: f64, sigma_b: f64) -> MeanFi
         Phase::Ordered | Phase::Critical => (Some(1.0), Some(chi_1)),
         Phase::Chaotic if q == 0.0 => (None, None),
         Phase::Chaotic => {
-            let (c, slope) = chaotic_correlation(activation, w, sigma_b * sigma_b, q);
+            let (c, slope) = chaotic_correlation(&table, w, sigma_b * sigma_b, q);
             (Some(c), Some(slope))
         }
     };
@@ -112,22 +113,23 @@ pub fn mean_field(activation: &Activation, sigma_w: f64, sigma_b: f64) -> MeanFi
 
 /// c* < 1 of the chaotic phase and the slope of the map there. Newton from c = 0 on a convex function that falls
 /// through its root: the steps approach it from below and cannot overshoot.
-fn chaotic_correlation(activation: &Activation, w: f64, b: f64, q: f64) -> (f64, f64) {
-    let map = value_map(activation, q);
+fn chaotic_correlation(table: &Tabulated, w: f64, b: f64, q: f64) -> (f64, f64) {
+    let maps = table.pair_maps(q);
     let mut c = 0.0;
     for _ in 0..200 {
-        let (gap, slope) = ((w * map.value(c) + b) / q - c, w * map.slope(c) / q - 1.0);
+        let pair = maps.at(c);
+        let (gap, slope) = ((w * pair.value + b) / q - c, w * pair.slope / q - 1.0);
         let step = -gap / slope;
         if gap.is_nan() || gap <= 1e-15 || slope >= 0.0 || step < 1e-14 {
             break;
         }
         c += step;
     }
-    (c, w * map.slope(c) / q)
+    (c, w * maps.at(c).slope / q)
 }
 
 /// The fixed point of the variance that iteration from q_1 = sigma_w^2 + sigma_b^2 reaches; `None` where it diverges.
-fn fixed_variance(activation: &Activation, sigma_w: f64, sigma_b: f64) -> Option<f64> {
+fn fixed_variance(activation: &Activation, table: &Tabulated, sigma_w: f64, sigma_b: f64) -> Option<f64> {
     let start = sigma_w * sigma_w + sigma_b * sigma_b;
     if !start.is_finite() {
         return None;
@@ -148,7 +150,7 @@ fn fixed_variance(activation: &Activation, sigma_w: f64, sigma_b: f64) -> Option
         return Some(point.q);
     }
     // The variance map grows with q, so iteration moves one way until the first fixed point.
-    let drift = |q: f64| next_variance(activation, sigma_w, sigma_b, q) - q;
+    let drift = |q: f64| sigma_w * sigma_w * table.moments(q).square + sigma_b * sigma_b - q;
     let mut here = (start, drift(start));
     if here.1 == 0.0 {
         return Some(here.0);
@@ -268,7 +270,7 @@ mod tests {
             let activation = Activation::from(kind);
             let field = mean_field(&activation, sigma_w, sigma_b);
             let (q, mut c) = (field.q_star.unwrap(), 0.1);
-            let map = value_map(&activation, q);
+            let map = crate::theory::correlation::maps(&activation, q).value;
             for _ in 0..20_000 {
                 c = (sigma_w * sigma_w * map.value(c) + sigma_b * sigma_b) / q;
             }

@@ -2,6 +2,7 @@
 //! mathematics over the activation table; it knows nothing of engines, and nothing of files.
 
 pub mod batch_norm;
+pub mod columns;
 pub mod correlation;
 pub mod critical;
 pub mod expectation;
@@ -13,7 +14,8 @@ pub mod recursion;
 mod root;
 #[cfg(test)]
 mod simulation;
+pub mod tabulated;
 
 pub use critical::{CriticalPoint, critical};
 pub use mean_field::{MeanField, Phase, chi, mean_field, next_variance};
-pub use predict::{Prediction, predict, predict_from};
+pub use predict::{Known, Prediction, predict, predict_from};

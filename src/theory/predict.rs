@@ -1,11 +1,12 @@
 //! The prediction for one network: mean field where layers are plain, the gradient's total change for every norm and
 //! residual form, and what finite width adds. A field is `None` where no theory is known.
 
+use std::f64::consts::LOG10_E;
 use std::sync::LazyLock;
 
-use super::finite_width::log_variance;
+use super::finite_width::{knows_width, log_variances};
 use super::mean_field::{MeanField, mean_field};
-use super::recursion::{Trace, bias_square, trace, weight_square};
+use super::recursion::{Trace, bias_square, knows_moments, trace, weight_square};
 use crate::network::{Input, NetworkSpec, Norm, Residual};
 
 /// What theory says of a network before it is run. Ratios are of squared norms, as log10.
@@ -19,18 +20,76 @@ pub struct Prediction {
     pub mean_field: Option<MeanField>,
     /// Mean square of z_1, from the actual input: the q_1 that the recursion starts at.
     pub first_variance: Option<f64>,
+    /// Root mean square of z_l, l = 1 ..= L and, where the loss has one, the readout. Empty where no theory is known.
+    pub preact_rms: Vec<f64>,
+    /// Root mean square of h_l, l = 0 ..= L. Empty where no theory is known.
+    pub act_rms: Vec<f64>,
+    /// Cosine of z_l between two samples (the two of a pair, with `correlated_pairs`), as `preact_rms`. Empty where no
+    /// theory is known.
+    pub preact_cos: Vec<f64>,
     /// log10 of |delta_l|^2 / |delta_{l+1}|^2, l = 1 ..= L-1. Empty where no theory is known.
     pub log10_grad_ratios: Vec<f64>,
     /// log10 of |delta_1|^2 / |delta_L|^2: the logarithm of the mean over seeds.
     pub log10_grad_ratio_total: Option<f64>,
     /// log10 of |dLoss/dx|^2 / |dLoss/dh_L|^2.
     pub log10_act_grad_ratio_total: Option<f64>,
-    /// What to add to `log10_grad_ratio_total` for the mean of the logarithm, to first order in depth/width (Hanin
-    /// 2018). Exact to that order for `linear`, `relu` and `leaky_relu`; elsewhere the variance's own fluctuation is
-    /// left out.
+    /// What to add to log10 of |delta_l|^2 / |delta_L|^2 for the mean of the logarithm, l = 1 ..= L, to first order in
+    /// depth/width (Hanin 2018). Exact to that order for `linear`, `relu` and `leaky_relu`; elsewhere the variance's own
+    /// fluctuation is left out. Empty where no theory is known.
+    pub finite_width_shifts: Vec<f64>,
+    /// The first of `finite_width_shifts`: what to add to `log10_grad_ratio_total`.
     pub finite_width_shift: Option<f64>,
     /// Standard deviation over seeds of log10 |delta_1|^2 / |delta_L|^2, to the same order.
     pub seed_scatter: Option<f64>,
+}
+
+/// Which parts of a [`Prediction`] such a network can have: a matter of its structure, not of its numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// `mean_field`.
+    pub mean_field: bool,
+    /// `preact_rms`, `act_rms`, `log10_grad_ratio_total` and, from two layers on, `log10_grad_ratios`.
+    pub moments: bool,
+    /// `log10_grad_ratios` has elements.
+    pub ratios: bool,
+    /// `preact_cos`.
+    pub cosine: bool,
+    /// `finite_width_shift` and `seed_scatter`.
+    pub width: bool,
+}
+
+impl Known {
+    pub fn of(spec: &NetworkSpec) -> Known {
+        let plain = is_plain(spec);
+        let moments = knows_moments(spec) && (spec.norm != Norm::Batch || independent_samples(spec));
+        Known {
+            mean_field: plain && weight_square(spec, spec.depth.min(2)).is_some(),
+            moments,
+            ratios: moments && spec.depth >= 2,
+            cosine: moments && spec.batch_size >= 2 && spec.input != Input::Digits,
+            width: plain && moments && spec.depth >= 2 && knows_width(spec, independent_samples(spec)),
+        }
+    }
+
+    pub fn union(self, other: Known) -> Known {
+        Known {
+            mean_field: self.mean_field | other.mean_field,
+            moments: self.moments | other.moments,
+            ratios: self.ratios | other.ratios,
+            cosine: self.cosine | other.cosine,
+            width: self.width | other.width,
+        }
+    }
+}
+
+fn is_plain(spec: &NetworkSpec) -> bool {
+    spec.norm == Norm::None && spec.residual == Residual::None
+}
+
+/// Samples are alike and independent: what batch norm's theory and the scatter between seeds want.
+fn independent_samples(spec: &NetworkSpec) -> bool {
+    matches!(spec.input, Input::Gaussian | Input::Sphere)
+        || (spec.input == Input::CorrelatedPairs && spec.input_param == 0.0)
 }
 
 /// |x|^2 / input_size of the digits, as the middles of equally large groups of samples: they differ by more than gaussian
@@ -57,7 +116,7 @@ pub fn predict(spec: &NetworkSpec) -> Prediction {
 /// Predicts a network whose samples have these mean squares, each equally often.
 pub fn predict_from(spec: &NetworkSpec, input_squares: &[f64]) -> Prediction {
     // Deep in the network all layers are alike; the first may have another fan-in.
-    let hidden = spec.depth.max(2);
+    let hidden = spec.depth.min(2);
     let mut prediction = Prediction::default();
     let Some(w) = weight_square(spec, hidden) else {
         return prediction;
@@ -65,27 +124,43 @@ pub fn predict_from(spec: &NetworkSpec, input_squares: &[f64]) -> Prediction {
     let sigma_b = bias_square(spec, hidden).sqrt();
     prediction.sigma_w = Some(w.sqrt());
     prediction.sigma_b = Some(sigma_b);
-    let plain = spec.norm == Norm::None && spec.residual == Residual::None;
-    if plain {
+    let known = Known::of(spec);
+    if known.mean_field {
         prediction.mean_field = Some(mean_field(&spec.activation, w.sqrt(), sigma_b));
     }
-    // Batch norm's theory wants samples that are alike and independent.
-    let independent = matches!(spec.input, Input::Gaussian | Input::Sphere)
-        || (spec.input == Input::CorrelatedPairs && spec.input_param == 0.0);
-    if spec.norm == Norm::Batch && !independent {
-        return prediction;
-    }
-    let Some(traces) = input_squares.iter().map(|&square| trace(spec, square)).collect::<Option<Vec<Trace>>>() else {
+    let cosine = if spec.input == Input::CorrelatedPairs { spec.input_param } else { 0.0 };
+    let traces: Option<Vec<Trace>> = match known.moments {
+        true => input_squares.iter().map(|&square| trace(spec, square, cosine)).collect(),
+        false => None,
+    };
+    let Some(traces) = traces else {
         return prediction;
     };
     let Some(middle) = traces.get(traces.len() / 2) else {
         return prediction;
     };
-    let first: f64 = traces.iter().map(|t| t.preact_square[0]).sum();
-    prediction.first_variance = Some(first / traces.len() as f64);
+    let depth = spec.depth as usize;
+    let mean = |of: &dyn Fn(&Trace) -> f64| traces.iter().map(of).sum::<f64>() / traces.len() as f64;
+    prediction.first_variance = Some(mean(&|t| t.preact_square[0]));
+    prediction.act_rms = (0..=depth).map(|l| mean(&|t| t.act_square[l]).sqrt()).collect();
+    prediction.preact_rms = (0..depth).map(|l| mean(&|t| t.preact_square[l]).sqrt()).collect();
+    if known.cosine {
+        let cosines = middle.preact_covariance.iter().zip(&middle.preact_square);
+        prediction.preact_cos = cosines.map(|(covariance, square)| covariance / square).collect();
+    }
+    if spec.loss.has_readout()
+        && !spec.final_norm
+        && let Some(w) = weight_square(spec, spec.depth + 1)
+    {
+        let b = bias_square(spec, spec.depth + 1);
+        let z = mean(&|t| w * t.act_square[depth] + b);
+        prediction.preact_rms.push(z.sqrt());
+        if known.cosine {
+            prediction.preact_cos.push((w * middle.top_covariance + b) / z);
+        }
+    }
     // Sums of squares over the samples.
-    let deltas: Vec<f64> =
-        (0..spec.depth as usize).map(|l| log10_mean(traces.iter().map(|t| t.log10_delta_square[l]))).collect();
+    let deltas: Vec<f64> = (0..depth).map(|l| log10_mean(traces.iter().map(|t| t.log10_delta_square[l]))).collect();
     let ratios: Vec<f64> = deltas.windows(2).map(|pair| pair[0] - pair[1]).collect();
     if ratios.iter().any(|r| !r.is_finite()) {
         return prediction;
@@ -94,9 +169,12 @@ pub fn predict_from(spec: &NetworkSpec, input_squares: &[f64]) -> Prediction {
     let input_grad = log10_mean(traces.iter().map(|t| t.log10_input_grad_square));
     prediction.log10_act_grad_ratio_total = Some(input_grad).filter(|ratio| ratio.is_finite());
     prediction.log10_grad_ratios = ratios;
-    if plain && let Some(variance) = log_variance(spec, middle, independent) {
-        prediction.finite_width_shift = Some(-0.5 * variance * std::f64::consts::LOG10_E);
-        prediction.seed_scatter = Some(variance.sqrt() * std::f64::consts::LOG10_E);
+    if is_plain(spec)
+        && let Some(variances) = log_variances(spec, middle, independent_samples(spec))
+    {
+        prediction.finite_width_shifts = variances.iter().map(|v| -0.5 * v * LOG10_E).collect();
+        prediction.finite_width_shift = Some(prediction.finite_width_shifts[0]);
+        prediction.seed_scatter = Some(variances[0].sqrt() * LOG10_E);
     }
     prediction
 }

@@ -2,8 +2,11 @@
 //! recursion of Schoenholz et al. 2017, residual forms after Yang & Schoenholz 2017, batch norm after Yang et al. 2019.
 //! Weights are independent of the gradients that pass them, and width is large.
 
+use std::sync::Arc;
+
 use super::batch_norm::{BatchMoments, batch_moments};
-use super::expectation::{Moments, moments};
+use super::expectation::Moments;
+use super::tabulated::{Pair, PairMaps, Tabulated, tabulated};
 use crate::network::{
     ActivationKind, BiasLaw, Loss, NetworkSpec, Norm, Residual, Target, WeightLaw, init::TRUNCATED_STD,
 };
@@ -14,6 +17,14 @@ pub struct Trace {
     pub preact_square: Vec<f64>,
     /// Mean square of h_l, l = 0..=L.
     pub act_square: Vec<f64>,
+    /// Covariance of z_l between two samples, per unit, l = 1..=L.
+    pub preact_covariance: Vec<f64>,
+    /// The same of h_L.
+    pub top_covariance: f64,
+    /// Expectations over two samples at z_l, l = 1..=L; plain layers without norm only.
+    pub pairs: Vec<Pair>,
+    /// Moments at z_l, likewise.
+    pub moments: Vec<Moments>,
     /// log10 |delta_l|^2, l = 1..=L.
     pub log10_delta_square: Vec<f64>,
     /// log10 |dLoss/dx|^2.
@@ -72,39 +83,83 @@ impl Covariance {
 #[derive(Clone, Copy)]
 struct Argument {
     moments: Moments,
+    /// Mean square of the argument.
+    variance: f64,
     /// E 1/(norm's denominator)^2; 1 without a norm.
     inverse_square: f64,
 }
 
+/// The correlation maps of the last variance asked for: deep in a network it stays the same.
+#[derive(Default)]
+struct LastMaps(Option<(f64, PairMaps)>);
+
+impl LastMaps {
+    fn at(&mut self, table: &Tabulated, q: f64, c: f64) -> Pair {
+        match &self.0 {
+            Some((known, maps)) if *known == q => maps.at(c),
+            _ => self.0.insert((q, table.pair_maps(q))).1.at(c),
+        }
+    }
+}
+
 struct Recursion<'a> {
     spec: &'a NetworkSpec,
+    table: Arc<Tabulated>,
     batch: f64,
     /// Only under batch norm.
     batch_moments: Option<BatchMoments>,
 }
 
-/// Runs both passes from an input of mean square `input_square`; `None` where no theory is known.
-pub fn trace(spec: &NetworkSpec, input_square: f64) -> Option<Trace> {
+/// Whether both passes are known for such networks: a matter of structure, but for independent samples under batch norm.
+pub fn knows_moments(spec: &NetworkSpec) -> bool {
+    let weights = [1, 2, spec.depth].into_iter().filter(|&l| l <= spec.depth);
+    let mut squares = weights.map(|l| weight_square(spec, l));
+    let batch = spec.norm != Norm::Batch || (spec.batch_size >= 4 && knows_top(spec));
+    batch && squares.all(|w| w.is_some_and(|w| w > 0.0))
+}
+
+/// Whether the covariance of dLoss/dh_L between samples is known, where it matters.
+fn knows_top(spec: &NetworkSpec) -> bool {
+    let immaterial = spec.norm != Norm::Batch || spec.residual == Residual::None;
+    let centred = spec.final_norm && spec.loss.has_readout();
+    let target = match spec.loss {
+        Loss::Cotangent | Loss::CotangentShared => true,
+        Loss::Mse => {
+            matches!(spec.target, Target::Gaussian | Target::Zeros) && weight_square(spec, spec.depth + 1).is_some()
+        }
+        Loss::CrossEntropy => false,
+    };
+    immaterial || centred || target
+}
+
+/// Runs both passes from samples of mean square `input_square` and cosine `input_cosine`; `None` where no theory is
+/// known.
+pub fn trace(spec: &NetworkSpec, input_square: f64, input_cosine: f64) -> Option<Trace> {
     let batch_moments = match spec.norm {
         Norm::Batch if spec.batch_size < 4 => return None,
         Norm::Batch => Some(batch_moments(&spec.activation, spec.batch_size)),
         _ => None,
     };
-    Recursion { spec, batch: f64::from(spec.batch_size), batch_moments }.run(input_square)
+    let table = tabulated(&spec.activation);
+    Recursion { spec, table, batch: f64::from(spec.batch_size), batch_moments }.run(input_square, input_cosine)
 }
 
 impl Recursion<'_> {
-    fn run(&self, input_square: f64) -> Option<Trace> {
+    fn run(&self, input_square: f64, input_cosine: f64) -> Option<Trace> {
         let (spec, depth) = (self.spec, self.spec.depth as usize);
         let weights: Vec<f64> = (1..=spec.depth).map(|l| weight_square(spec, l)).collect::<Option<_>>()?;
         if weights.contains(&0.0) {
             return None;
         }
+        let plain = spec.norm == Norm::None && spec.residual == Residual::None;
         // Forwards. `spread` is the mean square of h less its covariance between samples: what batch norm divides by.
         let mut square = vec![input_square];
         let mut mean = vec![0.0];
-        let mut spread = vec![input_square];
+        let mut spread = vec![input_square * (1.0 - input_cosine)];
         let mut preact_square = Vec::with_capacity(depth);
+        let mut preact_covariance = Vec::with_capacity(depth);
+        let mut maps = LastMaps::default();
+        let (mut pairs, mut all_moments) = (Vec::new(), Vec::new());
         let mut arguments: Vec<Option<Argument>> = Vec::with_capacity(depth);
         for l in 1..=depth {
             let (w, b) = (weights[l - 1], bias_square(spec, l as u32));
@@ -113,6 +168,7 @@ impl Recursion<'_> {
             if spec.is_linear_stem(l as u32) {
                 let z = w * square[0] + b;
                 preact_square.push(z);
+                preact_covariance.push(z - w * spread[0]);
                 arguments.push(None);
                 square.push(z);
                 mean.push(0.0);
@@ -124,12 +180,24 @@ impl Recursion<'_> {
             let argument =
                 if before { self.argument(square[l - 1], spread[l - 1])? } else { self.argument(z, z_spread)? };
             let m = argument.moments;
-            let branch_spread = self.batch_moments.map_or(0.0, |m| m.square - m.product);
+            let branch_spread = match self.batch_moments {
+                Some(m) => m.square - m.product,
+                None => {
+                    let (square, spread) = if before { (square[l - 1], spread[l - 1]) } else { (z, z_spread) };
+                    let pair = maps.at(&self.table, argument.variance, 1.0 - spread / square);
+                    if plain {
+                        pairs.push(pair);
+                        all_moments.push(m);
+                    }
+                    m.square - pair.value
+                }
+            };
             arguments.push(Some(argument));
             match form {
                 Residual::PreAct => {
                     let z = w * m.square + b;
                     preact_square.push(z);
+                    preact_covariance.push(z - w * branch_spread);
                     square.push(square[l - 1] + a * a * z);
                     mean.push(0.0);
                     spread.push(spread[l - 1] + a * a * w * branch_spread);
@@ -137,12 +205,14 @@ impl Recursion<'_> {
                 Residual::PostAct => {
                     let from = l - spec.residual_every as usize;
                     preact_square.push(z);
+                    preact_covariance.push(z - z_spread);
                     square.push(square[from] + 2.0 * a * mean[from] * m.mean + a * a * m.square);
                     mean.push(mean[from] + a * m.mean);
                     spread.push(spread[from] + a * a * branch_spread);
                 }
                 Residual::None => {
                     preact_square.push(z);
+                    preact_covariance.push(z - z_spread);
                     square.push(m.square);
                     mean.push(m.mean);
                     spread.push(branch_spread);
@@ -151,13 +221,24 @@ impl Recursion<'_> {
         }
         let top = self.top_covariance(square[depth], spread[depth])?;
         let (log10_delta_square, log10_input_grad_square) = self.backward(&weights, &arguments, top);
-        Some(Trace { preact_square, act_square: square, log10_delta_square, log10_input_grad_square })
+        Some(Trace {
+            preact_square,
+            top_covariance: square[depth] - spread[depth],
+            act_square: square,
+            preact_covariance,
+            pairs,
+            moments: all_moments,
+            log10_delta_square,
+            log10_input_grad_square,
+        })
     }
 
     fn argument(&self, square: f64, spread: f64) -> Option<Argument> {
         let eps = self.spec.norm_eps;
         match (self.spec.norm, self.batch_moments) {
-            (Norm::None, _) => Some(Argument { moments: moments(&self.spec.activation, square), inverse_square: 1.0 }),
+            (Norm::None, _) => {
+                Some(Argument { moments: self.table.moments(square), variance: square, inverse_square: 1.0 })
+            }
             (Norm::Batch, Some(m)) => {
                 let b = self.batch;
                 // The sphere's radius ignores eps; where eps matters there is no theory.
@@ -172,12 +253,12 @@ impl Recursion<'_> {
                     square_slope: f64::NAN,
                 };
                 // E 1/s^2 of the variance of B normal numbers: the inverse of a chi-square of B - 1 degrees.
-                Some(Argument { moments, inverse_square: b / ((b - 3.0) * spread + b * eps) })
+                Some(Argument { moments, variance: 1.0, inverse_square: b / ((b - 3.0) * spread + b * eps) })
             }
-            _ => Some(Argument {
-                moments: moments(&self.spec.activation, square / (square + eps)),
-                inverse_square: 1.0 / (square + eps),
-            }),
+            _ => {
+                let variance = square / (square + eps);
+                Some(Argument { moments: self.table.moments(variance), variance, inverse_square: 1.0 / (square + eps) })
+            }
         }
     }
 

@@ -1,9 +1,10 @@
-//! `docs/columns.md`, written from the catalog and the columns of the summary.
+//! `docs/columns.md`, written from the catalog, the columns of the summary and those of the theory.
 
 use std::fmt::Write;
 
 use super::{CATALOG, derived, moments};
 use crate::stats::summary;
+use crate::theory::columns::{LAYER_COLUMNS, NETWORK_COLUMNS};
 
 const HEAD: &str = "\
 # Columns of `layers.csv`
@@ -37,6 +38,29 @@ the value of the loss here. L is the number of hidden layers.
 |---|---|---|
 ";
 
+const PREDICTED: &str = "
+Then what theory says of the network's configuration. A column exists if theory is known for some network of the sweep
+file, and a cell is empty where it is not known for this one. `plain` networks have neither norm nor residual sums.
+
+| column | unit | definition |
+|---|---|---|
+";
+
+const THEORY: &str = "
+# Columns of `theory.csv`
+
+What theory predicts before anything is run: one row per configuration and layer, in plan order, with the layers of
+`layers.csv`. It starts with `configuration, sweep, layer, layer_kind` and the varying keys, then come the columns below;
+it joins `layers.csv` on `configuration` and `layer`. A column exists if theory is known for some network of the sweep
+file, and a cell is empty where it is not known for this one: weights that are no random matrix (`constant`, `identity`
+but for linear networks, `zeros`), batch norm below 4 samples or with samples that are not independent. Width is taken to be
+large and the gradient at the top independent of the forward pass (with mse and outputs well above their targets it is not
+quite: it leans by about output_size / width); the predictions start from the mean square of the actual kind of input.
+
+| column | unit | rows | definition |
+|---|---|---|---|
+";
+
 /// The text of `docs/columns.md`.
 pub fn markdown() -> String {
     let mut out = HEAD.to_string();
@@ -61,6 +85,15 @@ pub fn markdown() -> String {
     out += NETWORKS;
     for (name, unit, doc) in summary::COLUMNS {
         let _ = writeln!(out, "| `{name}` | {unit} | {} |", escape(doc));
+    }
+    out += PREDICTED;
+    for column in &NETWORK_COLUMNS {
+        let _ = writeln!(out, "| `{}` | {} | {} |", column.name, column.unit, escape(column.doc));
+    }
+    out += THEORY;
+    for column in &LAYER_COLUMNS {
+        let (name, unit, rows, doc) = (column.name, column.unit, column.rows, escape(column.doc));
+        let _ = writeln!(out, "| `{name}` | {unit} | {rows} | {doc} |");
     }
     out
 }

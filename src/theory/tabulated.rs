@@ -1,0 +1,248 @@
+//! Expectations of one activation at any variance, interpolated between Chebyshev nodes in ln q, so that predicting
+//! thousands of configurations costs microseconds each. A segment of the table is made when it is first read and depends
+//! on the activation alone, so results do not depend on what was asked before.
+
+use std::collections::HashMap;
+use std::f64::consts::{LN_2, PI};
+use std::sync::{Arc, LazyLock, OnceLock, RwLock};
+
+use super::correlation::{Blend, Maps, PowerMap, maps};
+use super::expectation::{Moments, homogeneous, moments};
+use crate::network::{Activation, ActivationKind};
+
+/// A segment covers a factor 4 of q: [4^s, 4^(s+1)).
+const FIRST_SEGMENT: i32 = -29;
+const LAST_SEGMENT: i32 = 330;
+const SEGMENTS: usize = (LAST_SEGMENT - FIRST_SEGMENT + 1) as usize;
+/// The functions are analytic up to |Im ln q| = pi, so an error falls like 9.2^-nodes.
+const MOMENT_NODES: usize = 16;
+const MAP_NODES: usize = 12;
+
+/// Expectations over two samples at one variance q and correlation c.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pair {
+    /// E phi(u_1) phi(u_2).
+    pub value: f64,
+    /// Its slope in c, q E phi'(u_1) phi'(u_2).
+    pub slope: f64,
+    /// E phi'(u_1)^2 phi'(u_2)^2.
+    pub derivative_square: f64,
+}
+
+/// The correlation maps at one variance.
+pub enum PairMaps {
+    /// Slopes below and above 0, and q.
+    Lines([f64; 2], f64),
+    /// q.
+    Sine(f64),
+    /// The second entry multiplies the value map: beyond the table phi is a line through 0.
+    Blended(Box<[Blend; 2]>, f64),
+}
+
+impl PairMaps {
+    /// At correlation -1 <= c <= 1.
+    pub fn at(&self, c: f64) -> Pair {
+        match self {
+            PairMaps::Lines(slopes, q) => lines(*slopes, *q, c),
+            PairMaps::Sine(q) => sine(*q, c),
+            PairMaps::Blended(maps, factor) => Pair {
+                value: factor * maps[0].value(c),
+                slope: factor * maps[0].slope(c),
+                derivative_square: maps[1].value(c),
+            },
+        }
+    }
+}
+
+/// The arc-cosine kernels of Cho & Saul 2009, for phi a line on each side of 0.
+fn lines([below, above]: [f64; 2], q: f64, c: f64) -> Pair {
+    // E relu relu, and the probability that both arguments are positive.
+    let both = |c: f64| (PI - libm::acos(c.clamp(-1.0, 1.0))) / (2.0 * PI);
+    let kernel = |c: f64| (1.0 - c * c).max(0.0).sqrt() / (2.0 * PI) + c * both(c);
+    let (same, mixed) = (below * below + above * above, 2.0 * below * above);
+    Pair {
+        value: q * (same * kernel(c) - mixed * kernel(-c)),
+        slope: q * (same * both(c) + mixed * both(-c)),
+        derivative_square: (below.powi(4) + above.powi(4)) * both(c) + 0.5 * mixed * mixed * both(-c),
+    }
+}
+
+fn sine(q: f64, c: f64) -> Pair {
+    let (near, far) = (libm::exp(-q * (1.0 - c)), libm::exp(-q * (1.0 + c)));
+    let doubled = 0.5 * (libm::exp(-4.0 * q * (1.0 - c)) + libm::exp(-4.0 * q * (1.0 + c)));
+    Pair {
+        value: 0.5 * (near - far),
+        slope: 0.5 * q * (near + far),
+        derivative_square: 0.25 * (1.0 + 2.0 * libm::exp(-2.0 * q) + doubled),
+    }
+}
+
+/// Expectations of one activation.
+pub struct Tabulated {
+    activation: Activation,
+    moments: Vec<OnceLock<[[f64; 5]; MOMENT_NODES]>>,
+    maps: Vec<OnceLock<Vec<Maps>>>,
+}
+
+type Key = (u32, u64);
+static TABLES: LazyLock<RwLock<HashMap<Key, Arc<Tabulated>>>> = LazyLock::new(RwLock::default);
+/// Activations kept; an axis over a parameter may have more.
+const KEPT: usize = 64;
+
+/// The table of an activation. Tables are remembered.
+pub fn tabulated(activation: &Activation) -> Arc<Tabulated> {
+    let key = (activation.kind as u32, activation.param.to_bits());
+    if let Ok(tables) = TABLES.read()
+        && let Some(known) = tables.get(&key)
+    {
+        return Arc::clone(known);
+    }
+    let table = Arc::new(Tabulated {
+        activation: *activation,
+        moments: std::iter::repeat_with(OnceLock::new).take(SEGMENTS).collect(),
+        maps: std::iter::repeat_with(OnceLock::new).take(SEGMENTS).collect(),
+    });
+    let Ok(mut tables) = TABLES.write() else { return table };
+    if tables.len() >= KEPT {
+        tables.clear();
+    }
+    Arc::clone(tables.entry(key).or_insert(table))
+}
+
+impl Tabulated {
+    /// [`moments`] at variance `q`.
+    pub fn moments(&self, q: f64) -> Moments {
+        let closed = homogeneous(&self.activation).is_some() || self.activation.kind == ActivationKind::Sine;
+        let Some(segment) = segment(q).filter(|_| !closed) else {
+            return moments(&self.activation, q);
+        };
+        let nodes = self.moments[(segment - FIRST_SEGMENT) as usize].get_or_init(|| {
+            std::array::from_fn(|j| {
+                let m = moments(&self.activation, node::<MOMENT_NODES>(segment, j));
+                [m.mean, m.square, m.derivative_square, m.derivative_fourth, m.square_slope]
+            })
+        });
+        let mut sums = [0.0; 5];
+        for (weight, values) in weights::<MOMENT_NODES>(segment, q).iter().zip(nodes) {
+            sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += weight * value);
+        }
+        let [mean, square, derivative_square, derivative_fourth, square_slope] = sums;
+        Moments { mean, square, derivative_square, derivative_fourth, square_slope }
+    }
+
+    /// The correlation maps at variance `q` > 0.
+    pub fn pair_maps(&self, q: f64) -> PairMaps {
+        if let Some(slopes) = homogeneous(&self.activation) {
+            return PairMaps::Lines(slopes, q);
+        }
+        if self.activation.kind == ActivationKind::Sine {
+            return PairMaps::Sine(q);
+        }
+        let (inside, factor) = self.inside(q);
+        let segment = segment(inside).expect("between the ends of the table");
+        let nodes = self.maps[(segment - FIRST_SEGMENT) as usize]
+            .get_or_init(|| (0..MAP_NODES).map(|j| maps(&self.activation, node::<MAP_NODES>(segment, j))).collect());
+        let weights = weights::<MAP_NODES>(segment, inside);
+        let blend = |map: fn(&Maps) -> &PowerMap| Blend::new(weights.iter().copied().zip(nodes.iter().map(map)));
+        PairMaps::Blended(Box::new([blend(|m| &m.value), blend(|m| &m.derivative_square)]), factor)
+    }
+
+    /// The variance at which the table is read for `q`, and what its values are to be multiplied by.
+    fn inside(&self, q: f64) -> (f64, f64) {
+        let (low, high) = (libm::exp2(2.0 * f64::from(FIRST_SEGMENT)), libm::exp2(2.0 * f64::from(LAST_SEGMENT)));
+        let facts = self.activation.facts();
+        let through_zero = facts.at_zero == 0.0;
+        let grows = facts.far.iter().any(|line| line.slope != 0.0);
+        match q {
+            q if q > high => (high, if grows { q / high } else { 1.0 }),
+            q if q >= low => (q, 1.0),
+            // Also for what is no number.
+            q => (low, if through_zero { q / low } else { 1.0 }),
+        }
+    }
+}
+
+fn segment(q: f64) -> Option<i32> {
+    let segment = libm::ilogb(q).div_euclid(2);
+    (q > 0.0 && (FIRST_SEGMENT..=LAST_SEGMENT).contains(&segment)).then_some(segment)
+}
+
+/// Position of Chebyshev node j of N in (-1, 1).
+fn position<const N: usize>(j: usize) -> f64 {
+    libm::cos((2 * j + 1) as f64 * PI / (2 * N) as f64)
+}
+
+fn node<const N: usize>(segment: i32, j: usize) -> f64 {
+    libm::exp(LN_2 * (f64::from(2 * segment + 1) + position::<N>(j)))
+}
+
+/// Weights of the nodes at q: the barycentric formula (Berrut & Trefethen 2004).
+fn weights<const N: usize>(segment: i32, q: f64) -> [f64; N] {
+    let t = libm::log2(q) - f64::from(2 * segment + 1);
+    let mut weights = [0.0; N];
+    for (j, weight) in weights.iter_mut().enumerate() {
+        let distance = t - position::<N>(j);
+        if distance == 0.0 {
+            weights = [0.0; N];
+            weights[j] = 1.0;
+            return weights;
+        }
+        let sign = if j % 2 == 0 { 1.0 } else { -1.0 };
+        *weight = sign * libm::sin((2 * j + 1) as f64 * PI / (2 * N) as f64) / distance;
+    }
+    let sum: f64 = weights.iter().sum();
+    weights.map(|weight| weight / sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::activation::TABLE;
+
+    /// Spread over segments, ends among them.
+    fn variances() -> Vec<f64> {
+        let mut list: Vec<f64> = (0..60).map(|i| 1e-4 * 1.37f64.powi(i)).collect();
+        list.extend([1e-30, 1e-15, 0.25, 1.0, 4.0, 1e60, 1e199]);
+        list
+    }
+
+    #[test]
+    fn interpolated_moments_are_the_integrals() {
+        for row in &TABLE {
+            let activation = Activation::from(row.kind);
+            let table = tabulated(&activation);
+            for q in variances() {
+                let (got, want) = (table.moments(q), moments(&activation, q));
+                let pairs = [
+                    (got.mean, want.mean, want.square.sqrt()),
+                    (got.square, want.square, want.square),
+                    (got.derivative_square, want.derivative_square, want.derivative_square),
+                    (got.derivative_fourth, want.derivative_fourth, want.derivative_fourth),
+                    (got.square_slope, want.square_slope, want.derivative_square + want.square / q),
+                ];
+                for (got, want, size) in pairs {
+                    assert!((got - want).abs() <= 1e-10 * size, "{} at {q}: {got} {want}", row.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn interpolated_maps_are_the_expansions() {
+        for row in &TABLE {
+            let activation = Activation::from(row.kind);
+            let table = tabulated(&activation);
+            for q in [0.01, 0.9, 3.3, 100.0] {
+                let direct = maps(&activation, q);
+                let table = table.pair_maps(q);
+                for c in [0.0, 0.3, 0.8, 0.99, 1.0] {
+                    let (got, want) = (table.at(c), [&direct.value, &direct.derivative_square].map(|m| m.value(c)));
+                    // Functions with kinks are a power series only up to the rest.
+                    let tolerance = 2e-3 * want[1].abs();
+                    assert!((got.value - want[0]).abs() < 1e-5 * direct.value.value(1.0), "{} {q} {c}", row.name);
+                    assert!((got.derivative_square - want[1]).abs() < tolerance.max(1e-2), "{} {q} {c}", row.name);
+                }
+            }
+        }
+    }
+}
