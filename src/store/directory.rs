@@ -63,9 +63,11 @@ pub struct Begin<'a> {
 /// A finished file beside the tables that parts hold.
 pub struct Extra<'a> {
     pub name: &'a str,
-    /// Hands all bytes to the function it is given and returns the number of rows, for tables.
-    pub write: Box<dyn FnOnce(&mut Output<'_>) -> io::Result<Option<u64>> + 'a>,
+    pub write: Producer<'a>,
 }
+
+/// Hands all bytes of a file to the function it is given and returns the number of rows, for tables.
+pub type Producer<'a> = Box<dyn FnOnce(&mut Output<'_>) -> io::Result<Option<u64>> + 'a>;
 
 /// Takes the bytes of a file, a block at a time.
 pub type Output<'a> = dyn FnMut(&[u8]) -> io::Result<()> + 'a;

@@ -13,7 +13,7 @@ mod storage;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use directory::{Begin, Extra, Headers, Opened, Output, RunDirectory};
+pub use directory::{Begin, Extra, Headers, Opened, Output, Producer, RunDirectory};
 pub use manifest::{FileEntry, Identity, Manifest, State, SweepIdentity, Tally, rfc3339};
 pub use merge::{RowIndex, Table};
 pub use part::{Footer, NetworkRows, Part, PartError};
