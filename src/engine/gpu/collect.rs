@@ -5,7 +5,7 @@ use super::execute::InFlight;
 use super::tensors::{Expected, RowSlot, What};
 use crate::engine::{Batch, EngineError, NetworkResult, Row};
 use crate::network::{NetworkSpec, Residual};
-use crate::stats::histogram::QUANTILES;
+use crate::stats::histogram::{PERCENT, interpolate, rank};
 use crate::stats::{Count, Moments, Quantity, Record, RecordMask, Scaled, Sum};
 
 fn float(word: u32) -> f64 {
@@ -194,19 +194,17 @@ fn phi(record: &mut Record, items: &[&[u32]], spec: &NetworkSpec, row: u32) {
     record.counts[Count::Paths as usize] = count(items, 8) * u64::from(spec.fan_out(next));
 }
 
-/// Interpolates inside the bins, geometrically; the lowest bins hold zeros and what the layer's scale drowns.
+/// The lowest bins hold zeros and what the layer's scale drowns.
 fn quantiles(moments: &mut Moments, w: &[u32]) {
     let total = u64::from(w[1]);
     if total == 0 {
         return;
     }
     let edge = |bin: u32| f64::from(f32::from_bits(bin << 21));
-    for (i, q) in QUANTILES.into_iter().enumerate() {
-        let (bin, below, here) = (w[2 + 3 * i], f64::from(w[3 + 3 * i]), f64::from(w[4 + 3 * i]));
-        let rank = q * (total - 1) as f64;
-        let part = ((rank - below + 0.5) / here).min(1.0);
-        let (low, high) = (edge(bin), edge(bin + 1));
-        moments.abs_quantiles[i] = if bin < 4 { 0.0 } else { low * (high / low).powf(part) };
+    for (i, percent) in PERCENT.into_iter().enumerate() {
+        let (bin, below, here) = (w[2 + 3 * i], u64::from(w[3 + 3 * i]), u64::from(w[4 + 3 * i]));
+        let rank = rank(percent, total);
+        moments.abs_quantiles[i] = if bin < 4 { 0.0 } else { interpolate(edge(bin), edge(bin + 1), rank, below, here) };
     }
 }
 
