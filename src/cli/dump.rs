@@ -1,6 +1,6 @@
 //! `gradsweep dump`: every tensor of one network, so that anyone can replay it in another framework.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -60,15 +60,15 @@ pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
     let tensors = cpu::tensors(&network.spec, dataset.as_ref(), None, precision);
     let scales: BTreeMap<&str, i32> =
         tensors.iter().filter(|t| t.log2_scale != 0).map(|t| (t.name.as_str(), t.log2_scale)).collect();
-    let metadata = HashMap::from([
-        ("tool".to_string(), concat!("gradsweep ", env!("CARGO_PKG_VERSION")).to_string()),
-        ("network".to_string(), network.network_id.clone()),
-        ("configuration".to_string(), plan.configuration(index)),
-        ("seed".to_string(), network.spec.seed.to_string()),
-        ("precision".to_string(), precision.name().to_string()),
-        ("log2_scale".to_string(), serde_json::json!(scales).to_string()),
-    ]);
-    let bytes = write(&args.output, &tensors, precision, metadata)?;
+    let metadata = serde_json::json!({
+        "tool": concat!("gradsweep ", env!("CARGO_PKG_VERSION")),
+        "network": network.network_id,
+        "configuration": plan.configuration(index),
+        "seed": network.spec.seed.to_string(),
+        "precision": precision.name(),
+        "log2_scale": serde_json::json!(scales).to_string(),
+    });
+    let bytes = write(&args.output, &tensors, precision, &metadata)?;
     console.status(
         "Wrote",
         &format!(
@@ -88,7 +88,7 @@ fn write(
     path: &Path,
     tensors: &[NamedTensor],
     precision: Precision,
-    metadata: HashMap<String, String>,
+    metadata: &serde_json::Value,
 ) -> Result<u64, Failure> {
     let encoded: Vec<(Dtype, Vec<u8>)> = tensors.iter().map(|t| encode(t, precision)).collect();
     let views = tensors
@@ -100,24 +100,48 @@ fn write(
         })
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
         .map_err(|e| Failure::new(Exit::Failed, e.to_string()))?;
-    let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| Failure::new(Exit::Failed, e.to_string()))?;
+    let bytes = safetensors::serialize(views, None).map_err(|e| Failure::new(Exit::Failed, e.to_string()))?;
+    drop(encoded);
+    let (head, data) = with_metadata(&bytes, metadata);
+    let size = (head.len() + data.len()) as u64;
     if path.as_os_str() == "-" {
         let mut out = std::io::stdout();
-        out.write_all(&bytes)?;
+        out.write_all(&head)?;
+        out.write_all(data)?;
         out.flush()?;
-        return Ok(bytes.len() as u64);
+        return Ok(size);
     }
     let failed = |e: std::io::Error| Failure::new(Exit::Disk, format!("cannot write {}: {e}", path.display()));
     // A rename would put a file in the place of a device such as /dev/null.
     if path.metadata().is_ok_and(|m| !m.is_file()) {
-        std::fs::write(path, &bytes).map_err(failed)?;
-        return Ok(bytes.len() as u64);
+        let mut device = std::fs::OpenOptions::new().write(true).open(path).map_err(failed)?;
+        device.write_all(&head).and_then(|()| device.write_all(data)).map_err(failed)?;
+        return Ok(size);
     }
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = temporary_in(parent).map_err(failed)?;
-    file.write_all(&bytes).map_err(failed)?;
+    file.write_all(&head).and_then(|()| file.write_all(data)).map_err(failed)?;
     file.persist(path).map_err(|e| failed(e.error))?;
-    Ok(bytes.len() as u64)
+    Ok(size)
+}
+
+/// The length and header of a safetensors file that has none of its own metadata yet, with `metadata` put in, and the
+/// tensors that follow. The crate takes metadata as a hash map alone, whose order differs from run to run.
+fn with_metadata<'a>(file: &'a [u8], metadata: &serde_json::Value) -> (Vec<u8>, &'a [u8]) {
+    let (length, rest) = file.split_at(8);
+    let length = u64::from_le_bytes(length.try_into().expect("split off as 8 bytes"));
+    let (header, data) = rest.split_at(length as usize);
+    let entries = header.trim_ascii().strip_prefix(b"{").expect("the crate writes a JSON object");
+    let separator: &[u8] = if entries == b"}" { b"" } else { b"," };
+    let mut head = vec![0; 8];
+    for piece in [&b"{\"__metadata__\":"[..], metadata.to_string().as_bytes(), separator, entries] {
+        head.extend_from_slice(piece);
+    }
+    // The format aligns the tensors to 8 bytes.
+    head.resize(head.len().next_multiple_of(8), b' ');
+    let length = head.len() as u64 - 8;
+    head[..8].copy_from_slice(&length.to_le_bytes());
+    (head, data)
 }
 
 /// A temporary file with the permissions of any new file (by itself `tempfile` keeps others from reading it).
