@@ -7,9 +7,7 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, Par};
 use gradsweep::engine::cpu::CpuEngine;
 use gradsweep::engine::{Batch, Engine, LayerSelection, Precision};
-use gradsweep::network::{
-    ActivationKind, Architecture, Init, InitKind, Input, Loss, NetworkSpec, Norm, Residual, Target, Training,
-};
+use gradsweep::network::{Init, InitKind, Loss, NetworkSpec};
 use gradsweep::program::ProgramKey;
 use gradsweep::stats::RecordMask;
 
@@ -44,28 +42,9 @@ fn main() {
     let get = |i: usize, default: u32| sizes.get(i).copied().unwrap_or(default);
     let (width, batch_size, depth, count) = (get(0, 128), get(1, 128), get(2, 32), get(3, 64));
     let spec = NetworkSpec {
-        architecture: Architecture::Mlp,
-        depth,
-        width,
-        batch_size,
-        input_size: width,
-        output_size: 10,
-        activation: ActivationKind::Tanh.into(),
         init: Init { kind: InitKind::MeanField, param: 0.0, gain: 1.0, sigma_w: 1.5, sigma_b: Some(0.05) },
-        bias: true,
-        norm: Norm::None,
-        norm_eps: 1e-5,
-        norm_affine: false,
-        final_norm: false,
-        residual: Residual::None,
-        residual_scale: 1.0,
-        residual_every: 1,
         loss: Loss::Cotangent,
-        input: Input::Gaussian,
-        input_param: 0.0,
-        target: Target::Gaussian,
-        training: Training { steps: 0 },
-        seed: 0,
+        ..NetworkSpec::plain(depth, width, batch_size)
     };
     let networks: Vec<_> = (0..count).map(|i| NetworkSpec { seed: u64::from(i), ..spec.clone() }).collect();
     let flops: f64 = networks.iter().map(NetworkSpec::flops).sum();

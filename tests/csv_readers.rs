@@ -9,9 +9,7 @@ use std::sync::OnceLock;
 
 use gradsweep::config::{Key, Value};
 use gradsweep::engine::{LayerSelection, NetworkResult, Row};
-use gradsweep::network::{
-    ActivationKind, Architecture, Init, InitKind, Input, Loss, NetworkSpec, Norm, Residual, Target, Training,
-};
+use gradsweep::network::{Init, InitKind, NetworkSpec};
 use gradsweep::output::{LayersWriter, NetworksWriter};
 use gradsweep::plan::{PlannedNetwork, RecordPlan};
 use gradsweep::stats::catalog::{self, Cell, RowContext, StatisticRow};
@@ -51,28 +49,11 @@ fn find_python() -> Result<PathBuf, String> {
 
 fn spec(network: u32) -> NetworkSpec {
     NetworkSpec {
-        architecture: Architecture::Mlp,
-        depth: DEPTH,
-        width: 8,
-        batch_size: 4,
-        input_size: 8,
         output_size: 3,
-        activation: ActivationKind::Tanh.into(),
         init: Init { kind: InitKind::MeanField, param: 0.0, gain: 1.0, sigma_w: 1.0, sigma_b: Some(0.1) },
         bias: !network.is_multiple_of(5),
-        norm: Norm::None,
-        norm_eps: 1e-5,
-        norm_affine: false,
-        final_norm: false,
-        residual: Residual::None,
-        residual_scale: 1.0,
-        residual_every: 1,
-        loss: Loss::Mse,
-        input: Input::Gaussian,
-        input_param: 0.0,
-        target: Target::Gaussian,
-        training: Training::default(),
         seed: (1 << 53) - 1 - u64::from(network),
+        ..NetworkSpec::plain(DEPTH, 8, 4)
     }
 }
 

@@ -4,37 +4,17 @@ use std::sync::Arc;
 
 use gradsweep::engine::cpu::CpuEngine;
 use gradsweep::engine::{Batch, Engine, GivenTensors, LayerSelection, NetworkResult, Precision};
-use gradsweep::network::{
-    ActivationKind, Architecture, Init, InitKind, Input, Loss, NetworkSpec, Norm, Residual, Target, Training,
-};
+use gradsweep::network::{Init, InitKind, NetworkSpec};
 use gradsweep::program::ProgramKey;
 use gradsweep::stats::{Quantity, Record, RecordMask, Scaled};
 
 /// A small tanh network, everything else at its default.
 pub fn spec() -> NetworkSpec {
     NetworkSpec {
-        architecture: Architecture::Mlp,
-        depth: 4,
-        width: 8,
-        batch_size: 6,
-        input_size: 8,
         output_size: 3,
-        activation: ActivationKind::Tanh.into(),
         init: Init { kind: InitKind::LecunNormal, param: 0.0, gain: 1.0, sigma_w: 1.0, sigma_b: Some(0.0) },
-        bias: true,
-        norm: Norm::None,
-        norm_eps: 1e-5,
-        norm_affine: false,
-        final_norm: false,
-        residual: Residual::None,
-        residual_scale: 1.0,
-        residual_every: 1,
-        loss: Loss::Mse,
-        input: Input::Gaussian,
-        input_param: 0.0,
-        target: Target::Gaussian,
-        training: Training { steps: 0 },
         seed: 12345,
+        ..NetworkSpec::plain(4, 8, 6)
     }
 }
 

@@ -257,25 +257,30 @@ impl Setting {
             Setting::Int(v) => Value::Int(u64::from(v)),
             Setting::Float(v) | Setting::Scale(ResidualScale::Number(v)) => Value::Float(v),
             Setting::Bool(v) => Value::Bool(v),
-            Setting::Architecture(w) => Value::Word(w.name().to_string()),
             Setting::Activation(a) => Value::Word(a.canonical()),
-            Setting::Init(kind, number) => {
+            Setting::Init(kind, number) if self.word().is_none() => with(init::TABLE[kind as usize].name, number),
+            Setting::Input(word, number) if self.word().is_none() => with(word.name(), number),
+            _ => Value::Word(self.word().unwrap_or_default().to_string()),
+        }
+    }
+
+    /// The value of a setting that is a word without a number.
+    pub fn word(&self) -> Option<&'static str> {
+        match *self {
+            Setting::Int(_) | Setting::Float(_) | Setting::Bool(_) | Setting::Scale(ResidualScale::Number(_)) => None,
+            Setting::Architecture(w) => Some(w.name()),
+            Setting::Activation(a) => a.row().param.is_none().then(|| a.row().name),
+            Setting::Init(kind, _) => {
                 let row = &init::TABLE[kind as usize];
-                match row.param {
-                    Some(_) => with(row.name, number),
-                    None => Value::Word(row.name.to_string()),
-                }
+                row.param.is_none().then_some(row.name)
             }
-            Setting::Norm(w) => Value::Word(w.name().to_string()),
-            Setting::Residual(w) => Value::Word(w.name().to_string()),
-            Setting::Scale(scale) => {
-                let word = ResidualScale::WORDS.iter().find(|(_, s)| *s == scale);
-                Value::Word(word.map_or_else(String::new, |(name, _)| (*name).to_string()))
-            }
-            Setting::Loss(w) => Value::Word(w.name().to_string()),
-            Setting::Input(Input::CorrelatedPairs, c) => with(Input::CorrelatedPairs.name(), c),
-            Setting::Input(w, _) => Value::Word(w.name().to_string()),
-            Setting::Target(w) => Value::Word(w.name().to_string()),
+            Setting::Norm(w) => Some(w.name()),
+            Setting::Residual(w) => Some(w.name()),
+            Setting::Scale(scale) => ResidualScale::WORDS.iter().find(|(_, s)| *s == scale).map(|(name, _)| *name),
+            Setting::Loss(w) => Some(w.name()),
+            Setting::Input(Input::CorrelatedPairs, _) => None,
+            Setting::Input(w, _) => Some(w.name()),
+            Setting::Target(w) => Some(w.name()),
         }
     }
 }

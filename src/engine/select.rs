@@ -122,13 +122,17 @@ pub fn choose(selection: &DeviceSelection, devices: &[DeviceInfo]) -> Result<Vec
     }
     let adapters: Vec<String> =
         devices.iter().filter_map(|d| d.index.map(|k| format!("index:{k} {} ({})", d.name, d.kind))).collect();
-    let here =
-        if adapters.is_empty() { "there is none".to_string() } else { format!("there is {}", adapters.join(", ")) };
-    let wanted = match selection {
-        DeviceSelection::Gpu => "no hardware GPU".to_string(),
-        other => format!("no adapter matches `{other}`"),
+    let here = adapters.join(", ");
+    let message = match (selection, adapters.is_empty()) {
+        (DeviceSelection::Gpu, true) => "this machine has no hardware GPU".to_string(),
+        (DeviceSelection::Gpu, false) => {
+            format!("this machine has no hardware GPU, only adapters that run when they are named: {here}")
+        }
+        (other, true) => format!("no adapter matches `{other}`: this machine has none"),
+        (other, false) => format!("no adapter matches `{other}`; this machine has {here}"),
     };
-    Err(EngineError::NoAdapter(format!("{wanted}: {here}; `--device cpu` always works")))
+    let message = format!("{message}; `--device cpu` always works");
+    Err(EngineError::NoAdapter(message))
 }
 
 /// Opens the engine of one device. `jobs`: threads of the CPU engine, all cores if absent.
@@ -230,7 +234,11 @@ mod tests {
         let cpu = vec!["native CPU engine".to_string()];
         assert_eq!(names("auto", &devices), Ok(cpu.clone()));
         assert_eq!(names("all", &devices), Ok(cpu));
-        assert!(names("gpu", &devices).unwrap_err().contains("llvmpipe"));
+        let error = names("gpu", &devices).unwrap_err();
+        let here = "only adapters that run when they are named: index:0 llvmpipe (LLVM 15) (software)";
+        assert_eq!(error, format!("this machine has no hardware GPU, {here}; `--device cpu` always works"));
+        let alone = names("gpu", &devices[..1]).unwrap_err();
+        assert_eq!(alone, "this machine has no hardware GPU; `--device cpu` always works");
         assert_eq!(names("LLVMpipe", &devices), Ok(vec!["llvmpipe (LLVM 15)".to_string()]));
         assert_eq!(names("index:0", &devices), Ok(vec!["llvmpipe (LLVM 15)".to_string()]));
     }

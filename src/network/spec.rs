@@ -1,6 +1,9 @@
 //! One network, fully resolved: what the planner hands to an engine. Everything that the numbers depend on is here.
 
-use super::{Activation, BiasLaw, Init, Input, Loss, Norm, Residual, Target, WeightLaw, words::Architecture};
+use super::{
+    Activation, ActivationKind, BiasLaw, Init, InitKind, Input, Loss, Norm, Residual, Target, WeightLaw,
+    words::Architecture,
+};
 
 /// A network that has passed every check: an engine may trust each field.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,6 +65,34 @@ impl LayerKind {
 }
 
 impl NetworkSpec {
+    /// A plain network: every key but these sizes at the default of sweep files, seed 0.
+    pub fn plain(depth: u32, width: u32, batch_size: u32) -> NetworkSpec {
+        NetworkSpec {
+            architecture: Architecture::Mlp,
+            depth,
+            width,
+            batch_size,
+            input_size: width,
+            output_size: 10,
+            activation: ActivationKind::Tanh.into(),
+            init: Init { kind: InitKind::HeNormal, param: 0.0, gain: 1.0, sigma_w: 1.0, sigma_b: Some(0.0) },
+            bias: true,
+            norm: Norm::None,
+            norm_eps: 1e-5,
+            norm_affine: false,
+            final_norm: false,
+            residual: Residual::None,
+            residual_scale: 1.0,
+            residual_every: 1,
+            loss: Loss::Mse,
+            input: Input::Gaussian,
+            input_param: 0.0,
+            target: Target::Gaussian,
+            training: Training::default(),
+            seed: 0,
+        }
+    }
+
     /// Number of rows of one recorded step: input, hidden layers and, where the loss has one, the readout.
     pub fn rows(&self) -> u32 {
         self.depth + 1 + u32::from(self.loss.has_readout())

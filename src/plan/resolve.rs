@@ -1,11 +1,13 @@
 //! From the keys that a sweep file gives to one network: defaults filled in, keys that do not apply dropped, and the
 //! canonical configuration that identities are made of.
 
+use std::fmt::Write;
+use std::sync::LazyLock;
+
 use crate::config::{Applies, KEYS, Key, Operand, ResidualScale, Setting, Value, Variable};
 use crate::data;
 use crate::network::{
-    Activation, ActivationKind, Architecture, Init, InitKind, Input, Loss, NetworkSpec, Norm, Residual, Target,
-    Training,
+    Activation, ActivationKind, Architecture, InitKind, Input, Loss, NetworkSpec, Norm, Residual, Target,
 };
 use crate::theory;
 
@@ -72,58 +74,9 @@ fn default(key: Key, spec: &NetworkSpec) -> Option<Setting> {
     })
 }
 
-/// The order in which defaults depend on one another.
-const ORDER: [Key; Key::COUNT] = [
-    Key::Architecture,
-    Key::Depth,
-    Key::Width,
-    Key::BatchSize,
-    Key::Input,
-    Key::InputSize,
-    Key::OutputSize,
-    Key::Loss,
-    Key::Target,
-    Key::Activation,
-    Key::Init,
-    Key::Gain,
-    Key::SigmaW,
-    Key::SigmaB,
-    Key::Bias,
-    Key::Norm,
-    Key::NormEps,
-    Key::NormAffine,
-    Key::FinalNorm,
-    Key::Residual,
-    Key::ResidualScale,
-    Key::ResidualEvery,
-    Key::Steps,
-];
-
-fn blank() -> NetworkSpec {
-    NetworkSpec {
-        architecture: Architecture::Mlp,
-        depth: 1,
-        width: 1,
-        batch_size: 1,
-        input_size: 1,
-        output_size: 1,
-        activation: Activation::from(ActivationKind::Tanh),
-        init: Init { kind: InitKind::HeNormal, param: 0.0, gain: 1.0, sigma_w: 1.0, sigma_b: None },
-        bias: true,
-        norm: Norm::None,
-        norm_eps: 1e-5,
-        norm_affine: false,
-        final_norm: false,
-        residual: Residual::None,
-        residual_scale: 1.0,
-        residual_every: 1,
-        loss: Loss::Mse,
-        input: Input::Gaussian,
-        input_param: 0.0,
-        target: Target::Gaussian,
-        training: Training { steps: 0 },
-        seed: 0,
-    }
+/// Keys in the order in which their defaults depend on one another: a data set decides sizes, loss and target.
+fn order() -> impl Iterator<Item = Key> {
+    std::iter::once(Key::Input).chain(Key::ALL)
 }
 
 /// Puts a setting into a network. The table of keys has made sure that kinds fit.
@@ -158,10 +111,11 @@ fn put(spec: &mut NetworkSpec, key: Key, setting: Setting) {
 
 /// Resolves everything but `critical`, which costs mathematics: see [`solve_critical`].
 pub fn resolve(given: &Settings) -> Resolved {
-    let mut spec = blank();
+    let mut spec = NetworkSpec::plain(1, 1, 1);
+    spec.init.sigma_b = None;
     let mut settings: Settings = [None; Key::COUNT];
     let mut defaults: Settings = [None; Key::COUNT];
-    for key in ORDER {
+    for key in order() {
         let fallback = default(key, &spec);
         let fixed = matches!(key, Key::InputSize | Key::OutputSize) && data::info(spec.input).is_some();
         let setting = if fixed { fallback } else { given[key as usize].or(fallback) };
@@ -276,7 +230,7 @@ impl Resolved {
     pub fn write_canonical(&self, out: &mut String, start_only: bool) {
         out.push('{');
         let mut first = true;
-        for key in SORTED {
+        for &key in SORTED.iter() {
             if !self.written.contains(key) || (start_only && key.is_training()) {
                 continue;
             }
@@ -285,65 +239,41 @@ impl Resolved {
             first = false;
             out.push_str(key.name());
             out.push_str("\":");
-            write_json(&setting.value(), out);
+            write_json(setting, out);
         }
         out.push('}');
     }
 }
 
 /// Keys by name.
-const SORTED: [Key; Key::COUNT] = [
-    Key::Activation,
-    Key::Architecture,
-    Key::BatchSize,
-    Key::Bias,
-    Key::Depth,
-    Key::FinalNorm,
-    Key::Gain,
-    Key::Init,
-    Key::Input,
-    Key::InputSize,
-    Key::Loss,
-    Key::Norm,
-    Key::NormAffine,
-    Key::NormEps,
-    Key::OutputSize,
-    Key::Residual,
-    Key::ResidualEvery,
-    Key::ResidualScale,
-    Key::SigmaB,
-    Key::SigmaW,
-    Key::Steps,
-    Key::Target,
-    Key::Width,
-];
+static SORTED: LazyLock<[Key; Key::COUNT]> = LazyLock::new(|| {
+    let mut keys = Key::ALL;
+    keys.sort_unstable_by_key(|key| key.name());
+    keys
+});
 
 /// A number as its shortest text, a word in quotes (no word has a character that JSON escapes).
-fn write_json(value: &Value, out: &mut String) {
-    match value {
-        Value::Int(v) => out.push_str(&v.to_string()),
-        Value::Float(v) => out.push_str(ryu::Buffer::new().format(*v)),
-        Value::Bool(v) => out.push_str(if *v { "true" } else { "false" }),
-        Value::Word(word) => {
-            out.push('"');
-            out.push_str(word);
-            out.push('"');
-        }
+fn write_json(setting: Setting, out: &mut String) {
+    let mut quoted = |word: &str| {
+        out.push('"');
+        out.push_str(word);
+        out.push('"');
+    };
+    if let Some(word) = setting.word() {
+        return quoted(word);
+    }
+    match setting.value() {
+        Value::Word(word) => quoted(&word),
+        // Writing to a string cannot fail.
+        Value::Int(v) => write!(out, "{v}").unwrap_or_default(),
+        Value::Float(v) => out.push_str(ryu::Buffer::new().format(v)),
+        Value::Bool(v) => out.push_str(if v { "true" } else { "false" }),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn canonical_keys_are_sorted_and_complete() {
-        let names: Vec<_> = SORTED.iter().map(|key| key.name()).collect();
-        assert!(names.is_sorted(), "{names:?}");
-        for key in Key::ALL {
-            assert!(SORTED.contains(&key) && ORDER.contains(&key));
-        }
-    }
 
     #[test]
     fn defaults_are_those_of_the_table_of_keys() {

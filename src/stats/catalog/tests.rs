@@ -6,28 +6,10 @@ use crate::stats::{Count, Moments, Scaled, Sum};
 
 pub(crate) fn spec() -> NetworkSpec {
     NetworkSpec {
-        architecture: Architecture::Mlp,
-        depth: 6,
-        width: 8,
-        batch_size: 4,
-        input_size: 8,
         output_size: 3,
-        activation: ActivationKind::Tanh.into(),
         init: Init { kind: InitKind::MeanField, param: 0.0, gain: 1.0, sigma_w: 1.0, sigma_b: Some(0.1) },
-        bias: true,
-        norm: Norm::None,
-        norm_eps: 1e-5,
-        norm_affine: false,
-        final_norm: false,
-        residual: Residual::None,
-        residual_scale: 1.0,
-        residual_every: 1,
-        loss: Loss::Mse,
-        input: Input::Gaussian,
-        input_param: 0.0,
-        target: Target::Gaussian,
-        training: Training::default(),
         seed: 1,
+        ..NetworkSpec::plain(6, 8, 4)
     }
 }
 
