@@ -10,10 +10,10 @@ use safetensors::tensor::TensorView;
 use super::console::Console;
 use super::exit::{Exit, Failure};
 use super::options::{PrecisionArg, SweepArgs};
+use super::{files, planning};
 use crate::config::Value;
 use crate::engine::Precision;
 use crate::engine::cpu::{self, NamedTensor};
-use crate::plan::Plan;
 use crate::run::human;
 
 /// Write every tensor of one network to a safetensors file
@@ -46,7 +46,7 @@ pub struct Args {
 
 pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
     let (file, _) = args.sweep.parse()?;
-    let plan = Plan::new(&file)?;
+    let plan = planning::plan(&file, console)?;
     let index = plan.find(&args.network).ok_or_else(|| {
         let last = plan.len().saturating_sub(1);
         Failure::usage(format!(
@@ -118,8 +118,7 @@ fn write(
         device.write_all(&head).and_then(|()| device.write_all(data)).map_err(failed)?;
         return Ok(size);
     }
-    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = temporary_in(parent).map_err(failed)?;
+    let mut file = files::temporary_for(path).map_err(failed)?;
     file.write_all(&head).and_then(|()| file.write_all(data)).map_err(failed)?;
     file.persist(path).map_err(|e| failed(e.error))?;
     Ok(size)
@@ -142,18 +141,6 @@ fn with_metadata<'a>(file: &'a [u8], metadata: &serde_json::Value) -> (Vec<u8>, 
     let length = head.len() as u64 - 8;
     head[..8].copy_from_slice(&length.to_le_bytes());
     (head, data)
-}
-
-/// A temporary file with the permissions of any new file (by itself `tempfile` keeps others from reading it).
-fn temporary_in(parent: &Path) -> std::io::Result<tempfile::NamedTempFile> {
-    #[cfg(unix)]
-    let file = {
-        use std::os::unix::fs::PermissionsExt;
-        tempfile::Builder::new().permissions(std::fs::Permissions::from_mode(0o666)).tempfile_in(parent)
-    };
-    #[cfg(not(unix))]
-    let file = tempfile::NamedTempFile::new_in(parent);
-    file
 }
 
 /// Little-endian bytes: floats of the precision; class labels as integers, as other frameworks want them.

@@ -1,8 +1,11 @@
 //! The command line: the only place that knows clap. One file per subcommand; each returns how the process ends.
 
 mod console;
+mod estimate;
 mod exit;
+mod files;
 mod options;
+mod planning;
 mod table;
 
 mod devices;

@@ -3,20 +3,21 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use rayon::prelude::*;
 use serde_json::json;
 
 use super::console::{BOLD, Console};
 use super::exit::{Exit, Failure};
 use super::options::SweepArgs;
 use super::table::{self, left, right};
+use super::{estimate, planning};
 use crate::network::NetworkSpec;
-use crate::plan::Plan;
+use crate::plan::{Plan, Totals};
 use crate::run::human;
 
 /// Show what a sweep would run, and what it would cost
 ///
-/// Expands the sweep file and counts networks, rows, bytes and work. Nothing is run and, without -o, nothing written.
+/// Expands the sweep file and counts networks, rows, bytes and work. Without -o nothing is written. For the time, a few
+/// of its networks, shortened, run on the CPU engine for a fraction of a second.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -31,12 +32,9 @@ pub struct Args {
     output: Option<PathBuf>,
 }
 
-/// Work per second of the CPU engine on one core, for a first idea of the time.
-const FLOPS_PER_CORE: f64 = 15e9;
-
 pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
     let (file, _) = args.sweep.parse()?;
-    let plan = Plan::new(&file)?;
+    let plan = planning::plan(&file, console)?;
     match &args.output {
         Some(path) if path.as_os_str() == "-" => {
             write_networks(&plan, &mut std::io::BufWriter::new(std::io::stdout()))?;
@@ -54,12 +52,12 @@ pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
     let networks = plan.bucket_order.len() as u64;
     let rows: u64 = plan.chunks.iter().map(|c| c.rows).sum();
     let flops: f64 = plan.chunks.iter().map(|c| c.flops).sum();
-    let mut keys: Vec<_> = plan.chunks.iter().map(|c| c.key).collect();
-    keys.sort();
-    keys.dedup();
-    let (per_sweep, memory) = totals(&plan);
+    let per_sweep = plan.totals_of_sweeps();
+    let largest = plan.largest_of_buckets();
+    let shapes = largest.len() as u64;
+    let memory = largest.iter().map(|&index| network_bytes(&plan.network(index).spec)).fold(0.0, f64::max);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let seconds = flops / (FLOPS_PER_CORE * cores as f64);
+    let seconds = estimate::cpu_seconds(&plan, cores)?;
     let bytes = plan.total_bytes() as f64;
     let varying: Vec<&str> = plan.varying.iter().map(|key| key.name()).collect();
     if console.json {
@@ -67,11 +65,11 @@ pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
             .sweeps
             .iter()
             .zip(&per_sweep)
-            .map(|(name, (n, r, f))| json!({ "name": name, "networks": n, "rows": r, "flops": f }))
+            .map(|(name, t)| json!({ "name": name, "networks": t.networks, "rows": t.rows, "flops": t.flops }))
             .collect();
         let value = json!({
             "name": plan.name, "seed": plan.seed, "networks": networks, "rows": rows, "flops": flops,
-            "bytes": bytes.round(), "shapes": keys.len(), "chunks": plan.chunks.len(), "sweeps": sweeps,
+            "bytes": bytes.round(), "shapes": shapes, "chunks": plan.chunks.len(), "sweeps": sweeps,
             "varying": varying, "columns": plan.record.columns, "largest_network_bytes": memory,
             "cpu_seconds": seconds, "notes": plan.notes,
         });
@@ -81,30 +79,23 @@ pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
     writeln!(out, "{BOLD}{}{BOLD:#}  seed {}", plan.name, plan.seed)?;
     writeln!(out)?;
     let mut lines = vec![vec![left("sweep"), right("networks"), right("rows"), right("work")]];
-    for (name, (n, r, f)) in plan.sweeps.iter().zip(&per_sweep).filter(|(_, (n, _, _))| *n > 0) {
-        lines.push(vec![left(name), right(human::count(*n)), right(human::count(*r)), right(human::flops(*f))]);
-    }
-    lines.push(vec![
-        left("total"),
-        right(human::count(networks)),
-        right(human::count(rows)),
-        right(human::flops(flops)),
-    ]);
+    let line = |name: &str, t: &Totals| {
+        vec![left(name), right(human::count(t.networks)), right(human::count(t.rows)), right(human::flops(t.flops))]
+    };
+    lines.extend(plan.sweeps.iter().zip(&per_sweep).filter(|(_, t)| t.networks > 0).map(|(name, t)| line(name, t)));
+    lines.push(line("total", &Totals { networks, rows, flops }));
     table::lines(&lines, 2).iter().try_for_each(|line| writeln!(out, "{line}"))?;
     writeln!(out)?;
     let facts = [
         ("varying keys", if varying.is_empty() { "none".to_string() } else { varying.join(", ") }),
         ("columns", format!("{} statistics", plan.record.columns.len())),
         ("layers.csv", format!("about {}", human::bytes(bytes))),
-        (
-            "shapes",
-            format!("{}, in {}", human::count(keys.len() as u64), human::plural(plan.chunks.len() as u64, "chunk")),
-        ),
+        ("shapes", format!("{}, in {}", human::count(shapes), human::plural(plan.chunks.len() as u64, "chunk"))),
         ("memory", format!("about {} for the largest network", human::bytes(memory))),
         (
             "time",
             format!(
-                "roughly {} on the CPU engine with {}",
+                "roughly {} on the CPU engine with {}, by a few of the networks",
                 human::seconds(seconds),
                 human::plural(cores as u64, "core")
             ),
@@ -115,33 +106,6 @@ pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
     out.flush()?;
     plan.notes.iter().for_each(|note| console.note(note));
     Ok(Exit::Done)
-}
-
-/// Networks, rows and work of each sweep, and the memory of the largest network.
-fn totals(plan: &Plan) -> (Vec<(u64, u64, f64)>, f64) {
-    let empty = || (vec![(0, 0, 0.0); plan.sweeps.len()], 0.0);
-    // Sums of whole numbers below 2^53: their order does not matter.
-    (0..plan.len())
-        .into_par_iter()
-        .fold(empty, |(mut sweeps, memory), index| {
-            let network = plan.network(index);
-            let entry: &mut (u64, u64, f64) = &mut sweeps[network.sweep as usize];
-            entry.0 += 1;
-            entry.1 += recorded_rows(plan, &network.spec);
-            entry.2 += network.spec.flops();
-            (sweeps, f64::max(memory, network_bytes(&network.spec)))
-        })
-        .reduce(empty, |(mut a, x), (b, y)| {
-            for (a, b) in a.iter_mut().zip(b) {
-                *a = (a.0 + b.0, a.1 + b.1, a.2 + b.2);
-            }
-            (a, f64::max(x, y))
-        })
-}
-
-/// Rows of `layers.csv` of one network.
-fn recorded_rows(plan: &Plan, spec: &NetworkSpec) -> u64 {
-    (0..spec.rows()).filter(|&layer| plan.record.layers.contains(layer)).count() as u64
 }
 
 /// Tensors of one network in f32: weights and their gradients, and what the backward pass needs of every layer.

@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use super::console::{BOLD, Console, GREEN, RED, YELLOW};
 use super::exit::{Exit, Failure};
 use super::options::{DeviceArgs, SweepArgs};
-use super::table;
+use super::{planning, table};
 use crate::engine::Precision;
 use crate::engine::select;
 use crate::plan::Plan;
@@ -81,7 +81,7 @@ pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
     args.device.limit_threads();
     let stop = stop_on_signals();
     let (file, text) = args.sweep.parse()?;
-    let plan = Arc::new(Plan::new(&file)?);
+    let plan = Arc::new(planning::plan(&file, console)?);
     console.status("Planned", &describe(&plan));
     plan.notes.iter().for_each(|note| console.note(note));
     match &args.output {

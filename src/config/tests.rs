@@ -131,6 +131,14 @@ fn names_default_to_the_file_and_to_sweep() {
 }
 
 #[test]
+fn a_file_without_a_version_is_of_version_1() {
+    let (without, with) = (good("[[sweep]]\ndepth = [1, 2]"), good("schema_version = 1\n[[sweep]]\ndepth = [1, 2]"));
+    assert_eq!((without.name, without.sweeps[0].points()), (with.name, with.sweeps[0].points()));
+    let error = parse("schema_version = 2\n[[sweep]]").unwrap_err().to_string();
+    assert!(error.contains("sweep.toml:1:18: schema_version 2 is unknown: this gradsweep reads 1"), "{error}");
+}
+
+#[test]
 fn replicates_come_from_the_nearest_place() {
     let text = "replicates = 2\n[[sweep]]\nname = \"a\"\n[[sweep]]\nname = \"b\"\nreplicates = 5";
     let replicates = |text: &str| good(text).sweeps.iter().map(|s| s.replicates).collect::<Vec<_>>();

@@ -81,12 +81,20 @@ struct Expander<'a> {
 #[derive(Default)]
 struct Text {
     configuration: String,
-    start: String,
     hashed: String,
 }
 
-/// Expands a file. `columns` are the requested statistics.
-pub fn expand(file: &SweepFile, columns: &[&'static StatisticRow]) -> Result<Expansion, SweepError> {
+/// Points between two reports of progress.
+const STRIDE: u64 = 1 << 14;
+
+/// Expands a file. `columns` are the requested statistics; `watch` hears how many points are done, and of how many.
+pub fn expand(
+    file: &SweepFile,
+    columns: &[&'static StatisticRow],
+    watch: &mut dyn FnMut(u64, u64),
+) -> Result<Expansion, SweepError> {
+    let points: u64 = file.sweeps.iter().map(Sweep::points).sum();
+    let mut before = 0;
     let mut expander = Expander {
         file,
         reporter: file.reporter(),
@@ -110,7 +118,8 @@ pub fn expand(file: &SweepFile, columns: &[&'static StatisticRow]) -> Result<Exp
     let mut unused_defaults: Vec<Key> = Vec::new();
     let mut used_anywhere = KeySet(0);
     for (number, sweep) in file.sweeps.iter().enumerate() {
-        let used = expander.sweep(number, sweep);
+        let used = expander.sweep(number, sweep, &mut |done| watch(before + done, points));
+        before += sweep.points();
         used_anywhere.0 |= used.0;
         for column in sweep.axes.iter().flat_map(|axis| &axis.columns) {
             if used.contains(column.key) || !expander.reporter.is_empty() {
@@ -150,7 +159,7 @@ pub fn expand(file: &SweepFile, columns: &[&'static StatisticRow]) -> Result<Exp
 
 impl Expander<'_> {
     /// Expands one sweep and returns the given keys that apply to some network of it.
-    fn sweep(&mut self, number: usize, sweep: &Sweep) -> KeySet {
+    fn sweep(&mut self, number: usize, sweep: &Sweep, watch: &mut dyn FnMut(u64)) -> KeySet {
         let selected = self.file.only.as_ref().is_none_or(|only| only.contains(&number));
         let mut used = KeySet(0);
         let mut dropped = [0u64; Key::COUNT];
@@ -162,6 +171,9 @@ impl Expander<'_> {
         for index in 0..sweep.points() {
             if index > 0 {
                 point.advance();
+            }
+            if index % STRIDE == 0 {
+                watch(index);
             }
             let mut resolved = resolve(point.given());
             match self.filtered(sweep, &resolved) {
@@ -276,7 +288,7 @@ impl Expander<'_> {
         if self.out.entries.len() as u64 >= limit {
             return;
         }
-        let Text { configuration, start, hashed } = &mut self.text;
+        let Text { configuration, hashed } = &mut self.text;
         configuration.clear();
         resolved.write_canonical(configuration, false);
         let (root, seeding) = (self.file.seed, self.file.seeding);
@@ -297,12 +309,6 @@ impl Expander<'_> {
             return;
         }
         let bucket = self.buckets.of(&resolved.spec);
-        start.clear();
-        if resolved.trains() {
-            resolved.write_canonical(start, true);
-        } else {
-            start.push_str(configuration);
-        }
         for replicate in first..sweep.replicates {
             if self.out.entries.len() as u64 >= limit {
                 break;
@@ -311,10 +317,8 @@ impl Expander<'_> {
                 0 => hash,
                 _ => identity::network_hash(configuration, root, replicate, seeding, hashed),
             };
-            let seed = identity::seed(start, root, replicate, seeding, hashed);
             self.out.entries.push(Entry {
                 network: identity::short(hash),
-                seed,
                 point: index,
                 replicate,
                 bucket,

@@ -1,5 +1,5 @@
 //! The plan: a sweep file expanded into networks, with identities, seeds, costs, buckets and chunks. Pure and
-//! deterministic: it touches no file, clock or device. One network takes 32 bytes; everything else is decoded on demand.
+//! deterministic: it touches no file, clock or device. One network takes 24 bytes; everything else is decoded on demand.
 
 mod chunk;
 mod expand;
@@ -56,6 +56,15 @@ pub struct Chunk {
     pub rows: u64,
 }
 
+/// What a sweep amounts to.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Totals {
+    pub networks: u64,
+    /// Of `layers.csv`.
+    pub rows: u64,
+    pub flops: f64,
+}
+
 /// What is recorded and written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RecordPlan {
@@ -94,12 +103,11 @@ pub struct Plan {
     file: Arc<SweepFile>,
 }
 
-/// A network as the plan stores it: 32 bytes, from which everything else is decoded.
+/// A network as the plan stores it: 24 bytes, from which everything else is decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Entry {
     /// The hex digits of the network's id.
     network: u64,
-    seed: u64,
     /// Index of the point in its sweep, before filters.
     point: u32,
     replicate: u32,
@@ -112,6 +120,11 @@ impl Plan {
     /// Expands a sweep file. Varying keys and statistic columns are those of all sweeps, also under `--only` and
     /// `--limit`.
     pub fn new(file: &SweepFile) -> Result<Plan, SweepError> {
+        Plan::watched(file, &mut |_, _| {})
+    }
+
+    /// The same; `watch` hears now and then how many points are done, and of how many.
+    pub fn watched(file: &SweepFile, watch: &mut dyn FnMut(u64, u64)) -> Result<Plan, SweepError> {
         let request: &[String] = match &file.record.statistics {
             StatisticsRequest::Basic => &["basic".to_string()],
             StatisticsRequest::Full => &["full".to_string()],
@@ -123,7 +136,7 @@ impl Plan {
             Vec::new()
         });
         reporter.check()?;
-        let mut expansion = expand::expand(file, &requested)?;
+        let mut expansion = expand::expand(file, &requested, watch)?;
         let layers = match &file.record.layers {
             LayersRequest::All => LayerSelection::All,
             LayersRequest::Only(list) => LayerSelection::Only(list.clone()),
@@ -174,9 +187,10 @@ impl Plan {
     pub fn network(&self, index: u64) -> PlannedNetwork {
         let entry = &self.entries[index as usize];
         let mut resolved = self.resolve(entry);
-        resolved.spec.seed = entry.seed;
-        let mut configuration = String::new();
+        let (mut configuration, mut start) = (String::new(), String::new());
         resolved.write_canonical(&mut configuration, false);
+        resolved.write_canonical(&mut start, true);
+        resolved.spec.seed = identity::seed(&start, self.seed, entry.replicate, self.file.seeding, &mut String::new());
         PlannedNetwork {
             index,
             sweep: entry.sweep.into(),
@@ -268,6 +282,23 @@ impl Plan {
     pub fn networks_of_sweep(&self, sweep: u32) -> u64 {
         self.entries.iter().filter(|entry| u32::from(entry.sweep) == sweep).count() as u64
     }
+    /// What each sweep amounts to.
+    pub fn totals_of_sweeps(&self) -> Vec<Totals> {
+        let mut totals = vec![Totals::default(); self.sweeps.len()];
+        for entry in &self.entries {
+            let (key, depth) = (&self.keys[entry.bucket as usize], entry.depth.into());
+            let of_sweep = &mut totals[entry.sweep as usize];
+            of_sweep.networks += 1;
+            of_sweep.rows += chunk::rows(key, depth, &self.record.layers);
+            of_sweep.flops += chunk::flops(key, depth);
+        }
+        totals
+    }
+    /// The deepest network of each bucket, in bucket order: no other of its bucket is larger.
+    pub fn largest_of_buckets(&self) -> Vec<u64> {
+        let first = |chunks: &[Chunk]| u64::from(self.bucket_order[chunks[0].members.start]);
+        self.chunks.chunk_by(|a, b| a.key == b.key).map(first).collect()
+    }
     /// The buckets in bucket order, with the number of networks and the largest depth of each.
     pub fn buckets(&self) -> Vec<(ProgramKey, u64, u32)> {
         let mut buckets: Vec<(ProgramKey, u64, u32)> = Vec::new();
@@ -298,7 +329,5 @@ fn check_record(file: &SweepFile, layers: &LayerSelection, expansion: &Expansion
     reporter.check()
 }
 
-#[cfg(test)]
-#[cfg(test)]
 #[cfg(test)]
 mod tests;

@@ -220,11 +220,6 @@ impl Resolved {
         }
     }
 
-    /// The canonical configuration has keys of training.
-    pub fn trains(&self) -> bool {
-        Key::ALL.into_iter().any(|key| key.is_training() && self.written.contains(key))
-    }
-
     /// Appends the canonical configuration: JSON of the given keys that apply and differ from their default, sorted.
     /// Without the keys of training if `start_only`.
     pub fn write_canonical(&self, out: &mut String, start_only: bool) {

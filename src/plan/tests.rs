@@ -37,8 +37,8 @@ fn the_last_axis_moves_fastest_and_the_replicate_faster_still() {
 }
 
 #[test]
-fn an_index_entry_takes_32_bytes() {
-    assert_eq!(size_of::<Entry>(), 32);
+fn an_index_entry_takes_24_bytes() {
+    assert_eq!(size_of::<Entry>(), 24);
 }
 
 #[test]
