@@ -1,11 +1,8 @@
 //! The CSVs as the tools of the field read them: pandas, polars and DuckDB must find the right types and the very
-//! values, without options where they have a choice. `tests/readers/check.py` compares; it needs Python with the three
-//! packages, in `target/readers/venv`, which the test makes where it can.
+//! values, without options where they have a choice. `tests/readers/check.py` compares.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 
 use gradsweep::config::{Key, Value};
 use gradsweep::engine::{LayerSelection, NetworkResult, Row};
@@ -17,35 +14,14 @@ use gradsweep::stats::{Count, Moments, Quantity, Record, Scaled, Sum};
 use gradsweep::theory::Known;
 use serde_json::{Value as Json, json};
 
+use crate::python::run_script;
+
 const NETWORKS: u32 = 48;
 /// 48 networks of 502 rows: more than DuckDB looks at (20,480) before it decides on types.
 const DEPTH: u32 = 500;
 const VARYING: [Key; 4] = [Key::Activation, Key::SigmaW, Key::Bias, Key::Width];
 const STATISTICS: [&str; 8] =
     ["preact_mean", "preact_l2", "preact_nonfinite", "preact_grad", "bias_grad", "flow", "phi_grad_mean", "act_cos"];
-
-/// A Python that has the three packages, or why there is none.
-fn python() -> &'static Result<PathBuf, String> {
-    static PYTHON: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    PYTHON.get_or_init(find_python)
-}
-
-fn find_python() -> Result<PathBuf, String> {
-    let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/readers/venv");
-    let python = venv.join("bin/python");
-    let ready = || Command::new(&python).args(["-c", "import pandas, polars, duckdb"]).output();
-    if ready().is_ok_and(|out| out.status.success()) {
-        return Ok(python);
-    }
-    let run = |command: &mut Command| match command.output() {
-        Ok(out) if out.status.success() => Ok(()),
-        Ok(out) => Err(format!("{command:?}: {}", String::from_utf8_lossy(&out.stderr))),
-        Err(error) => Err(format!("{command:?}: {error}")),
-    };
-    run(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
-    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "pandas", "polars", "duckdb"]))?;
-    Ok(python)
-}
 
 fn spec(network: u32) -> NetworkSpec {
     NetworkSpec {
@@ -216,23 +192,6 @@ fn expect_network(expected: &mut Expected, planned: &PlannedNetwork, result: &Ne
     expected.push("max_trainable_depth", cell(summary.max_trainable_depth.into()));
 }
 
-/// Runs the readers over a folder and returns what they print; `None` where there are no readers.
-fn read(folder: &Path) -> Option<String> {
-    let python = match python() {
-        Ok(python) => python,
-        Err(why) if std::env::var("CI").is_ok_and(|ci| ci == "true") => panic!("no readers: {why}"),
-        Err(why) => {
-            eprintln!("SKIPPED: no Python with pandas, polars and duckdb: {why}");
-            return None;
-        }
-    };
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/readers/check.py");
-    let out = Command::new(python).arg(script).arg(folder).output().expect("python starts");
-    let text = String::from_utf8_lossy(&out.stdout);
-    assert!(out.status.success(), "{text}\n{}", String::from_utf8_lossy(&out.stderr));
-    Some(text.into_owned())
-}
-
 #[test]
 fn pandas_polars_and_duckdb_read_the_right_types_and_the_very_values() {
     let mut columns = catalog::columns(&STATISTICS).expect("the names are in the catalog");
@@ -263,13 +222,13 @@ fn pandas_polars_and_duckdb_read_the_right_types_and_the_very_values() {
     ] {
         fs::write(folder.path().join(name), bytes).expect("the folder is writable");
     }
-    if let Some(text) = read(folder.path()) {
+    if let Some(text) = run_script("check.py", &[folder.path()]) {
         assert_eq!(text.lines().filter(|line| line.ends_with("equal")).count(), 6, "{text}");
     }
 }
 
 /// Keys and structures that fill different columns, so that many cells are empty.
-const SWEEP: &str = r#"
+pub const SWEEP: &str = r#"
 schema_version = 1
 name = "Readers.1"
 replicates = 2
@@ -313,7 +272,10 @@ fn a_run_of_the_program_reads_alike_everywhere_with_the_types_of_its_data_packag
             assert!(!["inf", "-inf", "nan", "-nan", "null"].contains(&lower.as_str()), "{cell} in {table}");
         }
     }
-    if let Some(text) = read(&out) {
+    if let Some(text) = run_script("check.py", &[&out]) {
         assert_eq!(text.lines().filter(|line| line.ends_with("rows equal")).count(), 2, "{text}");
+    }
+    if let Some(text) = run_script("package.py", &[&out]) {
+        assert_eq!(text.trim(), "valid");
     }
 }

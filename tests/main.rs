@@ -14,6 +14,7 @@ mod gpu_range;
 mod gpu_support;
 mod gradients;
 mod interruption;
+mod python;
 mod quantiles;
 mod range;
 mod records;
