@@ -234,13 +234,39 @@ fn help_is_short_alone_and_complete_on_request() {
     let place = Place::new(SWEEP);
     let alone = place.run(&[]);
     assert_eq!(code(&alone), 0);
-    for command in ["run", "plan", "list", "devices", "doctor", "init", "dump"] {
+    for command in ["run", "plan", "list", "devices", "doctor", "init", "dump", "schema", "completions", "man"] {
         assert!(stdout(&alone).contains(command), "{command}");
         let help = place.run(&[command, "--help"]);
         assert_eq!(code(&help), 0);
         assert!(stdout(&help).contains("Examples:"), "{command}");
     }
     assert!(stdout(&place.run(&["--version"])).starts_with("gradsweep "));
+}
+
+#[test]
+fn shells_and_manual_pages_know_every_command() {
+    let place = Place::new(SWEEP);
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = place.run(&["completions", shell]);
+        assert_eq!(code(&script), 0, "{}", stderr(&script));
+        assert!(["doctor", "precision", "only"].iter().all(|word| stdout(&script).contains(word)), "{shell}");
+    }
+    // The shell itself reads the script, and completes by it.
+    fs::write(place.path("complete.bash"), place.run(&["completions", "bash"]).stdout).expect("writable");
+    let typed = "source complete.bash; COMP_WORDS=(gradsweep do); COMP_CWORD=1; _gradsweep gradsweep do gradsweep; \
+                 echo \"${COMPREPLY[@]}\"";
+    if let Ok(bash) = Command::new("bash").args(["-c", typed]).current_dir(place.home.path()).output() {
+        assert_eq!(stdout(&bash).trim(), "doctor", "{}", stderr(&bash));
+    }
+    let main = stdout(&place.run(&["man"]));
+    assert!(main.contains(".TH gradsweep 1") && main.contains("gradsweep\\-run(1)"), "{main}");
+    let of_run = stdout(&place.run(&["man", "run"]));
+    assert!(of_run.contains("\\-\\-precision") && of_run.contains("Examples"), "{of_run}");
+    assert_eq!(code(&place.run(&["man", "rnu"])), 2);
+    assert_eq!(code(&place.run(&["man", "-o", "pages"])), 0);
+    let names: Vec<_> =
+        fs::read_dir(place.path("pages")).expect("made").map(|e| e.expect("readable").file_name()).collect();
+    assert!(["gradsweep.1", "gradsweep-run.1", "gradsweep-man.1"].iter().all(|page| names.contains(&(*page).into())));
 }
 
 #[test]

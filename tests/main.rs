@@ -19,6 +19,7 @@ mod quantiles;
 mod range;
 mod records;
 mod run_loop;
+mod schema;
 mod science_facts;
 mod statistics;
 mod store;

@@ -143,7 +143,7 @@ fn listing(table: Table) -> Listing {
 /// The values of a key; long vocabularies have a list of their own.
 fn values(key: &KeyRow) -> String {
     match &key.kind {
-        Kind::Word(vocabulary) if (vocabulary.words)().len() > 5 => format!("gradsweep list {}", vocabulary.list),
+        Kind::Word(vocabulary) if vocabulary.words().len() > 5 => format!("gradsweep list {}", vocabulary.list),
         _ => key.values(),
     }
 }
@@ -164,7 +164,7 @@ mod tests {
             if let Kind::Word(vocabulary) = &key.kind {
                 let table = Table::from_str(vocabulary.list, false).unwrap_or_else(|e| panic!("{}: {e}", key.name));
                 let names = listing(table).rows.into_iter().map(|row| row[0].clone());
-                assert_eq!(names.count(), (vocabulary.words)().len(), "{}", key.name);
+                assert_eq!(names.count(), vocabulary.words().len(), "{}", key.name);
             }
         }
     }

@@ -8,13 +8,16 @@ mod options;
 mod planning;
 mod table;
 
+mod completions;
 mod devices;
 mod doctor;
 mod dump;
 mod init;
 mod list;
+mod man;
 mod plan;
 mod run;
+mod schema;
 mod theory;
 
 use std::process::ExitCode;
@@ -55,6 +58,14 @@ enum Command {
     Init(init::Args),
     Dump(dump::Args),
     Theory(theory::Args),
+    Schema(schema::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+/// The command line as data.
+fn command() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
 }
 
 /// Runs the command line of this process.
@@ -76,7 +87,7 @@ fn hush_drivers() {
 
 fn start() -> Exit {
     if std::env::args_os().len() <= 1 {
-        return exit::show_help(&<Cli as clap::CommandFactory>::command());
+        return exit::show_help(&command());
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -96,6 +107,9 @@ fn start() -> Exit {
         Command::Init(args) => init::run(&args, &console),
         Command::Dump(args) => dump::run(&args, &console),
         Command::Theory(args) => theory::run(&args, &console),
+        Command::Schema(args) => schema::run(&args, &console),
+        Command::Completions(args) => completions::run(&args, &console),
+        Command::Man(args) => man::run(&args, &console),
     };
     outcome.unwrap_or_else(|failure| failure.report(&console))
 }

@@ -249,7 +249,7 @@ impl KeyRow {
             Kind::Float { max, .. } if *max < f64::MAX => format!("number, 0 to {max:e}"),
             Kind::Float { .. } => "number, 0 or more".to_string(),
             Kind::Bool => "true, false".to_string(),
-            Kind::Word(vocabulary) => (vocabulary.words)().join(", "),
+            Kind::Word(vocabulary) => vocabulary.words().join(", "),
             Kind::ResidualScale => {
                 let words: Vec<_> = ResidualScale::WORDS.iter().map(|(name, _)| format!("\"{name}\"")).collect();
                 format!("number, 0 or more, {}", words.join(", "))

@@ -9,6 +9,7 @@ mod overrides;
 mod points;
 mod range;
 mod record;
+pub mod schema;
 mod sections;
 mod setting;
 mod tree;

@@ -33,7 +33,7 @@ pub enum LayersRequest {
 }
 
 /// Deepest row there can be: the readout of the deepest network.
-const LAST_LAYER: u32 = 1025;
+pub const LAST_LAYER: u32 = 1025;
 
 impl Default for RecordRequest {
     fn default() -> Self {

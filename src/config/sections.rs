@@ -14,7 +14,7 @@ use super::{RecordRequest, SCHEMA_VERSION, Seeding, Sweep, SweepFile, record};
 
 /// Largest replicate count and largest seed.
 const LARGEST_REPLICATES: i64 = LARGEST_PLAN as i64;
-const LARGEST_SEED: i64 = 1 << 53;
+pub const LARGEST_SEED: i64 = 1 << 53;
 const LARGEST_SWEEPS: usize = 65_535;
 const TOP: [&str; 9] =
     ["schema_version", "name", "seed", "replicates", "seeding", "defaults", "sweep", "record", "verdict"];

@@ -52,8 +52,42 @@ pub struct Vocabulary {
     /// The table that `gradsweep list` prints for it.
     pub list: &'static str,
     pub parse: fn(&str) -> Result<Setting, String>,
-    /// Canonical spellings, with the parameter's name in parentheses where there is one.
-    pub words: fn() -> Vec<String>,
+    pub spellings: fn() -> Vec<Spelling>,
+}
+
+/// How a word may be written.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spelling {
+    /// Canonical.
+    pub name: &'static str,
+    pub aliases: &'static [&'static str],
+    pub number: Number,
+}
+
+/// The number in parentheses behind a word.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Number {
+    None,
+    /// With its default.
+    Optional(f64),
+    /// With its name.
+    Required(&'static str),
+}
+
+impl Vocabulary {
+    /// Canonical spellings, with the parameter's default or name in parentheses where there is one.
+    pub fn words(&self) -> Vec<String> {
+        let word = |spelling: Spelling| match spelling.number {
+            Number::None => spelling.name.to_string(),
+            Number::Optional(default) => format!("{}({default})", spelling.name),
+            Number::Required(name) => format!("{}({name})", spelling.name),
+        };
+        (self.spellings)().into_iter().map(word).collect()
+    }
+}
+
+fn plain<T>(row: &'static WordRow<T>) -> Spelling {
+    Spelling { name: row.name, aliases: row.aliases, number: Number::None }
 }
 
 macro_rules! plain_vocabulary {
@@ -65,7 +99,7 @@ macro_rules! plain_vocabulary {
                 let word = lookup($noun, $list, text, $type::TABLE)?;
                 Ok(Setting::$type(word))
             },
-            words: || $type::TABLE.iter().map(|row| row.name.to_string()).collect(),
+            spellings: || $type::TABLE.iter().map(plain).collect(),
         };
     };
 }
@@ -83,21 +117,17 @@ pub const ARCHITECTURE: Vocabulary = Vocabulary {
         }
         lookup("architecture", "architectures", text, Architecture::TABLE).map(Setting::Architecture)
     },
-    words: || Architecture::TABLE.iter().map(|row| row.name.to_string()).collect(),
+    spellings: || Architecture::TABLE.iter().map(plain).collect(),
 };
 
 pub const ACTIVATION: Vocabulary = Vocabulary {
     noun: "activation",
     list: "activations",
     parse: |text| parse_activation(text).map(Setting::Activation),
-    words: || {
-        activation::TABLE
-            .iter()
-            .map(|row| match row.param {
-                Some(param) => format!("{}({})", row.name, param.default),
-                None => row.name.to_string(),
-            })
-            .collect()
+    spellings: || {
+        let number = |param: Option<activation::ParamRow>| param.map_or(Number::None, |p| Number::Optional(p.default));
+        let rows = activation::TABLE.iter();
+        rows.map(|row| Spelling { name: row.name, aliases: row.aliases, number: number(row.param) }).collect()
     },
 };
 
@@ -105,14 +135,10 @@ pub const INIT: Vocabulary = Vocabulary {
     noun: "init",
     list: "inits",
     parse: parse_init,
-    words: || {
-        init::TABLE
-            .iter()
-            .map(|row| match row.param {
-                Some(param) => format!("{}({param})", row.name),
-                None => row.name.to_string(),
-            })
-            .collect()
+    spellings: || {
+        let number = |param: Option<&'static str>| param.map_or(Number::None, Number::Required);
+        let rows = init::TABLE.iter();
+        rows.map(|row| Spelling { name: row.name, aliases: row.aliases, number: number(row.param) }).collect()
     },
 };
 
@@ -120,14 +146,9 @@ pub const INPUT: Vocabulary = Vocabulary {
     noun: "input",
     list: "inputs",
     parse: parse_input,
-    words: || {
-        Input::TABLE
-            .iter()
-            .map(|row| match row.word {
-                Input::CorrelatedPairs => format!("{}(c)", row.name),
-                _ => row.name.to_string(),
-            })
-            .collect()
+    spellings: || {
+        let number = |word| if word == Input::CorrelatedPairs { Number::Required("c") } else { Number::None };
+        Input::TABLE.iter().map(|row| Spelling { number: number(row.word), ..plain(row) }).collect()
     },
 };
 
@@ -314,7 +335,7 @@ mod tests {
             assert_eq!(parse_input(&canonical), Ok(setting));
         }
         for vocabulary in [ARCHITECTURE, NORM, RESIDUAL, LOSS, TARGET] {
-            for word in (vocabulary.words)() {
+            for word in vocabulary.words() {
                 assert_eq!((vocabulary.parse)(&word).unwrap().value(), Value::Word(word.clone()));
             }
         }

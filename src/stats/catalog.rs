@@ -14,7 +14,7 @@ use crate::engine::LayerSelection;
 use crate::network::NetworkSpec;
 
 pub use markdown::markdown;
-pub use request::{UnknownStatistic, columns};
+pub use request::{UnknownStatistic, columns, words};
 
 /// What a formula may look at: one recorded row and the row after it.
 #[derive(Clone, Copy, Debug)]

@@ -125,7 +125,7 @@ fn every_key_can_be_set_and_shows_what_was_set() {
             Kind::Float { .. } | Kind::ResidualScale => ("0.25".to_string(), Value::Float(0.25)),
             Kind::Bool => ("true".to_string(), Value::Bool(true)),
             Kind::Word(vocabulary) => {
-                let word = (vocabulary.words)().pop().unwrap_or_default();
+                let word = vocabulary.words().pop().unwrap_or_default();
                 // A word with a parameter shows it by name.
                 let word = word.replace("(std)", "(0.5)").replace("(bound)", "(0.5)").replace("(c)", "(0.5)");
                 (format!("\"{word}\""), Value::Word(word))
@@ -148,7 +148,8 @@ fn every_key_can_be_set_and_shows_what_was_set() {
 fn every_word_of_every_vocabulary_makes_a_network() {
     for row in &KEYS {
         let Kind::Word(vocabulary) = row.kind else { continue };
-        let words: Vec<String> = (vocabulary.words)()
+        let words: Vec<String> = vocabulary
+            .words()
             .iter()
             .map(|word| word.replace("(std)", "(0.5)").replace("(bound)", "(0.5)").replace("(c)", "(0.5)"))
             .collect();

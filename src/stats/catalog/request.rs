@@ -38,16 +38,20 @@ fn names(word: &str, row: &StatisticRow) -> bool {
     }
 }
 
+/// Every word that a request may name: columns, `basic` and `full`, quantities, groups, statistics.
+pub fn words() -> impl Iterator<Item = &'static str> {
+    let words = CATALOG.iter().map(|row| row.name.as_str());
+    let words = words.chain(["basic", "full"]).chain(moments::quantities().map(|(name, _, _)| name));
+    let words = words.chain(derived::GROUPS.iter().map(|(name, _)| *name));
+    words.chain(moments::statistics().map(|(name, _, _, _)| name))
+}
+
 fn unknown(name: &str) -> UnknownStatistic {
     let training = name.starts_with("weight_update") || name == "update_ratio";
     let hint = if training {
         " at initialisation: it describes an optimiser's step".to_string()
     } else {
-        let words = CATALOG.iter().map(|row| row.name.as_str());
-        let words = words.chain(["basic", "full"]).chain(moments::quantities().map(|(name, _, _)| name));
-        let words = words.chain(derived::GROUPS.iter().map(|(name, _)| *name));
-        let words = words.chain(moments::statistics().map(|(name, _, _, _)| name));
-        let nearest = words
+        let nearest = words()
             .map(|word| (strsim::damerau_levenshtein(word, name), word))
             .min_by_key(|&(distance, _)| distance)
             .filter(|&(distance, word)| distance <= 1 + word.len() / 4);

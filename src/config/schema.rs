@@ -1,0 +1,192 @@
+//! The grammar of sweep files as a JSON Schema (draft-07), from the table of keys, for editors that complete and check
+//! TOML by one. It is laxer than the program where a schema has no words: what goes together only the program knows.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value as Json, json};
+
+use super::key::{KEYS, KeyRow, Kind};
+use super::setting::{LARGEST_SCALE, Number, ResidualScale, Spelling};
+use super::{LARGEST_PLAN, SCHEMA_VERSION, Seeding};
+use crate::stats::catalog;
+
+const NAME: &str = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$";
+const NUMBER: &str = r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?";
+
+/// The schema of a sweep file.
+pub fn json_schema() -> Json {
+    let replicates = described(json!({ "type": "integer", "minimum": 1, "maximum": LARGEST_PLAN }), REPLICATES);
+    let axes: Map<String, Json> = KEYS.iter().map(|row| (row.name.to_string(), reference("axis", row))).collect();
+    let with = |more: &[(&str, Json)]| {
+        let mut properties = axes.clone();
+        properties.extend(more.iter().map(|(name, schema)| ((*name).to_string(), schema.clone())));
+        properties
+    };
+    let mut definitions: Map<String, Json> = Map::new();
+    definitions.insert("range".to_string(), range());
+    for row in &KEYS {
+        definitions.insert(format!("value_{}", row.name), value(row));
+        definitions.insert(format!("axis_{}", row.name), axis(row));
+    }
+    let zip = json!({
+        "type": "object", "minProperties": 1, "additionalProperties": false, "properties": axes,
+        "description": "lists of equal length that move together, by key",
+    });
+    let filters = json!({
+        "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }],
+        "description": "expressions over the keys, params and flops; a point stays if all of them are true",
+    });
+    let name = |doc| described(json!({ "type": "string", "pattern": NAME }), doc);
+    let sweep = json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": with(&[
+            ("name", name("the sweep's name")),
+            ("replicates", replicates.clone()),
+            ("zip", zip),
+            ("where", filters),
+        ]),
+    });
+    json!({
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "gradsweep sweep file",
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["sweep"],
+        "properties": {
+            "schema_version": described(json!({ "const": SCHEMA_VERSION }), "version of this format"),
+            "name": name("name of the run and of its default directory; without it, the file's own name"),
+            "seed": described(
+                json!({ "type": "integer", "minimum": 0, "maximum": super::sections::LARGEST_SEED, "default": 0 }),
+                "root of all random numbers",
+            ),
+            "replicates": replicates,
+            "seeding": described(
+                json!({ "enum": Seeding::ALL.map(Seeding::name), "default": "configuration" }),
+                "configuration: every configuration has its own draws; replicate: all get the same ones",
+            ),
+            "defaults": {
+                "type": "object",
+                "additionalProperties": false,
+                "properties": with(&[("replicates", replicates)]),
+                "description": "keys of every sweep, unless it gives them itself",
+            },
+            "sweep": {
+                "type": "array",
+                "minItems": 1,
+                "items": sweep,
+                "description": "a list or range is an axis, and axes multiply",
+            },
+            "record": record(),
+            "verdict": {
+                "type": "object",
+                "additionalProperties": false,
+                "properties": { "decades": described(
+                    json!({ "type": "number", "exclusiveMinimum": 0, "default": super::record::DEFAULT_DECADES }),
+                    "|log10(|delta_1|/|delta_L|)| above this is vanishing or exploding",
+                ) },
+            },
+        },
+        "definitions": definitions,
+    })
+}
+
+const REPLICATES: &str = "independent draws of every configuration";
+
+fn described(mut schema: Json, doc: &str) -> Json {
+    schema["description"] = json!(doc);
+    schema
+}
+
+fn reference(kind: &str, row: &KeyRow) -> Json {
+    json!({ "$ref": format!("#/definitions/{kind}_{}", row.name) })
+}
+
+/// One value, or an axis of them.
+fn axis(row: &KeyRow) -> Json {
+    let one = reference("value", row);
+    let list = json!({ "type": "array", "minItems": 1, "items": one });
+    let choice = json!({
+        "type": "object", "required": ["choice"], "additionalProperties": false, "properties": { "choice": list },
+    });
+    let mut forms = vec![one, list, choice];
+    if row.is_numeric() {
+        forms.push(json!({ "$ref": "#/definitions/range" }));
+    }
+    described(json!({ "anyOf": forms }), &format!("{} (default {})", row.doc, row.default))
+}
+
+/// A value of a key.
+fn value(row: &KeyRow) -> Json {
+    match &row.kind {
+        Kind::Int { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
+        Kind::Float { min, max, .. } => json!({ "type": "number", "minimum": min, "maximum": max.min(LARGEST_SCALE) }),
+        Kind::Bool => json!({ "type": "boolean" }),
+        Kind::Word(vocabulary) => words(&(vocabulary.spellings)()),
+        Kind::ResidualScale => json!({ "anyOf": [
+            { "type": "number", "minimum": 0, "maximum": LARGEST_SCALE },
+            { "enum": ResidualScale::WORDS.map(|(word, _)| word) },
+        ] }),
+    }
+}
+
+/// Canonical spellings first, which editors offer; then aliases, and words with their number.
+fn words(spellings: &[Spelling]) -> Json {
+    let bare = spellings.iter().filter(|s| !matches!(s.number, Number::Required(_)));
+    let names = bare.clone().map(|s| s.name);
+    let aliases = bare.flat_map(|s| s.aliases.iter().copied());
+    let plain = json!({ "enum": names.chain(aliases).collect::<Vec<_>>() });
+    let numbered = spellings.iter().filter(|s| s.number != Number::None);
+    let numbered: Vec<&str> = numbered.flat_map(|s| std::iter::once(s.name).chain(s.aliases.iter().copied())).collect();
+    if numbered.is_empty() {
+        return plain;
+    }
+    let pattern = format!(r"^\s*({})\s*\(\s*({NUMBER})\s*\)\s*$", numbered.join("|"));
+    json!({ "anyOf": [plain, { "type": "string", "pattern": pattern }] })
+}
+
+fn range() -> Json {
+    let pair = json!({ "type": "array", "items": { "type": "number" }, "minItems": 2, "maxItems": 2 });
+    let positive = json!({
+        "type": "array", "items": { "type": "number", "exclusiveMinimum": 0 }, "minItems": 2, "maxItems": 2,
+    });
+    let count = json!({ "type": "integer", "minimum": 1, "maximum": LARGEST_PLAN });
+    let form = |name: &str, ends: &Json, companion: &str, of: &Json| {
+        json!({
+            "type": "object", "required": [name, companion], "additionalProperties": false,
+            "properties": { name: ends, companion: of },
+        })
+    };
+    json!({ "anyOf": [
+        form("linspace", &pair, "num", &count),
+        form("logspace", &positive, "num", &count),
+        form("range", &pair, "step", &json!({ "type": "number" })),
+    ] })
+}
+
+fn record() -> Json {
+    // An `enum` may not name a word twice.
+    let names: BTreeSet<&str> = catalog::words().collect();
+    let name = json!({ "enum": names });
+    let layer = json!({ "type": "integer", "minimum": 0, "maximum": super::record::LAST_LAYER });
+    let layers = json!({ "anyOf": [
+        { "const": "all" },
+        layer,
+        { "type": "array", "minItems": 1, "items": layer },
+        { "type": "object", "required": ["choice"], "additionalProperties": false,
+          "properties": { "choice": { "type": "array", "minItems": 1, "items": layer } } },
+        { "$ref": "#/definitions/range" },
+    ] });
+    let steps = json!({ "anyOf": [{ "const": 0 }, { "type": "array", "minItems": 1, "items": { "const": 0 } }] });
+    let statistics = json!({ "anyOf": [name, { "type": "array", "minItems": 1, "items": name }], "default": "basic" });
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "steps": described(steps, "training steps; 0 = at initialisation, the only one today"),
+            "statistics": described(statistics, "basic, full, or names of quantities and columns"),
+            "layers": described(layers, "all, or the rows to keep, to thin very deep networks"),
+            "times": described(json!({ "const": "all" }), "for recurrent networks, which are not built yet"),
+        },
+    })
+}
