@@ -20,6 +20,7 @@ mod range;
 mod records;
 mod run_loop;
 mod schema;
+mod saturation;
 mod science_facts;
 mod statistics;
 mod store;

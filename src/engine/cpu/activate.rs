@@ -1,16 +1,19 @@
 //! The activation of a layer with its statistics, in every range: true values in the ordinary range, straight lines far
-//! outside it, and derivatives with a power of two taken out where all of them lie in an exponential tail.
+//! outside it, and values and derivatives of a sample with a power of two taken out where all of them lie in an
+//! exponential tail.
 
 use pulp::Simd;
 
 use super::kernels::{UnitStats, abs_max};
 use super::moments::Accumulator;
 use super::real::Real;
-use super::tensor::{Tensor, power};
+use super::rows::{reconcile, settle_and_measure};
+use super::tensor::{Tensor, exponent_for, log2_size, power, scale_in_place};
 use crate::network::Activation;
 
-/// log2 |phi'| below which an element counts as exactly zero.
-pub const LOG2_DERIVATIVE_MIN: f64 = -1_048_576.0;
+/// log2 |phi'| below which a sample's slopes count as exactly zero: the exponent of the square of 1,024 such factors
+/// still fits into 32 bits.
+pub const LOG2_DERIVATIVE_MIN: f64 = -1_000_000.0;
 
 /// What one pass over u reports.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +34,51 @@ struct Lines<T> {
     keeps_exponent: bool,
 }
 
+/// How phi is evaluated for stored values of u that share an exponent.
+struct Rule<'a, T> {
+    activation: &'a Activation,
+    exponent: i32,
+    lines: Option<Lines<T>>,
+    /// Factor to the true values, which may be infinite: far outside and bounded, the functions have limits there.
+    to_true: T,
+    /// Knees in the stored units of u.
+    knee: [T; 2],
+    threshold: T,
+}
+
+impl<'a, T: Real> Rule<'a, T> {
+    fn new(activation: &'a Activation, u: &[T], exponent: i32) -> Self {
+        let facts = activation.facts();
+        let knee = facts.knee.map(|k| T::from_f64(if k.is_infinite() { k } else { libm::scalbn(k, -exponent) }));
+        Rule {
+            activation,
+            exponent,
+            lines: lines(activation, u, exponent),
+            to_true: power::<T>(exponent.min(120)),
+            knee,
+            threshold: T::from_f64(0.01 * facts.sup_derivative),
+        }
+    }
+
+    fn h_exponent(&self) -> i32 {
+        if self.lines.as_ref().is_some_and(|l| l.keeps_exponent) { self.exponent } else { 0 }
+    }
+
+    /// (h, phi') of one row; `scratch` is for the true values.
+    #[inline(always)]
+    fn row<S: Simd>(&self, u: &[T], scratch: &mut Vec<T>, h: &mut [T], d: &mut [T]) {
+        match &self.lines {
+            Some(lines) => line_row(lines, u, h, d),
+            None if self.exponent == 0 => T::activate::<S>(self.activation, u, h, d),
+            None => {
+                scratch.clear();
+                scratch.extend(u.iter().map(|v| *v * self.to_true));
+                T::activate::<S>(self.activation, scratch, h, d);
+            }
+        }
+    }
+}
+
 /// h = phi(u) and phi'(u), [batch, columns]; moments of h into `acc` row by row, with `squares[b]` = |h_b|^2.
 #[inline(always)]
 pub fn activate<T: Real, S: Simd>(
@@ -45,65 +93,115 @@ pub fn activate<T: Real, S: Simd>(
     let facts = activation.facts();
     h.resize(u.data.len());
     phi_grad.resize(u.data.len());
-    let lines = lines(activation, u);
-    // Knees in the stored units of u.
-    let knee = facts.knee.map(|k| T::from_f64(if k.is_infinite() { k } else { libm::scalbn(k, -u.exponent) }));
-    let threshold = T::from_f64(0.01 * facts.sup_derivative);
-    // Far outside and bounded: the true value, which may be infinite; the functions have limits there.
-    let to_true = power::<T>(u.exponent.min(120));
-    let mut true_u = vec![T::ZERO; if u.exponent != 0 && lines.is_none() { columns } else { 0 }];
     (stats.sum, stats.saturated, stats.active) = (0.0, 0, 0);
     squares.clear();
-    let rows =
-        u.data.chunks_exact(columns).zip(h.data.chunks_exact_mut(columns)).zip(phi_grad.data.chunks_exact_mut(columns));
-    for ((u_row, h_row), d_row) in rows {
-        match &lines {
-            Some(lines) => line_row(lines, u_row, h_row, d_row),
-            None if u.exponent == 0 => T::activate::<S>(activation, u_row, h_row, d_row),
-            None => {
-                for (t, v) in true_u.iter_mut().zip(u_row) {
-                    *t = *v * to_true;
-                }
-                T::activate::<S>(activation, &true_u, h_row, d_row);
+    let has_flat = facts.flat.iter().any(|f| f.is_finite());
+    // Rows that lie in a tail of phi' or of phi.
+    let (mut faint, mut faint_h) = (Vec::new(), Vec::new());
+    let floor = T::DERIVATIVE_FLOOR.exp2();
+    if u.rows.is_empty() {
+        let rule = Rule::new(activation, &u.data, u.exponent);
+        let has_tail = activation.row().value_parts.is_some() && rule.h_exponent() == 0;
+        let (sum_bound, square_bound) = (columns as f64 * floor, columns as f64 * floor * floor);
+        let mut scratch = Vec::new();
+        let rows = u.data.chunks_exact(columns).zip(h.data.chunks_exact_mut(columns));
+        for (b, ((u_row, h_row), d_row)) in rows.zip(phi_grad.data.chunks_exact_mut(columns)).enumerate() {
+            rule.row::<S>(u_row, &mut scratch, h_row, d_row);
+            let square = acc.row(simd, h_row).square;
+            squares.push(square);
+            let part = T::phi(simd, u_row, d_row, rule.threshold, rule.knee);
+            stats.sum += part.sum;
+            stats.saturated += part.saturated;
+            stats.active += part.active;
+            if part.sum.abs() <= sum_bound && !has_flat && abs_max(d_row) < floor {
+                faint.push(b);
+            }
+            if has_tail && square <= square_bound && abs_max(h_row) < floor {
+                faint_h.push(b);
             }
         }
-        squares.push(acc.row(simd, h_row).square);
-        let part = T::phi(simd, u_row, d_row, threshold, knee);
-        stats.sum += part.sum;
-        stats.saturated += part.saturated;
-        stats.active += part.active;
-    }
-    stats.units.fill(simd, &phi_grad.data, columns);
-    h.exponent = if lines.is_some_and(|l| l.keeps_exponent) { u.exponent } else { 0 };
-    h.abs_max = acc.abs_max();
-    phi_grad.exponent = 0;
-    phi_grad.abs_max = stats.units.max.iter().fold(0.0, |m: f64, v| m.max(v.to_f64()));
-    let has_flat = facts.flat.iter().any(|f| f.is_finite());
-    stats.dead_units = if has_flat { stats.units.max.iter().filter(|&&m| m == T::ZERO).count() as u64 } else { 0 };
-    let (param, row) = (activation.param, activation.row());
-    if phi_grad.abs_max < T::DERIVATIVE_FLOOR.exp2() {
-        exponential_tail(u, |v| (row.derivative_parts)(v, param), phi_grad);
+        h.exponent = rule.h_exponent();
+        phi_grad.exponent = 0;
         stats.units.fill(simd, &phi_grad.data, columns);
-        stats.sum = phi_grad.data.iter().map(|v| v.to_f64()).sum();
+        phi_grad.abs_max = stats.units.max.iter().fold(0.0, |m: f64, v| m.max(v.to_f64()));
+        if !faint.is_empty() {
+            tails(u, &faint, activation.row().derivative_parts, activation.param, columns, phi_grad);
+        }
+        if !faint_h.is_empty()
+            && let Some(parts) = activation.row().value_parts
+        {
+            tails(u, &faint_h, parts, activation.param, columns, h);
+        }
+    } else {
+        separate_rows(simd, activation, u, columns, (h, phi_grad), stats);
     }
-    if h.exponent == 0
-        && h.abs_max < T::DERIVATIVE_FLOOR.exp2()
-        && let Some(parts) = row.value_parts
-    {
-        exponential_tail(u, |v| parts(v, param), h);
-        acc.restart();
-        squares.clear();
-        squares.extend(h.data.chunks_exact(columns).map(|row| acc.row(simd, row).square));
+    if !faint.is_empty() || !u.rows.is_empty() {
+        let mut buffer = Vec::new();
+        let flat = phi_grad.flat(&mut buffer);
+        stats.units.fill(simd, flat, columns);
+        stats.sum = flat.iter().map(|v| v.to_f64()).sum();
     }
+    if faint_h.is_empty() && u.rows.is_empty() {
+        reconcile(simd, h, columns, acc, squares);
+    } else {
+        settle_and_measure(simd, h, columns, acc, squares);
+    }
+    stats.dead_units = if has_flat { stats.units.max.iter().filter(|&&m| m == T::ZERO).count() as u64 } else { 0 };
 }
 
-/// Lines for a tensor whose typical size is far below or above 1; `None` where phi is evaluated as it is.
-fn lines<T: Real>(activation: &Activation, u: &Tensor<T>) -> Option<Lines<T>> {
-    if u.exponent == 0 {
+/// [`activate`] without the statistics of h, where rows of u have exponents of their own.
+#[cold]
+fn separate_rows<T: Real, S: Simd>(
+    simd: S,
+    activation: &Activation,
+    u: &Tensor<T>,
+    columns: usize,
+    (h, phi_grad): (&mut Tensor<T>, &mut Tensor<T>),
+    stats: &mut PhiStats<T>,
+) {
+    let floor = T::DERIVATIVE_FLOOR.exp2();
+    let (table, param) = (activation.row(), activation.param);
+    let (mut u_row, mut scratch) = (Vec::new(), Vec::new());
+    (h.exponent, phi_grad.exponent) = (0, 0);
+    for b in 0..u.rows.len() {
+        let range = b * columns..(b + 1) * columns;
+        u_row.clear();
+        u_row.extend_from_slice(&u.data[range.clone()]);
+        let total = u.exponent + u.row(b);
+        let exponent = log2_size(abs_max(&u_row)).map_or(0, |k| exponent_for::<T>(total + k));
+        scale_in_place(&mut u_row, total - exponent);
+        let rule = Rule::new(activation, &u_row, exponent);
+        let (h_row, d_row) = (&mut h.data[range.clone()], &mut phi_grad.data[range]);
+        rule.row::<S>(&u_row, &mut scratch, h_row, d_row);
+        let part = T::phi(simd, &u_row, d_row, rule.threshold, rule.knee);
+        stats.saturated += part.saturated;
+        stats.active += part.active;
+        let faint = abs_max(d_row) < floor;
+        phi_grad.rows.push(if faint {
+            tail(&u_row, exponent, |v| (table.derivative_parts)(v, param), d_row)
+        } else {
+            0
+        });
+        let h_exponent = rule.h_exponent();
+        h.rows.push(match table.value_parts {
+            Some(parts) if h_exponent == 0 && abs_max(h_row) < floor => {
+                tail(&u_row, exponent, |v| parts(v, param), h_row)
+            }
+            _ => h_exponent,
+        });
+    }
+    phi_grad.settle(columns);
+    phi_grad.abs_max = abs_max(&phi_grad.data);
+    h.settle(columns);
+}
+
+/// Lines for values whose typical size is far below or above 1; `None` where phi is evaluated as it is.
+fn lines<T: Real>(activation: &Activation, u: &[T], exponent: i32) -> Option<Lines<T>> {
+    if exponent == 0 {
         return None;
     }
     let facts = activation.facts();
-    if u.exponent < 0 {
+    if exponent < 0 {
         let slopes = facts.slopes_at_zero.map(T::from_f64);
         let constant = [T::from_f64(facts.at_zero); 2];
         let keeps_exponent = facts.at_zero == 0.0;
@@ -111,10 +209,10 @@ fn lines<T: Real>(activation: &Activation, u: &Tensor<T>) -> Option<Lines<T>> {
     }
     let slopes = facts.far.map(|line| line.slope);
     // With every element on a flat side the outputs are the bounded limits: evaluate as it is.
-    let grows = u.data.iter().any(|v| slopes[usize::from(*v > T::ZERO)] != 0.0 && *v != T::ZERO);
+    let grows = u.iter().any(|v| slopes[usize::from(*v > T::ZERO)] != 0.0 && *v != T::ZERO);
     grows.then(|| Lines {
         slopes: slopes.map(T::from_f64),
-        constant: facts.far.map(|line| T::from_f64(libm::scalbn(line.intercept, -u.exponent))),
+        constant: facts.far.map(|line| T::from_f64(libm::scalbn(line.intercept, -exponent))),
         keeps_exponent: true,
     })
 }
@@ -128,27 +226,43 @@ fn line_row<T: Real>(lines: &Lines<T>, u: &[T], h: &mut [T], d: &mut [T]) {
     }
 }
 
-/// Values or derivatives of a layer that lies in an exponential tail altogether: factor e^-decay with the largest power
-/// of two taken out. Elements below 2^-1048576 count as zero.
+/// Values or derivatives of the `faint` rows of a tensor of true values, each row with a power of two taken out.
 #[cold]
-fn exponential_tail<T: Real>(u: &Tensor<T>, parts: impl Fn(f64) -> (f64, f64), out: &mut Tensor<T>) {
+fn tails<T: Real>(
+    u: &Tensor<T>,
+    faint: &[usize],
+    parts: fn(f64, f64) -> (f64, f64),
+    param: f64,
+    columns: usize,
+    out: &mut Tensor<T>,
+) {
+    out.rows.resize(u.data.len() / columns, 0);
+    for &b in faint {
+        let range = b * columns..(b + 1) * columns;
+        out.rows[b] = tail(&u.data[range.clone()], u.exponent, |v| parts(v, param), &mut out.data[range]);
+    }
+    out.settle(columns);
+    out.abs_max = abs_max(&out.data);
+}
+
+/// Values or derivatives of a sample that lies in an exponential tail altogether: factor e^-decay with the largest power
+/// of two taken out, which is returned. A sample below 2^-1000000 counts as zero.
+fn tail<T: Real>(u: &[T], exponent: i32, parts: impl Fn(f64) -> (f64, f64), out: &mut [T]) -> i32 {
     let parts = |v: &T| {
-        let (factor, decay) = parts(libm::scalbn(v.to_f64(), u.exponent));
+        let (factor, decay) = parts(libm::scalbn(v.to_f64(), exponent));
         (factor, -decay * std::f64::consts::LOG2_E)
     };
     let log2 = |(factor, power): (f64, f64)| factor.abs().log2() + power;
-    let largest = u.data.iter().map(|v| log2(parts(v))).filter(|v| !v.is_nan()).fold(f64::NEG_INFINITY, f64::max);
+    let largest = u.iter().map(|v| log2(parts(v))).filter(|v| !v.is_nan()).fold(f64::NEG_INFINITY, f64::max);
     if largest < LOG2_DERIVATIVE_MIN {
-        out.data.fill(T::ZERO);
-        out.abs_max = 0.0;
-        return;
+        out.iter_mut().filter(|d| !d.to_f64().is_nan()).for_each(|d| *d = T::ZERO);
+        return 0;
     }
-    let exponent = largest.floor();
-    for (v, d) in u.data.iter().zip(&mut out.data) {
+    let top = largest.floor();
+    for (v, d) in u.iter().zip(out) {
         let (factor, power) = parts(v);
         // A factor of zero is a flat piece; the exponent of the rest stays within float64.
-        *d = if factor == 0.0 { T::ZERO } else { T::from_f64(factor * (power - exponent).exp2()) };
+        *d = if factor == 0.0 { T::ZERO } else { T::from_f64(factor * (power - top).exp2()) };
     }
-    out.exponent = exponent as i32;
-    out.abs_max = abs_max(&out.data);
+    top as i32
 }

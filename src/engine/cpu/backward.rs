@@ -1,6 +1,8 @@
 //! The backward half of a network's run: ops in reverse, each adding into its inputs' gradients, with the statistics of
 //! every gradient taken in the pass that writes it.
 
+use std::f64::consts::LOG10_2;
+
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use pulp::Simd;
@@ -9,6 +11,7 @@ use super::kernels::{column_sums, paths_above};
 use super::moments::Accumulator;
 use super::network::{Runner, accumulate, typical_product};
 use super::real::Real;
+use super::rows::for_outer_product;
 use super::tensor::{Tensor, power};
 use crate::network::Residual;
 use crate::program::{Op, Slot};
@@ -151,6 +154,7 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
             },
         );
         out.exponent = grad.exponent + phi_grad.exponent + shift;
+        out.rows = grad.joint_rows(phi_grad);
         out.abs_max = Tensor::<T>::UNKNOWN;
         // The incoming gradient is done with: keep its buffer.
         self.give(layer, src, &mut out, 1.0);
@@ -163,7 +167,7 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         let (fan_in, fan_out) = (self.spec.fan_in(layer) as usize, self.spec.fan_out(layer) as usize);
         let mut delta = self.take_grad(layer, dst);
         self.recorded(layer, Quantity::PreactGrad, fan_out, &mut delta);
-        self.sample_spread(layer);
+        self.sample_spread(layer, &delta);
         self.cosines(layer, Quantity::PreactGrad, fan_out, &delta);
         delta.normalise();
         self.observe(layer, "preact_grad", &[batch, fan_out], &delta);
@@ -180,6 +184,7 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         let shift = if typical.abs() > T::ORDINARY / 2 { typical } else { 0 };
         grad.resize(batch * fan_in);
         grad.exponent = delta.exponent + weight.exponent + shift;
+        grad.rows.clone_from(&delta.rows);
         matmul(
             MatMut::from_row_major_slice_mut(&mut grad.data, batch, fan_in),
             Accum::Replace,
@@ -195,8 +200,9 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
     }
 
     /// Spread over samples of log10 |delta_l(b)|, from the squares of the pass before.
-    fn sample_spread(&mut self, layer: u32) {
-        let logs = || self.workspace.squares.iter().filter(|s| **s > 0.0 && s.is_finite()).map(|s| 0.5 * s.log10());
+    fn sample_spread(&mut self, layer: u32, delta: &Tensor<T>) {
+        let squares = self.workspace.squares.iter().enumerate().filter(|(_, s)| **s > 0.0 && s.is_finite());
+        let logs = || squares.clone().map(|(b, s)| 0.5 * s.log10() + f64::from(delta.row(b)) * LOG10_2);
         let count = logs().count();
         let mean = logs().sum::<f64>() / count as f64;
         let deviation = logs().map(|v| (v - mean) * (v - mean)).sum::<f64>();
@@ -207,18 +213,24 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
     fn bias_grad(&mut self, layer: u32, fan_out: usize, delta: &Tensor<T>) {
         let simd = self.simd;
         let workspace = &mut *self.workspace;
-        let (sums, scratch) = (&mut workspace.bias_grad, &mut workspace.rows[0]);
+        let [scratch, buffer] = &mut workspace.rows;
+        let (sums, flat) = (&mut workspace.bias_grad, delta.flat(buffer));
         T::dispatch(
             simd,
             #[inline(always)]
-            || column_sums(&delta.data, fan_out, scratch, sums),
+            || column_sums(flat, fan_out, scratch, sums),
         );
         let mut acc = Accumulator::new(self.detail(Quantity::BiasGrad));
         acc.row(simd, &self.workspace.bias_grad[..]);
         self.record(layer).moments[Quantity::BiasGrad as usize] = acc.finish(delta.exponent);
         if self.trace.is_some() {
             let data = self.workspace.bias_grad.iter().map(|&v| T::from_f64(v)).collect();
-            self.observe(layer, "bias_grad", &[fan_out], &Tensor { data, exponent: delta.exponent, abs_max: 0.0 });
+            self.observe(
+                layer,
+                "bias_grad",
+                &[fan_out],
+                &Tensor { data, exponent: delta.exponent, ..Tensor::default() },
+            );
         }
     }
 
@@ -231,10 +243,16 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         let typical = typical_product(&[delta.log2_max(), source.log2_max()], batch);
         let shift = if typical.abs() > T::ORDINARY / 2 { typical } else { 0 };
         grad.exponent = delta.exponent + source.exponent + shift;
+        let mut rows = &delta.data;
+        if !(delta.rows.is_empty() && source.rows.is_empty()) {
+            let buffer = &mut self.workspace.rows[1];
+            grad.exponent = for_outer_product(delta, source, buffer) + shift;
+            rows = buffer;
+        }
         matmul(
             MatMut::from_row_major_slice_mut(&mut grad.data, fan_out, fan_in),
             Accum::Replace,
-            MatRef::from_row_major_slice(&delta.data, batch, fan_out).transpose(),
+            MatRef::from_row_major_slice(rows, batch, fan_out).transpose(),
             MatRef::from_row_major_slice(&source.data, batch, fan_in),
             power::<T>(-shift),
             Par::Seq,
@@ -285,7 +303,7 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         let max = Scaled::new(scale * largest, exponent);
         let above = self.mask.contains(RecordMask::PATH_ABOVE_ONE).then(|| {
             let bound = libm::scalbn(1.0 / scale, -exponent);
-            paths_above(&out.weight.data, &phi.phi_grad.data, spec.width as usize, bound)
+            paths_above(&out.weight.data, phi.phi_grad.flat(&mut Vec::new()), spec.width as usize, bound)
         });
         let elements = phi.phi_grad.data.len() as u64;
         self.set_sum(layer, Sum::PathAbs, abs);

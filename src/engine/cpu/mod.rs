@@ -10,6 +10,7 @@ mod moments;
 mod network;
 mod norm;
 mod real;
+mod rows;
 mod simd;
 mod tensor;
 mod trace;

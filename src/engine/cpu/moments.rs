@@ -112,6 +112,11 @@ impl Accumulator {
         }
     }
 
+    /// Replaces the number of zeros.
+    pub fn set_zeros(&mut self, zeros: u64) {
+        self.zeros = zeros;
+    }
+
     pub fn abs_max(&self) -> f64 {
         self.abs_max
     }

@@ -10,6 +10,7 @@ use super::loss;
 use super::moments::{Accumulator, Detail};
 use super::norm;
 use super::real::Real;
+use super::rows::{reconcile, sum_rows};
 use super::tensor::{Tensor, exponent_for, power, scale_in_place};
 use super::trace::Trace;
 use super::workspace::{Layer, Workspace};
@@ -143,12 +144,14 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         input.data.clear();
         input.data.extend_from_slice(&data.input);
         input.exponent = 0;
+        input.rows.clear();
         self.recorded(0, Quantity::Act, spec.input_size as usize, &mut input);
         self.cosines(0, Quantity::Act, spec.input_size as usize, &input);
         self.workspace.layers[0].act = input;
     }
 
-    /// Moments of a tensor that no other pass reads row by row; fills `squares` and `abs_max`.
+    /// Moments of a tensor that no other pass reads row by row; fills `squares` (of the stored rows) and `abs_max`, and
+    /// gives rows that lie far apart exponents of their own.
     pub(super) fn recorded(&mut self, layer: u32, quantity: Quantity, columns: usize, tensor: &mut Tensor<T>) {
         let simd = self.simd;
         let mut acc = Accumulator::new(self.detail(quantity));
@@ -163,7 +166,7 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
                 }
             },
         );
-        tensor.abs_max = acc.abs_max();
+        reconcile(simd, tensor, columns, &mut acc, &mut self.workspace.squares);
         let exponent = tensor.exponent;
         self.record(layer).moments[quantity as usize] = acc.finish(exponent);
     }
@@ -264,6 +267,7 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
                 let (from, mut to) = (self.take(layer, src), self.take(layer, dst));
                 to.data.clone_from(&from.data);
                 to.exponent = from.exponent;
+                to.rows.clone_from(&from.rows);
                 self.put(layer, src, from);
                 self.finish_act(layer, dst, &mut to);
                 self.put(layer, dst, to);
@@ -296,6 +300,7 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         };
         z.exponent = exponent_for::<T>(typical);
         z.resize(batch * fan_out);
+        z.rows.clone_from(&x.rows);
         let alpha = power::<T>(x.exponent + weight.exponent - z.exponent);
         matmul(
             MatMut::from_row_major_slice_mut(&mut z.data, batch, fan_out),
@@ -305,8 +310,13 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
             alpha,
             Par::Seq,
         );
+        if let (false, Some(b)) = (z.rows.is_empty(), bias.log2_max()) {
+            z.raise_rows(fan_out, b + bias.exponent);
+        }
         // A bias of zeros has no size, and its scale may be out of range: infinity times 0 is NaN.
-        let bias_scale = bias.log2_max().map_or(T::ZERO, |_| power::<T>(bias.exponent - z.exponent));
+        let scale_of = |row: i32| bias.log2_max().map_or(T::ZERO, |_| power::<T>(bias.exponent - z.exponent - row));
+        let mut scales = z.rows.iter().map(|&row| scale_of(row)).collect::<Vec<T>>().into_iter();
+        let bias_scale = scale_of(0);
         let mut acc = Accumulator::new(self.detail(Quantity::Preact));
         let bias = &self.workspace.layers[layer as usize].bias.data;
         let squares = &mut self.workspace.squares;
@@ -316,6 +326,7 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
             #[inline(always)]
             || {
                 for row in z.data.chunks_exact_mut(fan_out) {
+                    let bias_scale = scales.next().unwrap_or(bias_scale);
                     for (z, b) in row.iter_mut().zip(bias) {
                         *z += *b * bias_scale;
                     }
@@ -323,7 +334,7 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
                 }
             },
         );
-        z.abs_max = acc.abs_max();
+        reconcile(simd, &mut z, fan_out, &mut acc, squares);
         let exponent = z.exponent;
         self.record(layer).moments[Quantity::Preact as usize] = acc.finish(exponent);
         self.cosines(layer, Quantity::Preact, fan_out, &z);
@@ -371,6 +382,17 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         let simd = self.simd;
         let (from, other, mut out) = (self.take(layer, skip), self.take(layer, branch), self.take(layer, dst));
         let a = self.spec.residual_scale;
+        let columns = self.columns(layer, dst);
+        if !(from.rows.is_empty() && other.rows.is_empty()) {
+            sum_rows(&from, &other, a, columns, &mut out);
+            self.set_sum(layer, Sum::SkipSquare, from.square(columns));
+            self.set_sum(layer, Sum::BranchSquare, other.square(columns).times(Scaled::from(a * a)));
+            self.put(layer, skip, from);
+            self.put(layer, branch, other);
+            self.finish_act(layer, dst, &mut out);
+            self.put(layer, dst, out);
+            return;
+        }
         let size = |t: &Tensor<T>, scale: f64| {
             (scale != 0.0).then(|| t.log2_max().map(|m| m + t.exponent + libm::ilogb(scale))).flatten()
         };
@@ -380,7 +402,6 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         let branch_scale = T::from_f64(libm::scalbn(a, other.exponent - out.exponent));
         out.resize(from.data.len());
         let (mut skip_square, mut branch_square) = (0.0, 0.0);
-        let columns = self.columns(layer, dst);
         T::dispatch(
             simd,
             #[inline(always)]
@@ -419,6 +440,7 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
                 start.data.clear();
                 start.data.extend_from_slice(g);
                 start.exponent = 0;
+                start.rows.clear();
                 start.abs_max = abs_max(&start.data);
                 return Scaled::ABSENT;
             }
@@ -431,9 +453,15 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
 
 /// dst (+)= scale * src by powers of two, at the larger exponent; `scale` is the true factor of the new part.
 pub(super) fn accumulate<T: Real>(dst: &mut Tensor<T>, src: &Tensor<T>, scale: f64) {
+    let fresh = dst.data.is_empty();
+    if !fresh && !(dst.rows.is_empty() && src.rows.is_empty()) {
+        let columns = src.data.len() / src.rows.len().max(dst.rows.len());
+        let old = std::mem::take(dst);
+        sum_rows(&old, src, scale, columns, dst);
+        return;
+    }
     let size =
         |t: &Tensor<T>, a: f64| (a != 0.0).then(|| t.log2_max().map(|m| m + t.exponent + libm::ilogb(a))).flatten();
-    let fresh = dst.data.is_empty();
     let old = if fresh { None } else { size(dst, 1.0) };
     let exponent = match (old, size(src, scale)) {
         (Some(_), None) => return,
@@ -446,6 +474,7 @@ pub(super) fn accumulate<T: Real>(dst: &mut Tensor<T>, src: &Tensor<T>, scale: f
     };
     let factor = T::from_f64(libm::scalbn(scale, src.exponent - exponent));
     if fresh || old.is_none() {
+        dst.rows.clone_from(&src.rows);
         dst.data.clear();
         dst.data.extend(src.data.iter().map(|v| *v * factor));
     } else {

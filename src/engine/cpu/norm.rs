@@ -3,7 +3,7 @@
 
 use super::kernels::{abs_max, column_sums};
 use super::real::Real;
-use super::tensor::{Tensor, exponent_for};
+use super::tensor::{Tensor, exponent_for, power};
 use crate::network::Norm;
 
 /// What the backward pass needs besides u itself.
@@ -12,11 +12,32 @@ pub struct NormState<T> {
     /// u' = (z' - mean') * inverse[k], k the unit (batch) or the sample (layer, rms).
     pub inverse: Vec<T>,
     mean: Vec<T>,
-    /// The true 1/sqrt(var + eps) is inverse * 2^exponent.
+    /// The true 1/sqrt(var + eps) is inverse * 2^(exponent + rows[b]), `rows` empty as in a [`Tensor`].
     pub exponent: i32,
+    rows: Vec<i32>,
     scratch: Vec<T>,
     sums: Vec<f64>,
     products: Vec<f64>,
+}
+
+/// What a norm takes its means over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Group {
+    /// The samples of a unit.
+    Unit,
+    /// The units of a sample; without the mean if not `centred`.
+    Sample { centred: bool },
+}
+
+impl Group {
+    fn of(norm: Norm) -> Group {
+        match norm {
+            Norm::Batch => Group::Unit,
+            Norm::Layer => Group::Sample { centred: true },
+            Norm::Rms => Group::Sample { centred: false },
+            Norm::None => unreachable!("a program has a norm op only where its key has a norm"),
+        }
+    }
 }
 
 /// u = norm(z), [batch, columns].
@@ -29,9 +50,67 @@ pub fn forward<T: Real>(
     u: &mut Tensor<T>,
     state: &mut NormState<T>,
 ) {
+    state.rows.clear();
+    if z.rows.is_empty() {
+        forward_flat(Group::of(norm), eps, z, columns, u, state);
+    } else {
+        forward_rows(Group::of(norm), eps, z, columns, u, state);
+    }
+}
+
+/// [`forward`] where samples have exponents of their own: they meet under batch norm, and are apart otherwise.
+#[cold]
+fn forward_rows<T: Real>(
+    group: Group,
+    eps: f64,
+    z: &Tensor<T>,
+    columns: usize,
+    u: &mut Tensor<T>,
+    state: &mut NormState<T>,
+) {
+    if group == Group::Unit {
+        let mut z = z.clone();
+        z.flatten();
+        return forward_flat(group, eps, &z, columns, u, state);
+    }
+    u.resize(z.data.len());
+    u.exponent = 0;
+    let (mut sample, mut part, mut own) = (Tensor::default(), Tensor::default(), NormState::default());
+    state.inverse.clear();
+    state.exponent = 0;
+    for (b, row) in z.data.chunks_exact(columns).enumerate() {
+        sample.data.clear();
+        sample.data.extend_from_slice(row);
+        sample.exponent = z.exponent + z.row(b);
+        forward_flat(group, eps, &sample, columns, &mut part, &mut own);
+        u.data[b * columns..(b + 1) * columns].copy_from_slice(&part.data);
+        u.rows.push(part.exponent);
+        state.inverse.extend_from_slice(&own.inverse);
+        state.rows.push(own.exponent);
+    }
+    u.settle(columns);
+    u.abs_max = abs_max(&u.data);
+    // In units of the settled rows: u' = (z' - mean') inverse.
+    let sized = |b: usize| abs_max(&u.data[b * columns..(b + 1) * columns]) > 0.0;
+    for b in (0..state.rows.len()).filter(|&b| sized(b)) {
+        let shift = u.exponent + u.row(b) - (z.exponent + z.row(b)) - state.rows[b];
+        state.inverse[b] = state.inverse[b] * power::<T>(-shift);
+        state.rows[b] += shift;
+    }
+}
+
+#[inline(always)]
+fn forward_flat<T: Real>(
+    group: Group,
+    eps: f64,
+    z: &Tensor<T>,
+    columns: usize,
+    u: &mut Tensor<T>,
+    state: &mut NormState<T>,
+) {
     let rows = z.data.len() / columns;
     u.resize(z.data.len());
-    let per_unit = norm == Norm::Batch;
+    let per_unit = group == Group::Unit;
     let groups = if per_unit { columns } else { rows };
     let mut variance = vec![0.0; groups];
     state.mean.clear();
@@ -57,7 +136,7 @@ pub fn forward<T: Real>(
         }
     } else {
         for (b, (z, u)) in z.data.chunks_exact(columns).zip(u.data.chunks_exact_mut(columns)).enumerate() {
-            if norm == Norm::Layer {
+            if group == (Group::Sample { centred: true }) {
                 state.mean[b] = T::from_f64(z.iter().map(|v| v.to_f64()).sum::<f64>() / columns as f64);
             }
             let mut square = 0.0;
@@ -110,11 +189,30 @@ pub fn backward<T: Real>(
     state: &mut NormState<T>,
     out: &mut Tensor<T>,
 ) {
+    let group = Group::of(norm);
+    if group == Group::Unit && !g.rows.is_empty() {
+        let mut g = g.clone();
+        g.flatten();
+        backward_group(group, &g, u, columns, state, out);
+    } else {
+        backward_group(group, g, u, columns, state, out);
+    }
+}
+
+#[inline(always)]
+fn backward_group<T: Real>(
+    group: Group,
+    g: &Tensor<T>,
+    u: &Tensor<T>,
+    columns: usize,
+    state: &mut NormState<T>,
+    out: &mut Tensor<T>,
+) {
     let rows = g.data.len() / columns;
     out.resize(g.data.len());
     // u u mean(g u) carries 2^(2 e_u): nothing to add where u is far below 1 (e_u is never far above).
     let pull = libm::scalbn(1.0, 2 * u.exponent.max(-500));
-    if norm == Norm::Batch {
+    if group == Group::Unit {
         column_sums(&g.data, columns, &mut state.scratch, &mut state.sums);
         state.products.clear();
         state.products.resize(columns, 0.0);
@@ -138,16 +236,23 @@ pub fn backward<T: Real>(
     } else {
         let rows =
             g.data.chunks_exact(columns).zip(u.data.chunks_exact(columns)).zip(out.data.chunks_exact_mut(columns));
-        for (b, ((g, u), out)) in rows.enumerate() {
+        for (b, ((g, x), out)) in rows.enumerate() {
             let n = columns as f64;
-            let mean = if norm == Norm::Layer { g.iter().map(|v| v.to_f64()).sum::<f64>() / n } else { 0.0 };
-            let product: f64 = g.iter().zip(u).map(|(g, u)| (*g * *u).to_f64()).sum();
+            let pull = if u.rows.is_empty() { pull } else { libm::scalbn(1.0, 2 * (u.exponent + u.row(b)).max(-500)) };
+            let mean = if group == (Group::Sample { centred: true }) {
+                g.iter().map(|v| v.to_f64()).sum::<f64>() / n
+            } else {
+                0.0
+            };
+            let product: f64 = g.iter().zip(x).map(|(g, u)| (*g * *u).to_f64()).sum();
             let (mean, product, inverse) = (T::from_f64(mean), T::from_f64(product / n * pull), state.inverse[b]);
             for j in 0..columns {
-                out[j] = inverse * (g[j] - mean - u[j] * product);
+                out[j] = inverse * (g[j] - mean - x[j] * product);
             }
         }
     }
     out.exponent = g.exponent + state.exponent;
+    let given = g.rows.len().max(state.rows.len());
+    out.rows.extend((0..given).map(|b| g.row(b) + state.rows.get(b).copied().unwrap_or(0)));
     out.abs_max = abs_max(&out.data);
 }

@@ -3,19 +3,23 @@
 use super::kernels::abs_max;
 use super::real::Real;
 
-/// Values x' with x = x' * 2^exponent.
+/// Values x' with x = x' * 2^exponent, or, in a tensor of samples that lie too far apart for one exponent,
+/// x = x' * 2^(exponent + rows[b]) (`rows.rs`).
 #[derive(Clone, Debug, Default)]
 pub struct Tensor<T> {
     pub data: Vec<T>,
     pub exponent: i32,
+    /// What row b has on top of `exponent`; empty where all rows share it.
+    pub rows: Vec<i32>,
     /// Largest |x'| over the finite elements, or [`Tensor::UNKNOWN`] until a pass has found it.
     pub abs_max: f64,
 }
 
 impl<T: Real> Tensor<T> {
-    /// Sets the length without keeping the contents.
+    /// Sets the length without keeping the contents; rows share one exponent again.
     pub fn resize(&mut self, len: usize) {
         self.data.resize(len, T::ZERO);
+        self.rows.clear();
     }
 
     /// `abs_max` of a tensor that was written without looking.
@@ -31,7 +35,7 @@ impl<T: Real> Tensor<T> {
     /// log2 of the largest element, as a whole number of the stored values; `None` for a zero tensor.
     pub fn log2_max(&self) -> Option<i32> {
         debug_assert!(!self.abs_max.is_nan(), "the maximum is known");
-        (self.abs_max > 0.0 && self.abs_max.is_finite()).then(|| libm::ilogb(self.abs_max))
+        log2_size(self.abs_max)
     }
 
     /// Takes a power of two out if the largest element has left the ordinary range, so that products stay in range.
@@ -44,6 +48,11 @@ impl<T: Real> Tensor<T> {
             self.exponent += k;
         }
     }
+}
+
+/// log2 of a size as a whole number; `None` for zero and what is not finite.
+pub fn log2_size(size: f64) -> Option<i32> {
+    (size > 0.0 && size.is_finite()).then(|| libm::ilogb(size))
 }
 
 /// 2^k as the engine's float; 0 below its range, its largest power of two above.

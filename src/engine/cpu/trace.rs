@@ -21,7 +21,7 @@ pub struct Trace {
 
 impl Trace {
     pub(super) fn push<T: Real>(&mut self, name: String, shape: &[usize], tensor: &Tensor<T>) {
-        let data = tensor.data.iter().map(|v| v.to_f64()).collect();
+        let data = tensor.wide();
         self.tensors.push(NamedTensor { name, shape: shape.to_vec(), data, log2_scale: tensor.exponent });
     }
 }
