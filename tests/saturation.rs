@@ -242,7 +242,7 @@ fn saturated_layers_keep_every_sample_at_any_scale() {
     use ActivationKind::{Elu, Erf, Gelu, Mish, QuickGelu, ScaledTanh, Sigmoid, Silu, Softplus, Softsign, Tanh};
     for activation in [Sigmoid, Tanh, ScaledTanh, Softsign, Erf, Gelu, Elu, Silu, Mish, QuickGelu, Softplus] {
         for sigma_w in [30.0, 1e2, 1e3, 1e4, 1e6] {
-            // The slope of erf is e^(-u^2): below 2^-1,000,000, where exponents end, from 1e5 on.
+            // The slope of erf is e^(-u^2): 1e5 and more is where exponents of 32 bits end.
             if activation == Erf && sigma_w > 1e4 {
                 continue;
             }
@@ -268,7 +268,7 @@ fn saturated_samples_are_followed_through_losses_biases_skips_and_norms() {
             NetworkSpec { loss: Loss::Mse, ..readout.clone() },
             NetworkSpec { loss: Loss::CrossEntropy, bias: true, init: biased, ..readout.clone() },
             NetworkSpec { residual: Residual::PostAct, ..plain.clone() },
-            // Probabilities end at 2^-1,000,000 like slopes: a sum of skips reaches that sooner.
+            // A sum of skips makes probabilities small faster than layers do.
             NetworkSpec {
                 residual: Residual::PreAct,
                 residual_scale: 1.0 / sigma_w,

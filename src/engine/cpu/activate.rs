@@ -11,9 +11,11 @@ use super::rows::{reconcile, settle_and_measure};
 use super::tensor::{Tensor, exponent_for, log2_size, power, scale_in_place};
 use crate::network::Activation;
 
-/// log2 |phi'| below which a sample's slopes count as exactly zero: the exponent of the square of 1,024 such factors
-/// still fits into 32 bits.
-pub const LOG2_DERIVATIVE_MIN: f64 = -1_000_000.0;
+/// log2 |phi'| below which a sample's slopes count as exactly zero in a network of this depth: the exponent of the
+/// square of one such factor per layer fits into 32 bits.
+pub fn log2_floor(depth: u32) -> f64 {
+    -1e9 / (f64::from(depth) + 2.0)
+}
 
 /// What one pass over u reports.
 #[derive(Clone, Debug, Default)]
@@ -84,6 +86,7 @@ impl<'a, T: Real> Rule<'a, T> {
 pub fn activate<T: Real, S: Simd>(
     simd: S,
     activation: &Activation,
+    floor: f64,
     u: &Tensor<T>,
     columns: usize,
     (h, phi_grad): (&mut Tensor<T>, &mut Tensor<T>),
@@ -98,11 +101,11 @@ pub fn activate<T: Real, S: Simd>(
     let has_flat = facts.flat.iter().any(|f| f.is_finite());
     // Rows that lie in a tail of phi' or of phi.
     let (mut faint, mut faint_h) = (Vec::new(), Vec::new());
-    let floor = T::DERIVATIVE_FLOOR.exp2();
+    let small = T::DERIVATIVE_FLOOR.exp2();
     if u.rows.is_empty() {
         let rule = Rule::new(activation, &u.data, u.exponent);
         let has_tail = activation.row().value_parts.is_some() && rule.h_exponent() == 0;
-        let (sum_bound, square_bound) = (columns as f64 * floor, columns as f64 * floor * floor);
+        let (sum_bound, square_bound) = (columns as f64 * small, columns as f64 * small * small);
         let mut scratch = Vec::new();
         let rows = u.data.chunks_exact(columns).zip(h.data.chunks_exact_mut(columns));
         for (b, ((u_row, h_row), d_row)) in rows.zip(phi_grad.data.chunks_exact_mut(columns)).enumerate() {
@@ -113,10 +116,10 @@ pub fn activate<T: Real, S: Simd>(
             stats.sum += part.sum;
             stats.saturated += part.saturated;
             stats.active += part.active;
-            if part.sum.abs() <= sum_bound && !has_flat && abs_max(d_row) < floor {
+            if part.sum.abs() <= sum_bound && !has_flat && abs_max(d_row) < small {
                 faint.push(b);
             }
-            if has_tail && square <= square_bound && abs_max(h_row) < floor {
+            if has_tail && square <= square_bound && abs_max(h_row) < small {
                 faint_h.push(b);
             }
         }
@@ -125,15 +128,15 @@ pub fn activate<T: Real, S: Simd>(
         stats.units.fill(simd, &phi_grad.data, columns);
         phi_grad.abs_max = stats.units.max.iter().fold(0.0, |m: f64, v| m.max(v.to_f64()));
         if !faint.is_empty() {
-            tails(u, &faint, activation.row().derivative_parts, activation.param, columns, phi_grad);
+            tails(u, &faint, (activation.row().derivative_parts, activation.param, floor), columns, phi_grad);
         }
         if !faint_h.is_empty()
             && let Some(parts) = activation.row().value_parts
         {
-            tails(u, &faint_h, parts, activation.param, columns, h);
+            tails(u, &faint_h, (parts, activation.param, floor), columns, h);
         }
     } else {
-        separate_rows(simd, activation, u, columns, (h, phi_grad), stats);
+        separate_rows(simd, activation, floor, u, columns, (h, phi_grad), stats);
     }
     if !faint.is_empty() || !u.rows.is_empty() {
         let mut buffer = Vec::new();
@@ -154,12 +157,13 @@ pub fn activate<T: Real, S: Simd>(
 fn separate_rows<T: Real, S: Simd>(
     simd: S,
     activation: &Activation,
+    floor: f64,
     u: &Tensor<T>,
     columns: usize,
     (h, phi_grad): (&mut Tensor<T>, &mut Tensor<T>),
     stats: &mut PhiStats<T>,
 ) {
-    let floor = T::DERIVATIVE_FLOOR.exp2();
+    let small = T::DERIVATIVE_FLOOR.exp2();
     let (table, param) = (activation.row(), activation.param);
     let (mut u_row, mut scratch) = (Vec::new(), Vec::new());
     (h.exponent, phi_grad.exponent) = (0, 0);
@@ -176,16 +180,16 @@ fn separate_rows<T: Real, S: Simd>(
         let part = T::phi(simd, &u_row, d_row, rule.threshold, rule.knee);
         stats.saturated += part.saturated;
         stats.active += part.active;
-        let faint = abs_max(d_row) < floor;
+        let faint = abs_max(d_row) < small;
         phi_grad.rows.push(if faint {
-            tail(&u_row, exponent, |v| (table.derivative_parts)(v, param), d_row)
+            tail(&u_row, exponent, |v| (table.derivative_parts)(v, param), floor, d_row)
         } else {
             0
         });
         let h_exponent = rule.h_exponent();
         h.rows.push(match table.value_parts {
-            Some(parts) if h_exponent == 0 && abs_max(h_row) < floor => {
-                tail(&u_row, exponent, |v| parts(v, param), h_row)
+            Some(parts) if h_exponent == 0 && abs_max(h_row) < small => {
+                tail(&u_row, exponent, |v| parts(v, param), floor, h_row)
             }
             _ => h_exponent,
         });
@@ -231,30 +235,29 @@ fn line_row<T: Real>(lines: &Lines<T>, u: &[T], h: &mut [T], d: &mut [T]) {
 fn tails<T: Real>(
     u: &Tensor<T>,
     faint: &[usize],
-    parts: fn(f64, f64) -> (f64, f64),
-    param: f64,
+    (parts, param, floor): (fn(f64, f64) -> (f64, f64), f64, f64),
     columns: usize,
     out: &mut Tensor<T>,
 ) {
     out.rows.resize(u.data.len() / columns, 0);
     for &b in faint {
         let range = b * columns..(b + 1) * columns;
-        out.rows[b] = tail(&u.data[range.clone()], u.exponent, |v| parts(v, param), &mut out.data[range]);
+        out.rows[b] = tail(&u.data[range.clone()], u.exponent, |v| parts(v, param), floor, &mut out.data[range]);
     }
     out.settle(columns);
     out.abs_max = abs_max(&out.data);
 }
 
 /// Values or derivatives of a sample that lies in an exponential tail altogether: factor e^-decay with the largest power
-/// of two taken out, which is returned. A sample below 2^-1000000 counts as zero.
-fn tail<T: Real>(u: &[T], exponent: i32, parts: impl Fn(f64) -> (f64, f64), out: &mut [T]) -> i32 {
+/// of two taken out, which is returned. A sample below 2^floor counts as zero.
+fn tail<T: Real>(u: &[T], exponent: i32, parts: impl Fn(f64) -> (f64, f64), floor: f64, out: &mut [T]) -> i32 {
     let parts = |v: &T| {
         let (factor, decay) = parts(libm::scalbn(v.to_f64(), exponent));
         (factor, -decay * std::f64::consts::LOG2_E)
     };
     let log2 = |(factor, power): (f64, f64)| factor.abs().log2() + power;
     let largest = u.iter().map(|v| log2(parts(v))).filter(|v| !v.is_nan()).fold(f64::NEG_INFINITY, f64::max);
-    if largest < LOG2_DERIVATIVE_MIN {
+    if largest < floor {
         out.iter_mut().filter(|d| !d.to_f64().is_nan()).for_each(|d| *d = T::ZERO);
         return 0;
     }

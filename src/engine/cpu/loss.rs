@@ -54,12 +54,12 @@ fn add(sum: Scaled, term: Scaled) -> Scaled {
     )
 }
 
-/// 2^x for any x, as a scaled number; 0 below 2^-1000000 (and for -infinity).
-fn exp2_scaled(x: f64) -> Scaled {
+/// 2^x for any x, as a scaled number; 0 below 2^floor (and for -infinity).
+fn exp2_scaled(x: f64, floor: f64) -> Scaled {
     if x.is_nan() {
         return Scaled::ABSENT;
     }
-    if x < super::activate::LOG2_DERIVATIVE_MIN {
+    if x < floor {
         return Scaled::ZERO;
     }
     let whole = x.floor();
@@ -67,8 +67,8 @@ fn exp2_scaled(x: f64) -> Scaled {
 }
 
 /// Mean softmax cross-entropy, and dLoss/dy = (softmax - onehot)/B into `grad`: the true class gets minus the sum of the
-/// others, at the exponent of the sample's largest element.
-pub fn cross_entropy<T: Real>(y: &Tensor<T>, labels: &[u32], batch: usize, grad: &mut Tensor<T>) -> Scaled {
+/// others, at the exponent of the sample's largest element. What is below 2^floor counts as zero.
+pub fn cross_entropy<T: Real>(y: &Tensor<T>, labels: &[u32], batch: usize, floor: f64, grad: &mut Tensor<T>) -> Scaled {
     let classes = y.data.len() / batch;
     let mut loss = Scaled::ZERO;
     let mut elements: Vec<Scaled> = Vec::with_capacity(y.data.len());
@@ -82,7 +82,7 @@ pub fn cross_entropy<T: Real>(y: &Tensor<T>, labels: &[u32], batch: usize, grad:
         let start = elements.len();
         let mut others = Scaled::ZERO;
         for (k, v) in row.iter().enumerate() {
-            let p = if k == label { Scaled::ZERO } else { exp2_scaled(power(v) - log2_sum) };
+            let p = if k == label { Scaled::ZERO } else { exp2_scaled(power(v) - log2_sum, floor) };
             others = if p.mantissa.is_nan() { p } else { add(others, p) };
             elements.push(p);
         }
@@ -126,7 +126,7 @@ mod tests {
     fn cross_entropy_equals_the_textbook_in_the_ordinary_range() {
         let y = tensor(&[0.3, -1.2, 2.0, 0.1, 0.1, 0.1], 0);
         let mut grad = Tensor::default();
-        let loss = cross_entropy(&y, &[2, 0], 2, &mut grad);
+        let loss = cross_entropy(&y, &[2, 0], 2, -1e6, &mut grad);
         let softmax = |r: &[f64]| {
             let s: f64 = r.iter().map(|v| v.exp()).sum();
             r.iter().map(|v| v.exp() / s).collect::<Vec<_>>()
@@ -144,7 +144,7 @@ mod tests {
         // Gap 5000: p of the other class is e^-5000, far below float64.
         let y = tensor(&[5000.0, 0.0], 0);
         let mut grad = Tensor::default();
-        let loss = cross_entropy(&y, &[0], 1, &mut grad);
+        let loss = cross_entropy(&y, &[0], 1, -1e6, &mut grad);
         let want = -5000.0 * std::f64::consts::LOG10_E;
         assert!((loss.log10_abs().unwrap() - want).abs() < 1e-9);
         let g = Scaled::new(grad.data[0], grad.exponent + grad.row(0)).log10_abs().unwrap();
@@ -155,7 +155,7 @@ mod tests {
     fn certain_samples_stay_apart() {
         let y = tensor(&[5000.0, 0.0, 0.0, 900.0, 0.0, 0.0], 0);
         let mut grad = Tensor::default();
-        let loss = cross_entropy(&y, &[0, 1, 0], 3, &mut grad);
+        let loss = cross_entropy(&y, &[0, 1, 0], 3, -1e6, &mut grad);
         assert!((loss.value().unwrap() - 2f64.ln() / 3.0).abs() < 1e-12);
         for (b, gap) in [(0, 5000.0), (1, 900.0)] {
             let g = Scaled::new(grad.data[2 * b], grad.exponent + grad.row(b)).log10_abs().unwrap();
@@ -169,7 +169,7 @@ mod tests {
     fn a_wrong_class_far_outside_float64_has_the_gap_as_loss() {
         let y = tensor(&[1.5, 0.25], 4000);
         let mut grad = Tensor::default();
-        let loss = cross_entropy(&y, &[1], 1, &mut grad);
+        let loss = cross_entropy(&y, &[1], 1, -1e6, &mut grad);
         assert!((loss.log10_abs().unwrap() - (1.25f64.log10() + 4000.0 * std::f64::consts::LOG10_2)).abs() < 1e-9);
         assert_eq!((grad.data[0], grad.data[1], grad.exponent), (1.0, -1.0, 0));
     }

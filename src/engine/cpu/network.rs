@@ -4,7 +4,7 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use pulp::Simd;
 
-use super::activate::activate;
+use super::activate::{activate, log2_floor};
 use super::kernels::{Pairs, abs_max, cosine_gaps};
 use super::loss;
 use super::moments::{Accumulator, Detail};
@@ -352,11 +352,11 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         let mut stats = std::mem::take(&mut self.workspace.layers[layer as usize].phi_stats);
         let mut acc = Accumulator::new(self.detail(Quantity::Act));
         let squares = &mut self.workspace.squares;
-        let activation = &self.spec.activation;
+        let (activation, floor) = (&self.spec.activation, log2_floor(self.spec.depth));
         T::dispatch(
             simd,
             #[inline(always)]
-            || activate(simd, activation, &u, columns, (&mut h, &mut phi_grad), &mut stats, (&mut acc, squares)),
+            || activate(simd, activation, floor, &u, columns, (&mut h, &mut phi_grad), &mut stats, (&mut acc, squares)),
         );
         let elements = u.data.len() as u64;
         self.set_count(layer, Count::PhiElements, elements);
@@ -434,7 +434,9 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         let (depth, grad) = (self.spec.depth as usize, &mut self.workspace.preact_grad);
         let loss = match &data.target {
             TargetData::Dense(target) => loss::mse(&self.workspace.preact, target, batch, grad),
-            TargetData::Labels(labels) => loss::cross_entropy(&self.workspace.preact, labels, batch, grad),
+            TargetData::Labels(labels) => {
+                loss::cross_entropy(&self.workspace.preact, labels, batch, log2_floor(self.spec.depth), grad)
+            }
             TargetData::Cotangent(g) => {
                 let start = &mut self.workspace.act_grads[depth];
                 start.data.clear();
