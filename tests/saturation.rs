@@ -110,7 +110,7 @@ fn backward(spec: &NetworkSpec, forward: &Forward) -> Vec<Expected> {
     let a = Wide::new(spec.residual_scale, 0);
     let phi_grad = |u: &[f64]| -> Vec<Wide> {
         let parts = |&u: &f64| (spec.activation.row().derivative_parts)(u, spec.activation.param);
-        u.iter().map(|u| parts(u)).map(|(factor, decay)| Wide::tail(factor, decay)).collect()
+        u.iter().map(parts).map(|(factor, decay)| Wide::tail(factor, decay)).collect()
     };
     let multiply = |x: &[Wide], y: &[Wide]| -> Vec<Wide> { x.iter().zip(y).map(|(x, y)| x.times(*y)).collect() };
     let back = |delta: &[Wide], w: &[Wide]| -> Vec<Wide> {
@@ -204,7 +204,8 @@ fn differences(spec: &NetworkSpec, precision: Precision) -> Vec<String> {
         spec.loss
     );
     let mut near = |what: &str, layer: usize, got: f64, want: f64| {
-        if !((got - want).abs() < tolerance * (1.0 + 1e-4 * want.abs())) {
+        let close = (got - want).abs() < tolerance * (1.0 + 1e-4 * want.abs());
+        if !close {
             out.push(format!("{name}: {what} of layer {layer}: {got}, want {want}"));
         }
     };

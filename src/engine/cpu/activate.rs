@@ -10,6 +10,7 @@ use super::real::Real;
 use super::rows::{reconcile, settle_and_measure};
 use super::tensor::{Tensor, exponent_for, log2_size, power, scale_in_place};
 use crate::network::Activation;
+use crate::network::activation::Parts;
 
 /// log2 |phi'| below which a sample's slopes count as exactly zero in a network of this depth: the exponent of the
 /// square of one such factor per layer fits into 32 bits.
@@ -81,12 +82,11 @@ impl<'a, T: Real> Rule<'a, T> {
     }
 }
 
-/// h = phi(u) and phi'(u), [batch, columns]; moments of h into `acc` row by row, with `squares[b]` = |h_b|^2.
+/// h = phi(u) and phi'(u), [batch, columns]; slopes of samples below 2^floor are zero; moments of h into `acc` row by row, with `squares[b]` = |h_b|^2.
 #[inline(always)]
 pub fn activate<T: Real, S: Simd>(
     simd: S,
-    activation: &Activation,
-    floor: f64,
+    (activation, floor): (&Activation, f64),
     u: &Tensor<T>,
     columns: usize,
     (h, phi_grad): (&mut Tensor<T>, &mut Tensor<T>),
@@ -128,15 +128,21 @@ pub fn activate<T: Real, S: Simd>(
         stats.units.fill(simd, &phi_grad.data, columns);
         phi_grad.abs_max = stats.units.max.iter().fold(0.0, |m: f64, v| m.max(v.to_f64()));
         if !faint.is_empty() {
-            tails(u, &faint, (activation.row().derivative_parts, activation.param, floor), columns, phi_grad);
+            tails(
+                u,
+                &faint,
+                Tail { parts: activation.row().derivative_parts, param: activation.param, floor },
+                columns,
+                phi_grad,
+            );
         }
         if !faint_h.is_empty()
             && let Some(parts) = activation.row().value_parts
         {
-            tails(u, &faint_h, (parts, activation.param, floor), columns, h);
+            tails(u, &faint_h, Tail { parts, param: activation.param, floor }, columns, h);
         }
     } else {
-        separate_rows(simd, activation, floor, u, columns, (h, phi_grad), stats);
+        separate_rows(simd, (activation, floor), u, columns, (h, phi_grad), stats);
     }
     if !faint.is_empty() || !u.rows.is_empty() {
         let mut buffer = Vec::new();
@@ -156,15 +162,14 @@ pub fn activate<T: Real, S: Simd>(
 #[cold]
 fn separate_rows<T: Real, S: Simd>(
     simd: S,
-    activation: &Activation,
-    floor: f64,
+    (activation, floor): (&Activation, f64),
     u: &Tensor<T>,
     columns: usize,
     (h, phi_grad): (&mut Tensor<T>, &mut Tensor<T>),
     stats: &mut PhiStats<T>,
 ) {
     let small = T::DERIVATIVE_FLOOR.exp2();
-    let (table, param) = (activation.row(), activation.param);
+    let table = activation.row();
     let (mut u_row, mut scratch) = (Vec::new(), Vec::new());
     (h.exponent, phi_grad.exponent) = (0, 0);
     for b in 0..u.rows.len() {
@@ -180,18 +185,14 @@ fn separate_rows<T: Real, S: Simd>(
         let part = T::phi(simd, &u_row, d_row, rule.threshold, rule.knee);
         stats.saturated += part.saturated;
         stats.active += part.active;
+        let tail = |parts| Tail { parts, param: activation.param, floor };
         let faint = abs_max(d_row) < small;
-        phi_grad.rows.push(if faint {
-            tail(&u_row, exponent, |v| (table.derivative_parts)(v, param), floor, d_row)
-        } else {
-            0
-        });
-        let h_exponent = rule.h_exponent();
+        phi_grad.rows.push(if faint { tail(table.derivative_parts).take_out(&u_row, exponent, d_row) } else { 0 });
         h.rows.push(match table.value_parts {
-            Some(parts) if h_exponent == 0 && abs_max(h_row) < small => {
-                tail(&u_row, exponent, |v| parts(v, param), floor, h_row)
+            Some(parts) if rule.h_exponent() == 0 && abs_max(h_row) < small => {
+                tail(parts).take_out(&u_row, exponent, h_row)
             }
-            _ => h_exponent,
+            _ => rule.h_exponent(),
         });
     }
     phi_grad.settle(columns);
@@ -232,40 +233,45 @@ fn line_row<T: Real>(lines: &Lines<T>, u: &[T], h: &mut [T], d: &mut [T]) {
 
 /// Values or derivatives of the `faint` rows of a tensor of true values, each row with a power of two taken out.
 #[cold]
-fn tails<T: Real>(
-    u: &Tensor<T>,
-    faint: &[usize],
-    (parts, param, floor): (fn(f64, f64) -> (f64, f64), f64, f64),
-    columns: usize,
-    out: &mut Tensor<T>,
-) {
+fn tails<T: Real>(u: &Tensor<T>, faint: &[usize], tail: Tail, columns: usize, out: &mut Tensor<T>) {
     out.rows.resize(u.data.len() / columns, 0);
     for &b in faint {
         let range = b * columns..(b + 1) * columns;
-        out.rows[b] = tail(&u.data[range.clone()], u.exponent, |v| parts(v, param), floor, &mut out.data[range]);
+        out.rows[b] = tail.take_out(&u.data[range.clone()], u.exponent, &mut out.data[range]);
     }
     out.settle(columns);
     out.abs_max = abs_max(&out.data);
 }
 
-/// Values or derivatives of a sample that lies in an exponential tail altogether: factor e^-decay with the largest power
-/// of two taken out, which is returned. A sample below 2^floor counts as zero.
-fn tail<T: Real>(u: &[T], exponent: i32, parts: impl Fn(f64) -> (f64, f64), floor: f64, out: &mut [T]) -> i32 {
-    let parts = |v: &T| {
-        let (factor, decay) = parts(libm::scalbn(v.to_f64(), exponent));
-        (factor, -decay * std::f64::consts::LOG2_E)
-    };
-    let log2 = |(factor, power): (f64, f64)| factor.abs().log2() + power;
-    let largest = u.iter().map(|v| log2(parts(v))).filter(|v| !v.is_nan()).fold(f64::NEG_INFINITY, f64::max);
-    if largest < floor {
-        out.iter_mut().filter(|d| !d.to_f64().is_nan()).for_each(|d| *d = T::ZERO);
-        return 0;
+/// The table's functions for an exponential tail.
+#[derive(Clone, Copy)]
+struct Tail {
+    parts: Parts,
+    param: f64,
+    /// log2 below which a sample counts as zero.
+    floor: f64,
+}
+
+impl Tail {
+    /// Values or derivatives of a sample that lies in the tail altogether: factor e^-decay with the largest power of
+    /// two taken out, which is returned.
+    fn take_out<T: Real>(self, u: &[T], exponent: i32, out: &mut [T]) -> i32 {
+        let parts = |v: &T| {
+            let (factor, decay) = (self.parts)(libm::scalbn(v.to_f64(), exponent), self.param);
+            (factor, -decay * std::f64::consts::LOG2_E)
+        };
+        let log2 = |(factor, power): (f64, f64)| factor.abs().log2() + power;
+        let largest = u.iter().map(|v| log2(parts(v))).filter(|v| !v.is_nan()).fold(f64::NEG_INFINITY, f64::max);
+        if largest < self.floor {
+            out.iter_mut().filter(|d| !d.to_f64().is_nan()).for_each(|d| *d = T::ZERO);
+            return 0;
+        }
+        let top = largest.floor();
+        for (v, d) in u.iter().zip(out) {
+            let (factor, power) = parts(v);
+            // A factor of zero is a flat piece; the exponent of the rest stays within float64.
+            *d = if factor == 0.0 { T::ZERO } else { T::from_f64(factor * (power - top).exp2()) };
+        }
+        top as i32
     }
-    let top = largest.floor();
-    for (v, d) in u.iter().zip(out) {
-        let (factor, power) = parts(v);
-        // A factor of zero is a flat piece; the exponent of the rest stays within float64.
-        *d = if factor == 0.0 { T::ZERO } else { T::from_f64(factor * (power - top).exp2()) };
-    }
-    top as i32
 }

@@ -356,7 +356,17 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         T::dispatch(
             simd,
             #[inline(always)]
-            || activate(simd, activation, floor, &u, columns, (&mut h, &mut phi_grad), &mut stats, (&mut acc, squares)),
+            || {
+                activate(
+                    simd,
+                    (activation, floor),
+                    &u,
+                    columns,
+                    (&mut h, &mut phi_grad),
+                    &mut stats,
+                    (&mut acc, squares),
+                )
+            },
         );
         let elements = u.data.len() as u64;
         self.set_count(layer, Count::PhiElements, elements);
@@ -456,7 +466,8 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
 /// dst (+)= scale * src by powers of two, at the larger exponent; `scale` is the true factor of the new part.
 pub(super) fn accumulate<T: Real>(dst: &mut Tensor<T>, src: &Tensor<T>, scale: f64) {
     let fresh = dst.data.is_empty();
-    if !fresh && !(dst.rows.is_empty() && src.rows.is_empty()) {
+    let apart = !(dst.rows.is_empty() && src.rows.is_empty());
+    if apart && !fresh {
         let columns = src.data.len() / src.rows.len().max(dst.rows.len());
         let old = std::mem::take(dst);
         sum_rows(&old, src, scale, columns, dst);

@@ -94,7 +94,7 @@ fn forward_rows<T: Real>(
     let sized = |b: usize| abs_max(&u.data[b * columns..(b + 1) * columns]) > 0.0;
     for b in (0..state.rows.len()).filter(|&b| sized(b)) {
         let shift = u.exponent + u.row(b) - (z.exponent + z.row(b)) - state.rows[b];
-        state.inverse[b] = state.inverse[b] * power::<T>(-shift);
+        state.inverse[b] *= power::<T>(-shift);
         state.rows[b] += shift;
     }
 }
