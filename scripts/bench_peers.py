@@ -1,4 +1,4 @@
-"""The peers of scripts/bench: the reference load in JAX and PyTorch, each in its strongest idiomatic form.
+"""The peers of scripts/bench: a load in JAX and PyTorch, each in its strongest idiomatic form.
 
 A worker per peer: `bench_peers.py PEER LOAD-AS-JSON`. It prepares and compiles, prints one JSON line about that, and then
 answers every line on its standard input with one measured repeat. Backward passes are written by hand, which saves the
@@ -23,7 +23,7 @@ DERIVED = ["phi_grad_mean", "phi_grad_rms", "saturated_frac", "active_frac", "pr
 
 def jax_peer(name, load):
     # A device per core, each with its own networks: on CPUs alone.
-    sharded = not load["gpu"] and name in ["jax_sharded_map", "jax_sharded_map_light", "jax_whole"]
+    sharded = not load["gpu"] and (name.startswith("jax_sharded") or name == "jax_whole")
     if sharded:
         flags = os.environ.get("XLA_FLAGS", "")
         os.environ["XLA_FLAGS"] = f"{flags} --xla_force_host_platform_device_count={load['threads']}"
@@ -84,7 +84,7 @@ def jax_peer(name, load):
         _, (second, *rest) = lax.scan(backward, cotangent, (weights, before, after), reverse=True)
         moments = jnp.concatenate([first, second], axis=1)
         if light:
-            return moments, jnp.zeros((depth, 0))
+            return moments, jnp.zeros((depth, 1))
         (first_derived, of_slope, of_weight), (second_derived,) = more, rest
         product = of_slope * jnp.roll(of_weight, -1, axis=0)
         paths = jnp.stack([jnp.mean(product[:, 0], axis=1), jnp.sqrt(jnp.mean(product[:, 1], axis=1)),
@@ -99,14 +99,19 @@ def jax_peer(name, load):
         x = jax.random.normal(b, (batch, width), jnp.float32)
         return weights, x, jax.random.normal(c, (batch, width), jnp.float32)
 
-    mapped = lambda *stacked: lax.map(lambda one: network(*one), stacked)
+    # Small networks go in blocks, vectorised inside: a step of the map has a price.
+    elements = 2**22 if load["gpu"] else 2**14
+    block = min(elements // (width * batch), networks // (load["threads"] if sharded else 1))
+    block = block if block > 1 else None
+    mapped = lambda *stacked: lax.map(lambda one: network(*one), stacked, batch_size=block)
     everything = {
         "jax_vmap": jax.vmap(network),
         "jax_map": mapped,
         "jax_sharded_map": mapped,
+        "jax_sharded_vmap": jax.vmap(network),
         "jax_sharded_map_light": mapped,
         "jax_loop": network,
-        "jax_whole": lambda keys: lax.map(lambda key: network(*draw_one(key)), keys),
+        "jax_whole": lambda keys: lax.map(lambda key: network(*draw_one(key)), keys, batch_size=block),
     }[name]
     keys = jax.random.split(jax.random.key(1), networks)
     arguments = (keys,) if name == "jax_whole" else jax.jit(jax.vmap(draw_one))(keys)
@@ -137,6 +142,33 @@ def jax_peer(name, load):
     device = jax.devices()[0]
     about = f"jax {jax.__version__}, {device.platform} {getattr(device, 'device_kind', '')}".strip()
     return run, compile_seconds, about
+
+
+def matmul_rate(load):
+    """Best rate of C = A B in float32 over several tries, by JAX and, on CPUs, by NumPy: flops per second, size, library."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    jax.config.update("jax_default_matmul_precision", "float32")
+    size = 8192 if load["gpu"] else 1024
+    a = jax.random.normal(jax.random.key(1), (size, size), jnp.float32)
+    multiply = jax.jit(jnp.matmul)
+    forms = {f"jax {jax.__version__}": lambda: multiply(a, a).block_until_ready()}
+    if not load["gpu"]:
+        host = np.asarray(a)
+        forms[f"numpy {np.__version__}"] = lambda: host @ host
+    rates = {}
+    for form, run in forms.items():
+        run()
+        seconds = []
+        for _ in range(30):
+            started = time.perf_counter()
+            run()
+            seconds.append(time.perf_counter() - started)
+        rates[form] = 2.0 * size**3 / min(seconds)
+    best = max(rates, key=rates.get)
+    return rates[best], size, best
 
 
 def torch_peer(name, load):
@@ -209,6 +241,10 @@ def say(**values):
 
 def main():
     name, load = sys.argv[1], json.loads(sys.argv[2])
+    if name == "matmul":
+        rate, size, about = matmul_rate(load)
+        say(compile_seconds=0.0, about=about, ratios=[], flops_per_second=rate, size=size)
+        return
     try:
         make = jax_peer if name.startswith("jax") else torch_peer
         run, compile_seconds, about = make(name, load)
