@@ -8,6 +8,7 @@ pub mod network;
 pub mod output;
 pub mod plan;
 pub mod program;
+pub mod report;
 pub mod run;
 pub mod sampler;
 pub mod stats;

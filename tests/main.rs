@@ -18,6 +18,7 @@ mod python;
 mod quantiles;
 mod range;
 mod records;
+mod report_page;
 mod run_loop;
 mod saturation;
 mod schema;

@@ -16,6 +16,7 @@ mod init;
 mod list;
 mod man;
 mod plan;
+mod report;
 mod run;
 mod schema;
 mod theory;
@@ -42,6 +43,7 @@ Examples:
   gradsweep init sweep.toml               write a commented sweep file to start from
   gradsweep plan sweep.toml               what would run, and what it would cost
   gradsweep run sweep.toml -o runs/first  run it: layers.csv, networks.csv
+  gradsweep report runs/first             draw it: report.html
   gradsweep list activations              what a key may be
 
 Exit codes:
@@ -61,6 +63,7 @@ enum Command {
     Schema(schema::Args),
     Completions(completions::Args),
     Man(man::Args),
+    Report(report::Args),
 }
 
 /// The command line as data.
@@ -110,6 +113,7 @@ fn start() -> Exit {
         Command::Schema(args) => schema::run(&args, &console),
         Command::Completions(args) => completions::run(&args, &console),
         Command::Man(args) => man::run(&args, &console),
+        Command::Report(args) => report::run(&args, &console),
     };
     outcome.unwrap_or_else(|failure| failure.report(&console))
 }

@@ -1,0 +1,115 @@
+// The run as the page holds it, and the questions that figures ask of it. Every text that comes from the tables is
+// escaped here before it reaches the charting library, which reads tags and entities in names.
+
+const run = JSON.parse(document.getElementById("data").textContent);
+const METRICS = run.tables.metrics, PREDICTIONS = run.tables.predictions, OUTCOMES = run.tables.outcomes;
+const NONE = -1; // a key that does not apply
+
+// Text for the charting library: `<` would open a tag, `&` an entity, `$` a formula.
+const plain = (text) =>
+  String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("$", "&#36;");
+
+const valueOf = (c, k) => run.configurations[c].values[k] ?? NONE;
+const textOf = (k, v) => (v === NONE ? "(none)" : run.keys[k].values[v]);
+const numberOf = (k, v) => (v === NONE || !run.keys[k].numbers ? null : run.keys[k].numbers[v]);
+const keyName = (k) => run.keys[k].name;
+const keyNamed = (name) => run.keys.findIndex((key) => key.name === name);
+function metricOf(c, name) {
+  const cell = run.configurations[c].metrics[METRICS.indexOf(name)];
+  if (!Array.isArray(cell)) return { low: cell, median: cell, high: cell, known: cell === null ? 0 : 1, zeros: 0 };
+  const [low, median, high, known, zeros] = cell;
+  return { low, median, high, known, zeros };
+}
+const predictionOf = (c, name) => run.configurations[c].predicted[PREDICTIONS.indexOf(name)] ?? null;
+
+const format = (x) => {
+  if (x === null || x === undefined || !Number.isFinite(x)) return "";
+  const size = Math.abs(x);
+  if (x !== 0 && (size >= 1e6 || size < 1e-3)) return x.toExponential(3).replace("+", "");
+  return String(Number(x.toPrecision(5)));
+};
+const count = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
+
+// Values of key k among these configurations, in the key's order, with the missing one last.
+function valuesAmong(configurations, k) {
+  const seen = new Set(configurations.map((c) => valueOf(c, k)));
+  const values = [...seen].filter((v) => v !== NONE).sort((a, b) => a - b);
+  return seen.has(NONE) ? [...values, NONE] : values;
+}
+
+// "activation = tanh, depth = 8" of the keys that vary.
+const label = (c, keys = run.varying) =>
+  keys.filter((k) => valueOf(c, k) !== NONE).map((k) => `${keyName(k)} = ${textOf(k, valueOf(c, k))}`).join(", ");
+
+// Keys that tell these configurations apart.
+const differingKeys = (configurations) => run.varying.filter((k) => valuesAmong(configurations, k).length > 1);
+
+// "tanh, 8": the values of the keys that tell a configuration from the others shown.
+function shortLabel(c, keys) {
+  const text = (k) => (run.keys[k].numbers ? `${keyName(k)} ${textOf(k, valueOf(c, k))}` : textOf(k, valueOf(c, k)));
+  return keys.filter((k) => valueOf(c, k) !== NONE).map(text).join(", ") || "all";
+}
+
+// The whole configuration for hovering, as lines of the charting library.
+function configurationText(c) {
+  const line = (k) => plain(`${keyName(k)} = ${textOf(k, valueOf(c, k))}`);
+  const applying = run.keys.map((_, k) => k).filter((k) => valueOf(c, k) !== NONE);
+  const varying = applying.filter((k) => run.varying.includes(k)).map(line);
+  const rest = applying.filter((k) => !run.varying.includes(k)).map(line);
+  const wrapped = [];
+  for (let i = 0; i < rest.length; i += 3) wrapped.push(rest.slice(i, i + 3).join(", "));
+  return [`<b>${plain(run.configurations[c].id)}</b>`, ...varying, ...wrapped].join("<br>");
+}
+
+function outcomesText(c) {
+  const { outcomes, networks } = run.configurations[c];
+  const parts = OUTCOMES.map((word, i) => (outcomes[i] ? `${outcomes[i]} ${word}` : "")).filter(Boolean);
+  return `${count(networks, "network")}${parts.length ? ": " + parts.join(", ") : ""}`;
+}
+
+// Keys to colour by, the likeliest first.
+const PREFERENCE = ["activation", "init", "norm", "residual", "residual_scale", "sigma_w", "gain", "sigma_b", "depth",
+  "width", "batch_size", "loss_function"];
+function preferredKeys() {
+  const rank = (k) => { const i = PREFERENCE.indexOf(keyName(k)); return i < 0 ? PREFERENCE.length : i; };
+  return [...run.varying].sort((a, b) => rank(a) - rank(b));
+}
+
+// Which configurations a figure shows: those that have the wished values, and of these as few as `fits` asks for, by
+// holding the keys with the most values, one after the other. No two configurations are ever merged.
+function slice(configurations, free, wishes, fits) {
+  let rest = configurations;
+  const held = new Map();
+  const hold = (k, v) => {
+    const some = rest.filter((c) => valueOf(c, k) === v);
+    if (some.length) { rest = some; held.set(k, v); }
+  };
+  for (const [k, v] of wishes) if (!free.includes(k) && v !== null) hold(k, v);
+  for (;;) {
+    const choices = run.varying
+      .filter((k) => !free.includes(k) && !held.has(k) && !wishes.has(k))
+      .map((k) => ({ k, values: valuesAmong(rest, k) }))
+      .filter((choice) => choice.values.length > 1)
+      .sort((a, b) => b.values.length - a.values.length);
+    if (!choices.length || fits(rest)) return { shown: rest, held };
+    const { k, values } = choices[0];
+    hold(k, usualValue(rest, k, widest(rest, k, values, free)));
+  }
+}
+
+// Those values of key k that leave the most to see of the free keys.
+function widest(configurations, k, values, free) {
+  const seen = new Map(values.map((v) => [v, new Set()]));
+  for (const c of configurations) seen.get(valueOf(c, k)).add(free.map((f) => valueOf(c, f)).join(" "));
+  const most = Math.max(...[...seen.values()].map((set) => set.size));
+  return values.filter((v) => seen.get(v).size === most);
+}
+
+// Of depths the largest, of other numbers the middle one, of words the most frequent.
+function usualValue(configurations, k, values) {
+  const proper = values.filter((v) => v !== NONE);
+  if (run.keys[k].numbers && proper.length) return keyName(k) === "depth" ? proper.at(-1) : proper[Math.floor((proper.length - 1) / 2)];
+  const frequency = new Map();
+  for (const c of configurations) frequency.set(valueOf(c, k), (frequency.get(valueOf(c, k)) ?? 0) + 1);
+  return values.reduce((best, v) => (frequency.get(v) > frequency.get(best) ? v : best));
+}

@@ -1,0 +1,249 @@
+"""Opens reports in headless Chromium and looks at them as a reader would: report_page.py BROWSER CHECK PAGE [ARGUMENT...]
+
+Every check also asserts what holds for all pages: no error on the console, no request but the page itself, every figure
+drawn or explained, a summary under each. Prints one JSON object with what was measured."""
+
+import csv
+import io
+import json
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+FIGURES = ["gradient", "phase", "depth", "distribution", "factor"]
+
+
+@contextmanager
+def opened(browser, path, **options):
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True, **options)
+    page = context.new_page()
+    faults, requests = [], []
+    page.on("console", lambda m: faults.append(f"console {m.type}: {m.text}") if m.type in ("error", "warning") else None)
+    page.on("pageerror", lambda e: faults.append(f"exception: {e}"))
+    page.on("request", lambda r: requests.append(r.url))
+    url = Path(path).resolve().as_uri()
+    page.goto(url)
+    settle(page)
+    yield page
+    assert not faults, faults
+    strangers = [r for r in requests if r != url and not r.startswith(("data:", "blob:"))]
+    assert not strangers, strangers
+    context.close()
+
+
+def settle(page):
+    """Until every figure has been drawn once."""
+    page.wait_for_selector("html[data-ready]", timeout=60_000)
+    for name in FIGURES:
+        page.wait_for_selector(f"#{name}[data-drawn]", state="attached", timeout=60_000)
+
+
+def act(page, figure, action):
+    """Does something to a figure and waits until it is drawn again."""
+    before = int(page.get_attribute(f"#{figure}", "data-drawn"))
+    action()
+    page.wait_for_function(
+        "([id, before]) => Number(document.getElementById(id).dataset.drawn) > before", arg=[figure, before]
+    )
+
+
+def choose(page, figure, name, text):
+    act(page, figure, lambda: page.select_option(f'#{figure} [data-control="{name}"]', label=text))
+
+
+def tick(page, figure, name):
+    act(page, figure, lambda: page.click(f'#{figure} [data-control="{name}"]'))
+
+
+def texts(page, selector):
+    return page.eval_on_selector_all(selector, "nodes => nodes.map(n => n.textContent)")
+
+
+def shown(page, selector):
+    """Text of a drawing; the charting library puts zero-width spaces around subscripts."""
+    return page.text_content(selector).replace("\u200b", "")
+
+
+def marks(page, figure):
+    """What is drawn in a figure: lines, points, images of heat maps, contours."""
+    return page.eval_on_selector_all(
+        f"#{figure} .plot :is(.scatterlayer path, .heatmaplayer image, .contourlayer path, .contour path)", "n => n.length"
+    )
+
+
+def everywhere(page):
+    drawn = {}
+    for name in FIGURES:
+        summary = page.inner_text(f"#{name}-summary").strip()
+        assert len(summary) > 20, (name, summary)
+        drawn[name] = marks(page, name)
+        hidden = page.eval_on_selector(f"#{name}-plot", "n => n.hidden")
+        assert hidden == (drawn[name] == 0), (name, drawn[name], summary)
+        assert hidden == summary.startswith(("Not drawn", "No configuration")), (name, summary)
+        assert page.get_attribute(f"#{name}-plot", "aria-describedby") == f"{name}-summary"
+    assert page.eval_on_selector("#trouble", "n => n.hidden")
+    return drawn
+
+
+def downloaded(page, figure, kind):
+    with page.expect_download() as waiting:
+        page.click(f'#{figure} [data-download="{kind}"]')
+    download = waiting.value
+    return download.suggested_filename, Path(download.path()).read_bytes()
+
+
+def full(browser, path):
+    """A run with everything: every figure, control and download."""
+    with opened(browser, path) as page:
+        drawn = everywhere(page)
+        assert all(drawn.values()), drawn
+
+        # Toggles.
+        title = lambda: shown(page, "#gradient .ytitle")
+        assert title().startswith("log10"), title()
+        tick(page, "gradient", "linear")
+        assert not title().startswith("log10"), title()
+        tick(page, "gradient", "linear")
+        tick(page, "gradient", "relative")
+        assert "depth L" in shown(page, "#gradient .xtitle")
+        tick(page, "gradient", "relative")
+        for figure in ["depth", "distribution", "factor"]:
+            ticks = lambda: texts(page, f"#{figure} .plot .ytick")
+            before = ticks()
+            assert before, figure
+            tick(page, figure, "linear")
+            assert before != ticks(), figure
+        tick(page, "depth", "logX")
+
+        # Colours and what is held.
+        legend = lambda figure: texts(page, f"#{figure} .legendtext")
+        assert any("activation = " in t for t in legend("gradient")), legend("gradient")
+        choose(page, "gradient", "color", "init")
+        assert any("init = " in t for t in legend("gradient")), legend("gradient")
+        lines = marks(page, "gradient")
+        choose(page, "gradient", "hold-activation", "relu")
+        assert 0 < marks(page, "gradient") < lines
+        assert "activation = relu" in page.inner_text("#gradient-summary")
+        choose(page, "gradient", "color", "activation")
+        choose(page, "phase", "metric", "trainable depth (layers)")
+        choose(page, "phase", "x", "init")
+        choose(page, "depth", "x", "depth")
+
+        # Hovering shows the whole configuration.
+        point = page.locator("#gradient .scatterlayer .points path").first
+        point.scroll_into_view_if_needed()
+        point.hover(force=True)
+        hover = page.locator("#gradient .hoverlayer .hovertext")
+        hover.first.wait_for()
+        told = hover.first.text_content()
+        for key in ["layer", "activation = ", "init = ", "depth = ", "width = ", "batch_size = "]:
+            assert key in told, (key, told)
+
+        # The table.
+        rows = lambda: page.locator("#networks tbody tr").count()
+        assert rows() == 50
+        column = texts(page, "#networks th").index("log10_grad_ratio_total") + 1
+        cells = lambda: [float(t) for t in texts(page, f"#networks tbody td:nth-child({column})")]
+        page.click('#networks [data-sort="log10_grad_ratio_total"]')
+        assert cells() == sorted(cells()), cells()
+        lowest = cells()[0]
+        page.click('#networks [data-sort="log10_grad_ratio_total"]')
+        assert cells() == sorted(cells(), reverse=True) and cells()[0] > lowest
+        assert page.get_attribute(f"#networks th:nth-child({column})", "aria-sort") == "descending"
+        page.click('#networks [data-control="next"]')
+        assert "Networks 51 to" in page.inner_text("#networks-summary")
+
+        # Filters reach everything.
+        page.click('[data-filter="activation"] summary')
+        page.click('[data-filter="activation"] [data-value="relu"]')
+        settle(page)
+        page.keyboard.press("Escape")
+        page.wait_for_function("() => !document.querySelector('#gradient-summary').textContent.includes('relu')")
+        assert "relu" not in texts(page, "#networks tbody td")
+        page.wait_for_function("() => !document.querySelector('#factor').textContent.includes('activation = relu')")
+        page.click('[data-control="reset"]')
+        page.wait_for_function("() => document.querySelector('#filters output').textContent.startsWith('72 ')")
+
+        # Downloads.
+        for figure in FIGURES:
+            name, data = downloaded(page, figure, "CSV")
+            table = list(csv.DictReader(io.StringIO(data.decode())))
+            assert name == f"{figure}.csv" and table and table[0]["configuration"].startswith("c-"), (figure, data[:200])
+        name, data = downloaded(page, "networks", "CSV")
+        assert len(list(csv.DictReader(io.StringIO(data.decode())))) == 144
+        for kind, start in [("SVG", b"<svg"), ("PNG", b"\x89PNG")]:
+            name, data = downloaded(page, "gradient", kind)
+            assert name == f"gradient.{kind.lower()}" and data.startswith(start) and len(data) > 5000, (name, data[:60])
+
+        # Light and dark.
+        background = lambda: page.evaluate("() => getComputedStyle(document.body).backgroundColor")
+        light = background()
+        for wanted in ["light", "dark"]:
+            act(page, "gradient", lambda: (page.evaluate("() => scrollTo(0, 0)"), page.click("#theme")))
+            assert page.get_attribute("html", "data-theme") == wanted
+        assert background() != light
+        assert page.eval_on_selector("#gradient .main-svg", "n => n.style.background") != "rgb(255, 255, 255)"
+        return drawn
+
+
+def hostile(browser, path, *names):
+    """Names that are markup stay text, in every place where they stand."""
+    with opened(browser, path) as page:
+        everywhere(page)
+        page.evaluate("() => document.querySelectorAll('[data-filter]').forEach(d => { d.open = true; })")
+        for figure in ["gradient", "depth", "factor"]:
+            options = texts(page, f'#{figure} [data-control="color"] option')
+            if "activation" in options:
+                choose(page, figure, "color", "activation")
+        choose(page, "phase", "x", "activation")
+        drawn = texts(page, "#gradient .legendtext") + texts(page, "#phase .xtick") + texts(page, "#networks td")
+        for name in names:
+            assert sum(name in text for text in drawn) >= 3, (name, drawn)
+        point = page.locator("#gradient .scatterlayer .points path").first
+        point.scroll_into_view_if_needed()
+        point.hover(force=True)
+        page.locator("#gradient .hoverlayer .hovertext").first.wait_for()
+        assert page.evaluate("() => window.pwned") is None
+        intruders = page.eval_on_selector_all(":is(img, iframe, a[href]:not([download]), object, embed)", "n => n.map(x => x.outerHTML)")
+        assert not intruders, intruders
+        assert page.title().startswith(names[0]), page.title()
+
+
+def plain(browser, path, *expected):
+    """A page of an unusual run: draws or explains every figure, and says what is expected somewhere."""
+    with opened(browser, path) as page:
+        drawn = everywhere(page)
+        said = page.inner_text("body")
+        for text in expected:
+            assert text in said, (text, said)
+        return drawn
+
+
+def large(browser, path):
+    """Many networks: how long until the page can be used, and how much it holds."""
+    with opened(browser, path) as page:
+        everywhere(page)
+        nodes = page.evaluate("() => document.querySelectorAll('*').length")
+        return {"ready_ms": int(page.get_attribute("html", "data-ready")), "nodes": nodes, "bytes": Path(path).stat().st_size}
+
+
+def shots(browser, path, folder):
+    """Pictures for people: the whole page in light and dark."""
+    for scheme in ["light", "dark"]:
+        with opened(browser, path, color_scheme=scheme) as page:
+            page.screenshot(path=f"{folder}/{scheme}.png", full_page=True)
+
+
+def main():
+    executable, check, *arguments = sys.argv[1:]
+    with sync_playwright() as playwright:
+        # Chromium's own sandbox does not work for root, nor in most containers.
+        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu"])
+        result = globals()[check](browser, *arguments)
+        browser.close()
+    print(json.dumps(result))
+
+
+main()

@@ -1,0 +1,225 @@
+//! `gradsweep report` as a reader sees it: the page in headless Chromium, driven by `tests/readers/report_page.py`.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value as Json;
+use tempfile::TempDir;
+
+use crate::command_line::{Place, code, stderr};
+use crate::python::run_script;
+
+/// A browser of Chromium's family.
+fn browser() -> Result<PathBuf, &'static str> {
+    let named = std::env::var_os("GRADSWEEP_TEST_BROWSER").map(PathBuf::from);
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let known = ["chromium", "chromium-browser", "google-chrome"];
+    let mut all = std::env::split_paths(&paths).flat_map(|folder| known.map(|name| folder.join(name)));
+    named.or_else(|| all.find(|path| path.exists())).ok_or("there is no chromium on the path")
+}
+
+/// Looks at a page; `None` where there is no browser, which continuous integration does not accept.
+fn look(check: &str, page: &Path, arguments: &[&str]) -> Option<Json> {
+    let browser = match browser() {
+        Ok(browser) => browser,
+        Err(why) if std::env::var("CI").is_ok_and(|ci| ci == "true") => panic!("{why}"),
+        Err(why) => {
+            eprintln!("SKIPPED: {why}");
+            return None;
+        }
+    };
+    let arguments: Vec<&Path> =
+        [browser.as_path(), Path::new(check), page].into_iter().chain(arguments.iter().map(Path::new)).collect();
+    let text = run_script("report_page.py", &arguments)?;
+    Some(serde_json::from_str(&text).expect("the script prints JSON"))
+}
+
+/// 144 networks with everything that figures need: two activations, inits, depths, the plane of tanh, and quantiles.
+const EVERYTHING: &str = r#"schema_version = 1
+name = "everything"
+replicates = 2
+[defaults]
+batch_size = 8
+loss = "cotangent"
+width = 24
+[[sweep]]
+name = "depths"
+depth = [4, 8, 12]
+activation = ["tanh", "relu", "sigmoid"]
+init = ["he_normal", "xavier_normal"]
+norm = ["none", "layer"]
+[[sweep]]
+name = "plane"
+depth = 12
+activation = "tanh"
+init = "mean_field"
+sigma_w = { linspace = [0.5, 3.0], num = 6 }
+sigma_b = { linspace = [0.0, 1.0], num = 6 }
+[record]
+statistics = "full"
+"#;
+
+fn run(sweep: &str) -> Place {
+    let place = Place::new(sweep);
+    let output = place.run(&["run", "sweep.toml", "--device", "cpu", "-o", "out", "-q"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    place
+}
+
+fn report(place: &Place) -> PathBuf {
+    let output = place.run(&["report", "out"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    place.path("out/report.html")
+}
+
+#[test]
+fn every_figure_draws_and_obeys_its_controls() {
+    let place = run(EVERYTHING);
+    look("full", &report(&place), &[]);
+}
+
+#[test]
+fn names_that_are_markup_stay_text() {
+    let place =
+        run("schema_version = 1\n[[sweep]]\nname = \"s\"\nactivation = [\"tanh\", \"relu\", \"sigmoid\", \"erf\"]\n\
+         depth = [3, 5]\nwidth = 8\nbatch_size = 4\nreplicates = 2\n");
+    let names = [
+        "<img src=x onerror=\"window.pwned=1\">",
+        "</script><script>window.pwned=1</script>",
+        "<a href=\"javascript:window.pwned=1\">relu</a>",
+        "$\\alpha$ & <b>bold</b> %{x} &lt;i&gt;",
+    ];
+    let mut table = String::from_utf8(place.read("out/networks.csv")).unwrap();
+    for (word, name) in ["tanh", "relu", "sigmoid", "erf"].iter().zip(names) {
+        table = table.replace(&format!(",{word},"), &format!(",\"{}\",", name.replace('"', "\"\"")));
+    }
+    fs::write(place.path("out/networks.csv"), table).unwrap();
+    let mut manifest: Json = serde_json::from_slice(&place.read("out/manifest.json")).unwrap();
+    manifest["identity"]["name"] = names[0].into();
+    fs::write(place.path("out/manifest.json"), manifest.to_string()).unwrap();
+    look("hostile", &report(&place), &names);
+}
+
+#[test]
+fn a_single_network_makes_a_page() {
+    let place = run("schema_version = 1\n[[sweep]]\nname = \"one\"\ndepth = 5\nwidth = 8\nbatch_size = 4\n");
+    look("plain", &report(&place), &["1 network: ", "it takes two keys that vary"]);
+}
+
+#[test]
+fn a_run_of_dead_networks_says_so() {
+    let place = run("schema_version = 1\n[[sweep]]\nname = \"dead\"\ndepth = [4, 6]\nwidth = [4, 8]\nbatch_size = 4\n\
+         activation = \"relu\"\ninit = \"zeros\"\nreplicates = 3\n");
+    look(
+        "plain",
+        &report(&place),
+        &["12 networks: 12 dead", "12 networks have a gradient of exactly zero", "4 cells with dead"],
+    );
+}
+
+#[test]
+fn without_layers_the_table_and_the_plane_remain() {
+    let place = run("schema_version = 1\n[[sweep]]\nname = \"s\"\ndepth = [4, 6]\nwidth = [4, 8]\nbatch_size = 4\n");
+    fs::remove_file(place.path("out/layers.csv")).unwrap();
+    look("plain", &report(&place), &["there is no layers.csv", "Median log10"]);
+}
+
+/// A made-up run of 10,000 networks with 24 layers each.
+fn large(folder: &Path) {
+    let mut networks = String::from(
+        "network,configuration,index,sweep,replicate,seed,depth,activation,sigma_w,sigma_b,norm,residual,status,error,\
+         log10_grad_ratio_total,grad_decades_per_layer,depth_scale,verdict,max_trainable_depth\n",
+    );
+    let mut layers = String::from(
+        "network,configuration,sweep,replicate,step,layer,layer_kind,preact_grad_l2,preact_grad_log10_l2,log10_grad_ratio,chi\n",
+    );
+    for n in 0..10_000u32 {
+        let (replicate, c) = (n % 4, n / 4);
+        let (activation, w, b) = (["tanh", "erf"][(c % 2) as usize], c / 2 % 50, c / 100);
+        let slope = f64::from(w) * 0.02 - 0.4 + f64::from(replicate) * 0.01;
+        let verdict = if slope > 0.17 {
+            "exploding"
+        } else if slope < -0.17 {
+            "vanishing"
+        } else {
+            "stable"
+        };
+        let (sigma_w, sigma_b) = (0.5 + 0.05 * f64::from(w), 0.04 * f64::from(b));
+        writeln!(
+            networks,
+            "n-{n:016x},c-{c:016x},{n},s,{replicate},{n},24,{activation},{sigma_w:?},{sigma_b:?},none,none,ok,,{:?},{slope:?},{:?},{verdict},{:?}",
+            slope * 46.0,
+            0.217 / slope.abs().max(1e-6),
+            1.0 + 2.0 / slope.abs().max(1e-6)
+        )
+        .unwrap();
+        for layer in 1..=24 {
+            let log = slope * f64::from(24 - layer);
+            writeln!(
+                layers,
+                "n-{n:016x},c-{c:016x},s,{replicate},0,{layer},hidden,{:?},{log:?},{:?},{:?}",
+                10f64.powf(log),
+                2.0 * slope,
+                10f64.powf(2.0 * slope) * 1.01
+            )
+            .unwrap();
+        }
+    }
+    fs::write(folder.join("networks.csv"), networks).unwrap();
+    fs::write(folder.join("layers.csv"), layers).unwrap();
+}
+
+#[test]
+fn ten_thousand_networks_make_a_page_that_opens() {
+    let home = TempDir::new().unwrap();
+    large(home.path());
+    let file = home.path().join("page.html");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gradsweep"));
+    let output = command.arg("report").arg(home.path()).arg("-o").arg(&file).output().unwrap();
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let Some(seen) = look("large", &file, &[]) else { return };
+    println!("{seen}");
+    // What makes a page slow to open: its bytes (the charting library alone is 4.7 MB) and the nodes it draws.
+    assert!(seen["bytes"].as_u64().unwrap() < 12_000_000, "{seen}");
+    assert!(seen["nodes"].as_u64().unwrap() < 20_000, "{seen}");
+}
+
+#[test]
+fn what_is_no_finished_run_is_explained() {
+    let place = Place::new("");
+    let report = |directory: &str| place.run(&["report", directory]);
+    let missing = report("nowhere");
+    assert_eq!((code(&missing), stderr(&missing).contains("there is no such directory")), (2, true));
+    fs::create_dir(place.path("empty")).unwrap();
+    let empty = report("empty");
+    assert_eq!((code(&empty), stderr(&empty).contains("no networks.csv here")), (2, true));
+    fs::write(place.path("empty/networks.csv"), "network,configuration,status\n").unwrap();
+    let without = report("empty");
+    assert_eq!((code(&without), stderr(&without).contains("has no networks")), (2, true), "{}", stderr(&without));
+    fs::write(place.path("empty/networks.csv"), "network,configuration,status\nn-1,c-1\n").unwrap();
+    let torn = report("empty");
+    assert_eq!(
+        (code(&torn), stderr(&torn).contains("line 2: 2 cells under a header of 3")),
+        (1, true),
+        "{}",
+        stderr(&torn)
+    );
+}
+
+#[test]
+fn an_unfinished_run_is_told_from_a_finished_one() {
+    let place = run("schema_version = 1\n[[sweep]]\nname = \"s\"\ndepth = 4\nwidth = [4, 8]\nbatch_size = 4\n");
+    let mut manifest: Json = serde_json::from_slice(&place.read("out/manifest.json")).unwrap();
+    manifest["state"] = "running".into();
+    manifest["identity"]["networks"] = 7.into();
+    fs::write(place.path("out/manifest.json"), manifest.to_string()).unwrap();
+    look("plain", &report(&place), &["this run is not complete: the page shows 2 of 7 networks"]);
+    fs::remove_file(place.path("out/networks.csv")).unwrap();
+    let output = place.run(&["report", "out"]);
+    assert_eq!(
+        (code(&output), stderr(&output).contains("this run is unfinished (2 of 7 networks are done)")),
+        (3, true)
+    );
+}
