@@ -11,6 +11,7 @@ mod gpu_cases;
 mod gpu_compare;
 mod gpu_random;
 mod gpu_range;
+mod gpu_saturation;
 mod gpu_support;
 mod gradients;
 mod interruption;

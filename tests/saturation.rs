@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 use std::f64::consts::{LOG2_E, LOG10_2};
 
-use gradsweep::engine::Precision;
 use gradsweep::engine::cpu::{NamedTensor, tensors};
+use gradsweep::engine::{NetworkResult, Precision};
 use gradsweep::network::{ActivationKind, Init, InitKind, Loss, NetworkSpec, Norm, Residual, Target};
 use gradsweep::stats::{Count, Quantity, Sum};
 
@@ -56,11 +56,17 @@ fn norm(x: &[Wide]) -> f64 {
 }
 
 /// The forward values of a run.
-struct Forward(HashMap<String, NamedTensor>);
+pub struct Forward(HashMap<String, NamedTensor>);
 
 impl Forward {
-    fn of(spec: &NetworkSpec, precision: Precision) -> Forward {
+    pub fn of(spec: &NetworkSpec, precision: Precision) -> Forward {
         Forward(tensors(spec, None, None, precision).into_iter().map(|t| (t.name.clone(), t)).collect())
+    }
+    /// The same weights and data with a tensor that another engine has computed.
+    pub fn replace(&mut self, name: &str, data: Vec<f64>, log2_scale: i32) {
+        let tensor = self.0.get_mut(name).unwrap_or_else(|| panic!("no tensor {name}"));
+        assert_eq!(tensor.data.len(), data.len(), "{name}");
+        (tensor.data, tensor.log2_scale) = (data, log2_scale);
     }
     fn get(&self, name: &str) -> Vec<Wide> {
         let t = &self.0[name];
@@ -189,13 +195,31 @@ fn backward(spec: &NetworkSpec, forward: &Forward) -> Vec<Expected> {
 
 /// What a run reports otherwise than the oracle, in words.
 fn differences(spec: &NetworkSpec, precision: Precision) -> Vec<String> {
-    let mut out = Vec::new();
     let result = run_cpu(spec, None, precision);
-    let want = backward(spec, &Forward::of(spec, precision));
     // Rounding of products and of phi' in the ordinary range, layer by layer.
     let tolerance = if precision == Precision::F32 { 1e-5 } else { 1e-10 } * f64::from(spec.depth);
+    differences_of(
+        &format!("{precision:?}"),
+        spec,
+        &result,
+        &Forward::of(spec, precision),
+        [tolerance, 1e-4 * tolerance],
+    )
+}
+
+/// What `result` reports otherwise than backpropagation from its own forward values: by more than the first tolerance and
+/// the second one's share of a logarithm.
+pub fn differences_of(
+    name: &str,
+    spec: &NetworkSpec,
+    result: &NetworkResult,
+    forward: &Forward,
+    [absolute, relative]: [f64; 2],
+) -> Vec<String> {
+    let mut out = Vec::new();
+    let want = backward(spec, forward);
     let name = format!(
-        "{} sigma_w {:e} seed {} {:?} {:?} {:?} {precision:?}",
+        "{} sigma_w {:e} seed {} {:?} {:?} {:?} {name}",
         spec.activation.canonical(),
         spec.init.sigma_w,
         spec.seed,
@@ -204,7 +228,7 @@ fn differences(spec: &NetworkSpec, precision: Precision) -> Vec<String> {
         spec.loss
     );
     let mut near = |what: &str, layer: usize, got: f64, want: f64| {
-        let close = (got - want).abs() < tolerance * (1.0 + 1e-4 * want.abs());
+        let close = (got - want).abs() < absolute + relative * want.abs();
         if !close {
             out.push(format!("{name}: {what} of layer {layer}: {got}, want {want}"));
         }
@@ -228,12 +252,12 @@ fn differences(spec: &NetworkSpec, precision: Precision) -> Vec<String> {
     }
     let total = 2.0 * (norm(&want[0].delta) - norm(&want[spec.depth as usize - 1].delta));
     if result.delta_squares.iter().all(|d| d.mantissa != 0.0) {
-        near("total ratio", 0, log10_total_ratio(&result), total);
+        near("total ratio", 0, log10_total_ratio(result), total);
     }
     out
 }
 
-fn case(activation: ActivationKind, sigma_w: f64, seed: u64) -> NetworkSpec {
+pub fn case(activation: ActivationKind, sigma_w: f64, seed: u64) -> NetworkSpec {
     NetworkSpec { seed, ..range_case(activation, InitKind::MeanField, 1.0, sigma_w, 12, 32, 16) }
 }
 
@@ -256,15 +280,15 @@ fn saturated_layers_keep_every_sample_at_any_scale() {
     assert!(found.is_empty(), "{} differences:\n{}", found.len(), found.join("\n"));
 }
 
-#[test]
-fn saturated_samples_are_followed_through_losses_biases_skips_and_norms() {
-    let mut found = Vec::new();
+/// Losses, biases, skips and norms around layers of saturated samples.
+pub fn structures() -> Vec<NetworkSpec> {
     use ActivationKind::{Sigmoid, Softsign, Tanh};
+    let mut list = Vec::new();
     for (sigma_w, activation) in [(300.0, Sigmoid), (1000.0, Tanh), (1e4, Sigmoid), (1e5, Softsign)] {
         let plain = case(activation, sigma_w, 3);
         let biased = Init { sigma_b: Some(1000.0), ..plain.init };
         let readout = NetworkSpec { target: Target::Gaussian, output_size: 4, ..plain.clone() };
-        let variants = [
+        list.extend([
             NetworkSpec { bias: true, init: biased, ..plain.clone() },
             NetworkSpec { loss: Loss::Mse, ..readout.clone() },
             NetworkSpec { loss: Loss::CrossEntropy, bias: true, init: biased, ..readout.clone() },
@@ -277,11 +301,15 @@ fn saturated_samples_are_followed_through_losses_biases_skips_and_norms() {
                 ..readout.clone()
             },
             NetworkSpec { norm: Norm::Layer, loss: Loss::CrossEntropy, ..readout },
-        ];
-        for spec in variants {
-            found.extend([Precision::F32, Precision::F64].iter().flat_map(|&p| differences(&spec, p)));
-        }
+        ]);
     }
+    list
+}
+
+#[test]
+fn saturated_samples_are_followed_through_losses_biases_skips_and_norms() {
+    let of = |spec: &NetworkSpec| [Precision::F32, Precision::F64].map(|p| differences(spec, p)).concat();
+    let found: Vec<String> = structures().iter().flat_map(of).collect();
     assert!(found.is_empty(), "{} differences:\n{}", found.len(), found.join("\n"));
 }
 

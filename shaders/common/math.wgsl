@@ -5,9 +5,10 @@ const SQRT_HALF: f32 = 0.70710678;
 
 // e^x * 2^k. Exact zero far below, a large finite number far above.
 fn exp_scaled(x: f32, k: i32) -> f32 {
-    let c = clamp(x, -1.0e6, 1.0e6);
+    let c = clamp(x, -2.7e8, 2.7e8);
     let n = floor(c * 1.44269504 + 0.5);
-    let r = (c - n * 0.693359375) - n * -2.12194440e-4;
+    // Beyond 2^22 the argument itself is coarser than ln 2: its power of two is all that it tells.
+    let r = clamp((c - n * 0.693359375) - n * -2.12194440e-4, -0.5, 0.5);
     var p = 1.9875691500e-4;
     p = p * r + 1.3981999507e-3;
     p = p * r + 8.3334519073e-3;

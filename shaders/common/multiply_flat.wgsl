@@ -6,6 +6,17 @@ const THREADS: u32 = 32u;
 // Whether the summed index is the fast one of an operand's storage.
 override LEFT_INNER: bool = true;
 override RIGHT_INNER: bool = true;
+// Whether the summed index of the left operand counts rows with exponents of their own.
+override LEFT_ROWS: bool = false;
+
+// Rows of the left operand that are summed over (LEFT_ROWS): their exponents' place, and the largest of them.
+var<private> left_rows: u32;
+var<private> left_top: i32;
+
+fn flatten_left(head: u32, network: u32, place: u32) {
+    left_rows = place;
+    left_top = rows_top(head, network);
+}
 
 // Number of workgroups is ceil(rows / 8 * columns / 8 / 32).
 fn place_of(group: u32, thread: u32, rows: u32, columns: u32) -> Place {
@@ -47,6 +58,14 @@ fn multiply(
             ah = mat4x4<f32>(
                 left[o + 1u], left[o + left_stride + 1u], left[o + 2u * left_stride + 1u], left[o + 3u * left_stride + 1u],
             );
+        }
+        if (LEFT_ROWS) {
+            let words = left[(left_rows + k) / 4u];
+            for (var i = 0u; i < 4u; i += 1u) {
+                let factor = row_factor(row_exponent(words[i]), left_top);
+                al[i] *= factor;
+                ah[i] *= factor;
+            }
         }
         if (RIGHT_INNER) {
             let o = right_base + place.column_low * right_stride + k / 4u;

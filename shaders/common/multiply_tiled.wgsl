@@ -8,12 +8,23 @@ override THREADS: u32 = TILE * TILE / 64u;
 // Whether the summed index is the fast one of an operand's storage.
 override LEFT_INNER: bool = true;
 override RIGHT_INNER: bool = true;
+// Whether the summed index of the left operand counts rows with exponents of their own.
+override LEFT_ROWS: bool = false;
 const DEPTH: u32 = 8u;
 override QUADS: u32 = TILE / 4u;
 
 // [buffer, summed index, TILE / 4]
 var<workgroup> left_tile: array<vec4<f32>, 2u * DEPTH * TILE / 4u>;
 var<workgroup> right_tile: array<vec4<f32>, 2u * DEPTH * TILE / 4u>;
+
+// Rows of the left operand that are summed over (LEFT_ROWS): their exponents' place, and the largest of them.
+var<private> left_rows: u32;
+var<private> left_top: i32;
+
+fn flatten_left(head: u32, network: u32, place: u32) {
+    left_rows = place;
+    left_top = rows_top(head, network);
+}
 
 // Number of workgroups is ceil(rows / TILE) * ceil(columns / TILE).
 fn place_of(group: u32, thread: u32, rows: u32, columns: u32) -> Place {
@@ -36,7 +47,12 @@ fn slice_left(item: u32, first_row: u32, k: u32, rows: u32, inner: u32, base: u3
         let row = first_row + (item % QUADS) * 4u;
         let at = k + item / QUADS;
         if (row < rows && at < inner) {
-            return left[base + at * stride + row / 4u];
+            let v = left[base + at * stride + row / 4u];
+            if (LEFT_ROWS) {
+                let word = left[(left_rows + at) / 4u][at % 4u];
+                return v * row_factor(row_exponent(word), left_top);
+            }
+            return v;
         }
     }
     return vec4<f32>(0.0);

@@ -5,7 +5,8 @@ const TINY: i32 = -40;
 const HUGE: i32 = 60;
 // Decays below this leave phi' within 2^-61: no common power is taken out.
 const DECAY_START: f32 = 42.0;
-const DECAY_LIMIT: f32 = 1048576.0;
+// Larger than any `decay_floor`.
+const DECAY_LIMIT: f32 = 2.4e8;
 const SINE: u32 = 19u;
 
 // u for phi': the sign and zero are kept, magnitudes are cut to where phi' no longer changes.
@@ -19,28 +20,34 @@ fn grad_argument(raw: f32, scale: Scale, kind: u32) -> f32 {
     return select(-1.0, 1.0, x > 0.0) * clamp(magnitude, pow2(-60), limit);
 }
 
-// The power of two D that is taken out over a whole layer, from the smallest decay: stored number = number * 2^D.
+// Decays beyond this count as zero: one a layer of the network's depth, squared, still fits an exponent of 32 bits.
+fn decay_floor(depth: u32) -> f32 {
+    return 6.9e8 / (f32(depth) + 2.0);
+}
+
+// floor(decay / ln 2).
+fn whole_power(decay: f32) -> i32 {
+    return i32(min(decay, DECAY_LIMIT) * 1.44269504);
+}
+
+// A decay as `atomicMax` collects the smallest.
+fn decay_word(decay: f32) -> u32 {
+    return INFINITY_BITS - abs_bits(decay);
+}
+
+// The power of two D that is taken out where nothing decays less: stored number = number * 2^D.
 fn power_of_decay(stored: u32) -> i32 {
     if (stored == 0u) {
         return 0;
     }
     let decay = bitcast<f32>(INFINITY_BITS - stored);
-    if (decay < DECAY_START) {
+    if (!(decay >= DECAY_START)) {
         return 0;
     }
-    return i32(min(decay * 1.44269504, DECAY_LIMIT));
+    return whole_power(decay);
 }
 
-// D of phi'.
-fn layer_decay(head: u32, network: u32) -> i32 {
-    return power_of_decay(atomicLoad(&heads[head * params.networks + network].decay_bits));
-}
-
-// D of phi.
+// D of phi, over a whole layer.
 fn layer_tail(head: u32, network: u32) -> i32 {
     return power_of_decay(atomicLoad(&heads[head * params.networks + network].tail_bits));
-}
-
-fn raise_decay(head: u32, network: u32, decay: f32) {
-    atomicMax(&heads[head * params.networks + network].decay_bits, INFINITY_BITS - abs_bits(decay));
 }

@@ -1,6 +1,9 @@
 // Reading and writing heads. A reader multiplies x' by 2^shift, which brings the largest element into [1, 2), and takes
 // `exponent` for the result: x = (x' * 2^shift) * 2^exponent. Needs the binding `heads` and `params`.
 
+// The exponent of a row of zeros, and of a tensor of such rows (common/row_scale.wgsl).
+const NO_ROW: i32 = -1073741824;
+
 struct Scale {
     shift: i32,
     exponent: i32,
@@ -15,7 +18,7 @@ fn scale_at(index: u32) -> Scale {
     let written = heads[index].written == 1u;
     let exponent = heads[index].exponent;
     if (bits < 0x00800000u) {
-        return Scale(0, exponent, true, written);
+        return Scale(0, select(exponent, 0, exponent == NO_ROW), true, written);
     }
     let shift = max(-exponent_of(bits), -126);
     return Scale(shift, exponent - shift, false, written);

@@ -11,6 +11,9 @@ const FLAG_CENTRE: u32 = 8u;
 const FLAG_READOUT: u32 = 16u;
 const FLAG_PATHS: u32 = 32u;
 const FLAG_SPREAD: u32 = 64u;
+// The tensors have an exponent a row.
+const FLAG_ROWS: u32 = 128u;
+const FLAG_ARGUMENT: u32 = 256u;
 
 // One dispatch. Tensors are [network, row_pad, column_pad], row-major; logical sizes are `rows` and `columns`, both
 // paddings are multiples of 8 and hold zeros.
@@ -52,6 +55,8 @@ struct Params {
     // Rows of the readout's weights, where a kernel chooses between two weight matrices.
     readout_rows: u32,
     readout_row_pad: u32,
+    // Which of two sets of row exponents each tensor uses, a bit each (common/row_scale.wgsl).
+    slots: u32,
 }
 
 // Scale of one tensor of one network, [head, network]. A tensor is stored as x' with x = x' * 2^exponent.
@@ -59,9 +64,9 @@ struct Head {
     exponent: i32,
     // Bits of the largest finite |x'|.
     max_bits: atomic<u32>,
-    // For arguments of an activation: 0x7f800000 - bits of the smallest decay of phi' (0: none).
-    decay_bits: atomic<u32>,
-    // The same of phi itself, for activations whose value vanishes exponentially.
+    // For gradients: 2^30 + the largest exponent of a row, where it must be known before the rows are written (0: none).
+    row_top: atomic<u32>,
+    // For arguments of an activation whose value vanishes exponentially: 0x7f800000 - bits of phi's smallest decay (0: none).
     tail_bits: atomic<u32>,
     // 1 once some dispatch has written the tensor.
     written: u32,

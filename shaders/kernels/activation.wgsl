@@ -1,6 +1,6 @@
-// h = phi(u) for tensors [networks, row_pad, column_pad], in the regime of u; records the smallest decay of phi' in u's
-// head, and the smallest decay of phi where phi has an exponential tail. Bindings: heads; networks; source: u; target: h. Heads: source, target. One workgroup owns a strip.
-// Grid: (strips, 1, networks).
+// h = phi(u) for tensors [networks, row_pad, column_pad], in the regime of u; records the smallest decay of phi in u's head
+// where phi has an exponential tail. Bindings: heads; networks; source: u; target: h. Heads: source, target.
+// One workgroup owns a strip. Grid: (strips, 1, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> heads: array<Head>;
@@ -8,7 +8,6 @@
 @group(0) @binding(3) var<storage, read_write> source: array<f32>;
 @group(0) @binding(4) var<storage, read_write> values: array<f32>;
 
-var<workgroup> most_decay: atomic<u32>;
 var<workgroup> most_tail: atomic<u32>;
 
 @compute @workgroup_size(256)
@@ -31,16 +30,14 @@ fn activation(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
     let exponent = select(0, scale.exponent, kept);
     // Arguments below 2^61 pass unchanged; beyond, a bounded phi no longer changes.
     let limit = pow2(select(HUGE + 2, 100, kind == SINE));
-    // A decay of DECAY_START needs |u| >= 9; with u^2 (erf) or u^3 (gelu_tanh) in the exponent 6; a parameter may multiply u.
-    let steep = kind == 9u || kind == 16u;
-    let decaying = scale.exponent >= select(3, 2, steep) || kind == 7u || kind == 12u;
+    // A decay of DECAY_START needs |u| >= 9; with u^3 (gelu_tanh) in the exponent 6; a parameter may multiply u.
+    let steep = kind == 9u;
+    let decaying = activation_has_tail(kind) && !tiny && (scale.exponent >= select(3, 2, steep) || kind == 12u);
     if (thread == 0u) {
-        atomicStore(&most_decay, 0u);
         atomicStore(&most_tail, 0u);
     }
     clear_largest(thread);
     var bits = 0u;
-    var decay_bits = 0u;
     var tail_bits = 0u;
     if (column < params.column_pad) {
         for (var row = thread / LANES; row < params.row_pad; row += SLICES) {
@@ -65,28 +62,20 @@ fn activation(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
                 }
                 bits = max(bits, finite_bits(h));
                 if (decaying) {
-                    let grad = activation_grad(kind, grad_argument(raw, scale, kind), p);
-                    if (grad.x != 0.0 && is_finite(grad.x) && is_finite(grad.y)) {
-                        decay_bits = max(decay_bits, INFINITY_BITS - abs_bits(grad.y));
-                    }
-                    if (activation_has_tail(kind) && !tiny) {
-                        let tail = activation_tail(kind, grad_argument(raw, scale, kind), p);
-                        if (tail.x != 0.0 && is_finite(tail.x) && is_finite(tail.y)) {
-                            tail_bits = max(tail_bits, INFINITY_BITS - abs_bits(tail.y));
-                        }
+                    let tail = activation_tail(kind, grad_argument(raw, scale, kind), p);
+                    if (tail.x != 0.0 && is_finite(tail.x) && is_finite(tail.y)) {
+                        tail_bits = max(tail_bits, decay_word(tail.y));
                     }
                 }
             }
             values[base + row * params.column_pad] = h;
         }
     }
-    atomicMax(&most_decay, decay_bits);
     atomicMax(&most_tail, tail_bits);
     let top = largest_of(bits);
     if (thread == 0u) {
         raise_max(params.target_head, network, top);
         let source_index = params.source_head * params.networks + network;
-        atomicMax(&heads[source_index].decay_bits, atomicLoad(&most_decay));
         atomicMax(&heads[source_index].tail_bits, atomicLoad(&most_tail));
         if (group.x == 0u) {
             write_head(params.target_head, network, exponent);

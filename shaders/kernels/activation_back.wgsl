@@ -1,8 +1,8 @@
 // dLoss/du += phi'(u) dLoss/dphi for tensors [networks, row_pad, column_pad], and everything that is recorded of phi'.
 // Bindings: heads; networks; grad: dLoss/dphi; argument: u; target: dLoss/du; columns, readout_columns: sums of |w| per
 // column from `weight_stats`, of the hidden weights and of the readout's; records. Heads: source = grad, other = u, weight,
-// bias = the readout's weights, old and target. Params: layer.
-// Record a strip: stamp, sum phi', sum phi'^2, D (phi' stored = phi' * 2^D), path sums |f|, f^2, largest f, exponent of the
+// bias = the readout's weights, old and target, whose rows have the exponents that `row_powers` chose. Params: layer.
+// Record a strip: stamp, sum phi', sum phi'^2, the strip's D (phi' stored = phi' * 2^D), path sums |f|, f^2, largest f, exponent of the
 // weights, elements, saturated, active, units, dead units, 1 where there are paths. One workgroup owns a strip.
 // Grid: (strips, 1, networks).
 
@@ -16,25 +16,46 @@
 @group(0) @binding(7) var<storage, read_write> readout_columns: array<vec4<f32>>;
 @group(0) @binding(8) var<storage, read_write> records: array<u32>;
 
+var<workgroup> most_decay: atomic<u32>;
+
 @compute @workgroup_size(256)
 fn activation_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let network = params.first + group.z;
     let column = group.x * LANES + thread % LANES;
     let inside = column < params.columns;
     let base = network * params.row_pad * params.column_pad + column;
-    let g = scale_of(params.source_head, network);
     let u = scale_of(params.other_head, network);
     let old = scale_of(params.old_head, network);
-    let decay = layer_decay(params.other_head, network);
     let kind = networks[network].activation;
     let p = networks[network].param;
     let saturation = networks[network].saturation;
     let knee = vec2<f32>(networks[network].knee_below, networks[network].knee_above);
     let flat_set = vec2<f32>(networks[network].flat_below, networks[network].flat_above);
-    let exponent = joined_exponent(g.exponent - decay, g.zero, old.exponent, old.zero);
-    let down = pow2(select(g.exponent - decay - exponent, 0, g.zero));
-    let old_down = pow2(select(old.exponent - exponent, 0, old.zero));
+    let top_exponent = collected_top(params.target_head, network);
+    let source_rows = rows_of(SLOT_SOURCE, network, params.row_pad, params.column_pad);
+    let old_rows = rows_of(SLOT_OLD, network, params.row_pad, params.column_pad);
+    let target_rows = rows_of(SLOT_TARGET, network, params.row_pad, params.column_pad);
+    // A decay of DECAY_START needs |u| >= 9; with u^2 (erf) or u^3 (gelu_tanh) in the exponent 6; a parameter may multiply u.
+    let steep = kind == 9u || kind == 16u;
+    let far = u.exponent >= select(3, 2, steep) || kind == 7u || kind == 12u;
+    if (thread == 0u) {
+        atomicStore(&most_decay, 0u);
+    }
     clear_largest(thread);
+    if (inside && far && activation_decays(kind)) {
+        let limit = decay_floor(networks[network].depth);
+        var least = 0u;
+        for (var row = thread / LANES; row < params.rows; row += SLICES) {
+            let x = grad_argument(argument[base + row * params.column_pad], u, kind);
+            let own = activation_grad(kind, x, p).y;
+            if (is_finite(x) && own <= limit) {
+                least = max(least, decay_word(own));
+            }
+        }
+        atomicMax(&most_decay, least);
+    }
+    workgroupBarrier(); // the smallest decay of the strip is known
+    let decay = power_of_decay(atomicLoad(&most_decay));
     var bits = 0u;
     // Sums of phi', |phi'|, phi'^2; elements that are not flat.
     var sums = vec4<f32>(0.0);
@@ -49,11 +70,22 @@ fn activation_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
                 let x = grad_argument(argument[at], u, kind);
                 let parts = activation_grad(kind, x, p);
                 let slope = parts.x * exp_scaled(-parts.y, decay);
-                v = ((grad[at] * pow2(g.shift)) * slope) * down;
-                if (old.written) {
-                    v += (values[at] * pow2(old.shift)) * old_down;
+                let d = grad[at];
+                let exponent = row_exponent(values[target_rows + row]);
+                let source = row_exponent(grad[source_rows + row]);
+                let power = select(source - exponent, 0, source == NO_ROW || exponent == NO_ROW);
+                if (decay == 0 && abs(power) < 64) {
+                    v = (d * pow2(power)) * slope;
+                } else if (abs_bits(d) < 0x00800000u) {
+                    // Its phi' may lie above the range that the row's exponent leaves.
+                    v = 0.0 * parts.x;
+                } else {
+                    v = (d * parts.x) * exp_scaled(-parts.y, power);
                 }
-                bits = max(bits, finite_bits(v));
+                if (old.written) {
+                    v += values[at] * row_factor(row_exponent(values[old_rows + row]), exponent);
+                }
+                bits = max(bits, finite_bits(v * row_factor(exponent, top_exponent)));
                 counts.x += 1.0;
                 if (is_finite(slope)) {
                     sums += vec4<f32>(slope, abs(slope), slope * slope, 0.0);
@@ -101,7 +133,7 @@ fn activation_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
         }
         raise_max(params.target_head, network, top);
         if (group.x == 0u) {
-            write_head(params.target_head, network, exponent);
+            write_head(params.target_head, network, top_exponent);
         }
         let at = params.record + network * params.record_stride + group.x * 16u;
         records[at] = params.stamp;

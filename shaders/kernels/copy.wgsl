@@ -1,4 +1,4 @@
-// target = source, stored bits and head alike. Bindings: heads; source, target: [networks, row_pad, column_pad].
+// target = source, stored bits and head alike, and the exponents of rows with FLAG_ROWS. Bindings: heads; source, target: [networks, row_pad, column_pad].
 // Heads: source, target. One lane owns a vec4. Grid: (ceil(row_pad * column_pad / 256), 1, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -13,6 +13,12 @@ fn copy(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let item = group.x * 64u + thread;
     if (item < size) {
         values[network * size + item] = source[network * size + item];
+    }
+    // Rows are whole vec4s, and no more of them than elements.
+    if ((params.flags & FLAG_ROWS) != 0u && item < params.row_pad / 4u) {
+        let from_rows = rows_of(SLOT_SOURCE, network, params.row_pad, params.column_pad) / 4u;
+        let to_rows = rows_of(SLOT_TARGET, network, params.row_pad, params.column_pad) / 4u;
+        values[to_rows + item] = source[from_rows + item];
     }
     if (item == 0u) {
         let from_index = params.source_head * params.networks + network;

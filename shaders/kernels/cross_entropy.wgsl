@@ -1,5 +1,5 @@
 // Second pass of the mean softmax cross-entropy: delta = (softmax - onehot) / B, where the true class gets minus the sum of
-// the others, at the common power 2^-D of the network. Bindings: heads; prediction: y [networks, row_pad, column_pad];
+// the others, at the row's power 2^-D. Bindings: heads; prediction: y [networks, row_pad, column_pad];
 // labels; softmax: from `cross_entropy_rows`; target: delta; records. Heads: source = y, target = delta.
 // Record a workgroup: stamp, sum of (largest - y_true), its exponent, sum of ln(sum of e^..), its exponent.
 // One lane owns a sample. Grid: (ceil(row_pad / 64), 1, networks).
@@ -21,7 +21,8 @@ fn cross_entropy(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
     let row = group.x * 64u + thread;
     let base = (network * params.row_pad + row) * params.column_pad;
     let y = scale_of(params.source_head, network);
-    let decay = layer_decay(params.target_head, network);
+    // No row's D is smaller.
+    let least = max(-collected_top(params.target_head, network), 0);
     let batch = f32(params.rows);
     if (thread == 0u) {
         atomicStore(&largest, 0u);
@@ -32,12 +33,16 @@ fn cross_entropy(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
     if (row < params.row_pad) {
         let inside = row < params.rows;
         var others = 0.0;
+        var decay = 0;
         var label = 0u;
         var info = vec2<f32>(0.0);
         if (inside) {
             label = labels[network * params.row_pad + row];
             info = softmax[network * params.row_pad + row];
+            let exponent = row_exponent(values[rows_of(SLOT_TARGET, network, params.row_pad, params.column_pad) + row]);
+            decay = select(-exponent, 0, exponent == NO_ROW);
         }
+        let flat = pow2(least - decay);
         for (var k = 0u; k < params.column_pad; k += 1u) {
             var v = 0.0;
             if (inside && k < params.columns && k != label) {
@@ -45,18 +50,18 @@ fn cross_entropy(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
                 let e = exp_scaled(-gap, decay);
                 others += e;
                 v = (e / info.y) / batch;
-                bits = max(bits, finite_bits(v));
+                bits = max(bits, finite_bits(v * flat));
             }
             values[base + k] = v;
         }
         if (inside) {
             let v = -((others / info.y) / batch);
             values[base + label] = v;
-            bits = max(bits, finite_bits(v));
+            bits = max(bits, finite_bits(v * flat));
             let behind = (info.x - prediction[base + label]) * pow2(y.shift);
             var rest = info.y - 1.0;
             if (behind == 0.0) {
-                rest = others;
+                rest = others * flat;
             }
             if (decay == 0) {
                 rest = select(log1p_own(min(rest, 1.0)), log_own(1.0 + max(rest, 1.0)), rest > 1.0);
@@ -70,7 +75,7 @@ fn cross_entropy(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
     if (thread == 0u) {
         raise_max(params.target_head, network, atomicLoad(&largest));
         if (group.x == 0u) {
-            write_head(params.target_head, network, -decay);
+            write_head(params.target_head, network, -least);
         }
         var total = losses[0];
         for (var i = 1u; i < 64u; i += 1u) {
@@ -81,6 +86,6 @@ fn cross_entropy(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
         records[at + 1u] = bitcast<u32>(total.x);
         records[at + 2u] = bitcast<u32>(y.exponent);
         records[at + 3u] = bitcast<u32>(total.y);
-        records[at + 4u] = bitcast<u32>(-decay);
+        records[at + 4u] = bitcast<u32>(-least);
     }
 }

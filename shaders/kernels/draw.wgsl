@@ -1,4 +1,5 @@
-// Draws one tensor of every network, or measures one that the host has uploaded; writes its head.
+// Draws one tensor of every network, or measures one that the host has uploaded; writes its head and, with FLAG_ROWS, the
+// exponents of its rows.
 // Bindings: heads; networks; draws; table: normal nodes; target: [network, row_pad, column_pad / 4].
 // One lane owns four neighbouring elements of a row, padding included. Grid: (ceil(row_pad * column_pad / 256), 1, networks).
 
@@ -78,6 +79,11 @@ fn draw(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             }
             values[index] = v;
         }
+    }
+    // Rows are whole vec4s, and no more of them than elements.
+    if ((params.flags & FLAG_ROWS) != 0u && quad < params.row_pad / 4u) {
+        let rows = rows_of(SLOT_TARGET, network, params.row_pad, params.column_pad) / 4u;
+        values[rows + quad] = vec4<f32>(row_word(how.exponent));
     }
     let bits = max(max(finite_bits(v.x), finite_bits(v.y)), max(finite_bits(v.z), finite_bits(v.w)));
     atomicMax(&largest, bits);

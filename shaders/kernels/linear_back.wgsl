@@ -1,6 +1,7 @@
 // dLoss/dh += W^T delta: the product of delta [networks, row_pad, inner] and W [networks, inner, column_pad].
 // Bindings: heads; left: delta; right: W; target: dLoss/dh [networks, row_pad, column_pad].
-// Heads: source = delta, weight = W, old = target before (its first writer sets), target.
+// Heads: source = delta, weight = W, old = target before (its first writer sets), target. Row b of the product comes of
+// row b of delta alone: exponents of rows are added and joined in the epilogue.
 // One lane owns an 8 x 8 block. Grid: (tiles, 1, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -27,14 +28,32 @@ fn linear_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocatio
     let d = scale_of(params.source_head, network);
     let w = scale_of(params.weight_head, network);
     let old = scale_of(params.old_head, network);
-    let exponent = joined_exponent(d.exponent + w.exponent, d.zero || w.zero, old.exponent, old.zero);
-    let factor = pow2(select(d.exponent + w.exponent - exponent, 0, d.zero || w.zero));
-    let old_down = pow2(select(old.exponent - exponent, 0, old.zero));
+    // What the product adds to the exponent of a row.
+    let added = w.exponent - d.shift;
+    let own_top = select(row_plus(rows_top(params.source_head, network), added), NO_ROW, d.zero || w.zero);
+    let top_exponent = max(own_top, rows_top(params.old_head, network));
+    let source_rows = rows_of(SLOT_SOURCE, network, rows, params.inner);
+    let old_rows = rows_of(SLOT_OLD, network, rows, columns);
+    let target_rows = rows_of(SLOT_TARGET, network, rows, columns);
     var values = block_values();
+    var words_low = vec4<f32>(0.0);
+    var words_high = vec4<f32>(0.0);
     var bits = 0u;
     for (var r = 0u; r < 8u; r += 1u) {
         let row = block_row(place, r);
         if (row < rows) {
+            var exponent = NO_ROW;
+            if (own_top != NO_ROW) {
+                exponent = row_plus(row_exponent(left[(source_rows + row) / 4u][row % 4u]), added);
+            }
+            var old_exponent = NO_ROW;
+            if (old.written) {
+                old_exponent = row_exponent(product[(old_rows + row) / 4u][row % 4u]);
+            }
+            let joined = max(exponent, old_exponent);
+            let factor = row_factor(exponent, joined);
+            let old_factor = row_factor(old_exponent, joined);
+            let flat = row_factor(joined, top_exponent);
             for (var half = 0u; half < 2u; half += 1u) {
                 let column = select(place.column_high, place.column_low, half == 0u);
                 if (column < columns) {
@@ -42,13 +61,26 @@ fn linear_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocatio
                     let raw = values[2u * r + half];
                     var v = ((raw * pow2(d.shift)) * pow2(w.shift)) * factor;
                     if (old.written) {
-                        v += (product[index] * pow2(old.shift)) * old_down;
+                        v += product[index] * old_factor;
                     }
                     product[index] = v;
-                    bits = max(bits, max(max(finite_bits(v.x), finite_bits(v.y)), max(finite_bits(v.z), finite_bits(v.w))));
+                    let f = v * flat;
+                    bits = max(bits, max(max(finite_bits(f.x), finite_bits(f.y)), max(finite_bits(f.z), finite_bits(f.w))));
                 }
             }
+            if (r < 4u) {
+                words_low[r] = row_word(joined);
+            } else {
+                words_high[r - 4u] = row_word(joined);
+            }
         }
+    }
+    // One lane of a row.
+    if (place.column_low == 0u && place.row_low < rows) {
+        product[(target_rows + place.row_low) / 4u] = words_low;
+    }
+    if (place.column_low == 0u && place.row_high < rows) {
+        product[(target_rows + place.row_high) / 4u] = words_high;
     }
     workgroupBarrier(); // `largest` is 0
     atomicMax(&largest, bits);
@@ -56,7 +88,7 @@ fn linear_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocatio
     if (thread == 0u) {
         raise_max(params.target_head, network, atomicLoad(&largest));
         if (group.x == 0u) {
-            write_head(params.target_head, network, exponent);
+            write_head(params.target_head, network, top_exponent);
         }
     }
 }

@@ -32,6 +32,11 @@ fn mse(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index)
             squares.x += difference * difference;
         }
     }
+    if (group.x == 0u) {
+        for (var row = thread; row < params.rows; row += STRIP_THREADS) {
+            values[rows_of(SLOT_TARGET, network, params.row_pad, params.column_pad) + row] = row_word(exponent);
+        }
+    }
     let top = largest_of(bits);
     let total = sum_strip(thread, squares);
     if (thread == 0u) {

@@ -1,6 +1,7 @@
 // Backward of `norm_columns`, through mean and variance: dLoss/dz += (du - mean(du) - u mean(du u)) / deviation, means over
 // the rows of a column. Bindings: heads; networks; grad: dLoss/du; normed: u; inverse; target: dLoss/dz.
-// Heads: source = grad, other = u, weight = z, old and target. One workgroup owns a strip. Grid: (strips, 1, networks).
+// Heads: source = grad, other = u, weight = z, old and target. Rows meet here: they are flattened to the largest exponent.
+// One workgroup owns a strip. Grid: (strips, 1, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> heads: array<Head>;
@@ -23,15 +24,18 @@ fn norm_columns_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_inv
     let old = scale_of(params.old_head, network);
     let eps = eps_at(network, z.exponent);
     let own = g.exponent - eps.down - z.exponent;
-    let exponent = joined_exponent(own, g.zero, old.exponent, old.zero);
-    let down = pow2(select(own - exponent, 0, g.zero));
-    let old_down = pow2(select(old.exponent - exponent, 0, old.zero));
+    let own_top = select(clamp(own, -ROW_LIMIT, ROW_LIMIT), NO_ROW, g.zero);
+    let top_exponent = max(own_top, rows_top(params.old_head, network));
+    let grad_top = rows_top(params.source_head, network);
+    let source_rows = rows_of(SLOT_SOURCE, network, params.row_pad, params.column_pad);
+    let old_rows = rows_of(SLOT_OLD, network, params.row_pad, params.column_pad);
+    let target_rows = rows_of(SLOT_TARGET, network, params.row_pad, params.column_pad);
     clear_largest(thread);
     var sums = vec4<f32>(0.0);
     if (inside) {
         for (var row = slice; row < params.rows; row += SLICES) {
             let at = base + row * params.column_pad;
-            let d = grad[at] * pow2(g.shift);
+            let d = (grad[at] * row_factor(row_exponent(grad[source_rows + row]), grad_top)) * pow2(g.shift);
             sums.x += d;
             sums.y += d * ((normed[at] * pow2(u.shift)) * pow2(u.exponent));
         }
@@ -44,11 +48,18 @@ fn norm_columns_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_inv
             var v = 0.0;
             if (inside && row < params.rows) {
                 let x = (normed[at] * pow2(u.shift)) * pow2(u.exponent);
-                v = ((grad[at] * pow2(g.shift) - means.x - x * means.y) * inverse[network * params.column_pad + column]) * down;
+                let d = (grad[at] * row_factor(row_exponent(grad[source_rows + row]), grad_top)) * pow2(g.shift);
+                v = (d - means.x - x * means.y) * inverse[network * params.column_pad + column];
+                var exponent = own_top;
                 if (old.written) {
-                    v += (values[at] * pow2(old.shift)) * old_down;
+                    let old_exponent = row_exponent(values[old_rows + row]);
+                    exponent = max(own_top, old_exponent);
+                    v = v * row_factor(own_top, exponent) + values[at] * row_factor(old_exponent, exponent);
                 }
-                bits = max(bits, finite_bits(v));
+                if (column == 0u) {
+                    values[target_rows + row] = row_word(exponent);
+                }
+                bits = max(bits, finite_bits(v * row_factor(exponent, top_exponent)));
             }
             values[at] = v;
         }
@@ -57,7 +68,7 @@ fn norm_columns_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_inv
     if (thread == 0u) {
         raise_max(params.target_head, network, top);
         if (group.x == 0u) {
-            write_head(params.target_head, network, exponent);
+            write_head(params.target_head, network, top_exponent);
         }
     }
 }

@@ -23,10 +23,23 @@ fn norm_rows_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
     let z = scale_of(params.weight_head, network);
     let old = scale_of(params.old_head, network);
     let eps = eps_at(network, z.exponent);
-    let own = g.exponent - eps.down - z.exponent;
-    let exponent = joined_exponent(own, g.zero, old.exponent, old.zero);
-    let down = pow2(select(own - exponent, 0, g.zero));
-    let old_down = pow2(select(old.exponent - exponent, 0, old.zero));
+    // What the backward step adds to the exponent of a row.
+    let added = -g.shift - eps.down - z.exponent;
+    let own_top = select(row_plus(rows_top(params.source_head, network), added), NO_ROW, g.zero);
+    let top_exponent = max(own_top, rows_top(params.old_head, network));
+    var exponent = NO_ROW;
+    var old_exponent = NO_ROW;
+    if (inside && !g.zero) {
+        let source = row_exponent(grad[rows_of(SLOT_SOURCE, network, params.row_pad, params.column_pad) + row]);
+        exponent = row_plus(source, added);
+    }
+    if (inside && old.written) {
+        old_exponent = row_exponent(values[rows_of(SLOT_OLD, network, params.row_pad, params.column_pad) + row]);
+    }
+    let joined = max(exponent, old_exponent);
+    let down = row_factor(exponent, joined);
+    let old_down = row_factor(old_exponent, joined);
+    let flat = row_factor(joined, top_exponent);
     clear_largest(thread);
     var sums = vec2<f32>(0.0);
     if (inside) {
@@ -48,18 +61,21 @@ fn norm_rows_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
                 let d = grad[base + c] * pow2(g.shift);
                 v = ((d - means.x - x * means.y) * inverse[network * params.row_pad + row]) * down;
                 if (old.written) {
-                    v += (values[base + c] * pow2(old.shift)) * old_down;
+                    v += values[base + c] * old_down;
                 }
-                bits = max(bits, finite_bits(v));
+                bits = max(bits, finite_bits(v * flat));
             }
             values[base + c] = v;
+        }
+        if (lane == 0u) {
+            values[rows_of(SLOT_TARGET, network, params.row_pad, params.column_pad) + row] = row_word(joined);
         }
     }
     let top = largest_of(bits);
     if (thread == 0u) {
         raise_max(params.target_head, network, top);
         if (group.x == 0u) {
-            write_head(params.target_head, network, exponent);
+            write_head(params.target_head, network, top_exponent);
         }
     }
 }

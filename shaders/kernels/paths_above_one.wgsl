@@ -16,6 +16,7 @@ const LONGEST: u32 = 2048u;
 
 var<workgroup> sorted: array<f32, LONGEST>;
 var<workgroup> above: atomic<u32>;
+var<workgroup> most_decay: atomic<u32>;
 
 @compute @workgroup_size(256)
 fn paths_above_one(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
@@ -25,7 +26,8 @@ fn paths_above_one(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
     let head = select(params.weight_head, params.bias_head, at_readout);
     let w = scale_of(head, network);
     let u = scale_of(params.other_head, network);
-    let decay = layer_decay(params.other_head, network);
+    let kind = networks[network].activation;
+    let p = networks[network].param;
     let count = select(select(params.inner, params.readout_rows, at_readout), 0u, head == NONE);
     let stride = params.column_pad;
     var size = 1u;
@@ -34,6 +36,7 @@ fn paths_above_one(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
     }
     if (thread == 0u) {
         atomicStore(&above, 0u);
+        atomicStore(&most_decay, 0u);
     }
     for (var i = thread; i < size; i += 256u) {
         var magnitude = 3.4e38;
@@ -46,7 +49,17 @@ fn paths_above_one(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
         }
         sorted[i] = magnitude;
     }
-    workgroupBarrier(); // the column is stored
+    workgroupBarrier(); // the column is stored, the counters are 0
+    // The power of two that the whole column of phi' has in common.
+    for (var row = thread; row < params.rows; row += 256u) {
+        let x = grad_argument(argument[(network * params.row_pad + row) * stride + column], u, kind);
+        let own = activation_grad(kind, x, p).y;
+        if (is_finite(x) && own <= decay_floor(networks[network].depth)) {
+            atomicMax(&most_decay, decay_word(own));
+        }
+    }
+    workgroupBarrier(); // the smallest decay of the column is known
+    let decay = power_of_decay(atomicLoad(&most_decay));
     // Bitonic sort, ascending.
     for (var block = 2u; block <= size; block *= 2u) {
         for (var step = block / 2u; step > 0u; step /= 2u) {
@@ -69,13 +82,12 @@ fn paths_above_one(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
         factor = abs(networks[network].branch);
         power -= networks[network].branch_exponent;
     }
-    let kind = networks[network].activation;
     // |w| |phi'| 2^-power > 1; beyond f32's range nothing or everything that is not zero passes.
     let threshold = pow2(power);
     var mine = 0u;
     for (var row = thread; row < params.rows; row += 256u) {
         let x = grad_argument(argument[(network * params.row_pad + row) * stride + column], u, kind);
-        let parts = activation_grad(kind, x, networks[network].param);
+        let parts = activation_grad(kind, x, p);
         let slope = abs(parts.x * exp_scaled(-parts.y, decay)) * factor;
         var low = 0u;
         var high = count;

@@ -1,5 +1,5 @@
 // Norms of the samples of one or two tensors [networks, row_pad, column_pad]: what turns them into unit vectors, and the
-// spread of their logarithms. Bindings: heads; first, second (workgroup y chooses); directions: [y, network, row_pad] of
+// spread of their logarithms, which with FLAG_ROWS counts the rows' exponents of the first. Bindings: heads; first, second (workgroup y chooses); directions: [y, network, row_pad] of
 // (power of two, reciprocal norm), the reciprocal 0 for a sample that is zero or not finite; records.
 // Record a workgroup: stamp, samples, reference m, sums of (log2 norm - m) and of its square. A workgroup owns 32 rows, 8
 // lanes each. Grid: (ceil(rows / 32), tensors, networks).
@@ -61,6 +61,11 @@ fn sample_directions(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_inv
         if (valid) {
             directions[sample] = vec2<f32>(pow2(shift), 1.0 / sqrt(total));
             parts[thread] = 0.5 * log2_own(total) - f32(shift);
+            if ((params.flags & FLAG_ROWS) != 0u && which == 0u) {
+                // Relative to the largest exponent: the spread does not see what is common to all.
+                let exponent = row_exponent(first[rows_of(SLOT_SOURCE, network, params.row_pad, params.column_pad) + row]);
+                parts[thread] += f32(exponent - rows_top(params.source_head, network));
+            }
         } else {
             directions[sample] = vec2<f32>(0.0);
         }

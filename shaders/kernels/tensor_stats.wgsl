@@ -1,6 +1,7 @@
 // Moments, sums of unit vectors and, for delta, moments of the bias gradient of one or two tensors [networks, row_pad,
 // column_pad]. Bindings: heads; networks; first, second: the tensors (workgroup y chooses); directions: [y, network,
-// row_pad] from `sample_directions`; records; histogram. Heads: source = first, other = second.
+// row_pad] from `sample_directions`; records; histogram. Heads: source = first, other = second. With FLAG_ROWS both have
+// exponents of rows, and are flattened.
 // Record, two a strip: the first has moments and 11 = sum over columns of (sum of unit vectors)^2, 12 = gap sum,
 // 13 = sum of the pairs' cosines, 14 = of the pairs' squared differences, 15 = samples + 65536 * pairs; the second has the
 // moments of the column sums (times 2^-12). One workgroup owns a strip. Grid: (strips, tensors, networks).
@@ -27,6 +28,12 @@ fn element(which: u32, index: u32) -> f32 {
     return second[index];
 }
 
+// What flattens a row and brings the tensor's largest element into [1, 2).
+fn factor_of(which: u32, row: u32, top_exponent: i32, shift: i32) -> f32 {
+    let exponent = row_exponent(element(which, row));
+    return select(pow2(exponent - top_exponent + shift), 1.0, exponent == NO_ROW || top_exponent == NO_ROW);
+}
+
 // x times the reciprocal of its sample's norm; 0 for a sample that is zero or not finite.
 fn unit(x: f32, direction: vec2<f32>) -> f32 {
     return select(0.0, (x * direction.x) * direction.y, direction.y > 0.0);
@@ -42,7 +49,9 @@ fn tensor_stats(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
     let base = network * params.row_pad * params.column_pad + column;
     let sample = (which * params.networks + network) * params.row_pad;
     let scale = scale_of(select(params.other_head, params.source_head, which == 0u), network);
-    let factor = pow2(scale.shift);
+    let with_rows = (params.flags & FLAG_ROWS) != 0u;
+    let top_exponent = rows_top(select(params.other_head, params.source_head, which == 0u), network);
+    let rows = rows_of(select(SLOT_OTHER, SLOT_SOURCE, which == 0u), network, params.row_pad, params.column_pad);
     let cosines = (params.flags & FLAG_COSINES) != 0u;
     let counted = (params.flags & FLAG_HISTOGRAM) != 0u;
     let of_columns = (params.flags & FLAG_COLUMN_MOMENTS) != 0u && which == 0u;
@@ -66,6 +75,10 @@ fn tensor_stats(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
             var valid = 0u;
             for (var row = 2u * p; row < min(2u * p + 2u, params.rows); row += 1u) {
                 let x = element(which, base + row * params.column_pad);
+                var factor = pow2(scale.shift);
+                if (with_rows) {
+                    factor = factor_of(which, rows + row, top_exponent, scale.shift);
+                }
                 counts.x += 1.0;
                 if (is_finite(x)) {
                     counts.z += select(0.0, 1.0, x == 0.0);
@@ -103,6 +116,10 @@ fn tensor_stats(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
             for (var row = 2u * p; row < min(2u * p + 2u, params.rows); row += 1u) {
                 let raw = element(which, base + row * params.column_pad);
                 if (is_finite(raw)) {
+                    var factor = pow2(scale.shift);
+                    if (with_rows) {
+                        factor = factor_of(which, rows + row, top_exponent, scale.shift);
+                    }
                     let x = raw * factor;
                     powers += powers_of(x - mean);
                     if (counted) {

@@ -1,7 +1,8 @@
 // Statistics of dLoss/dW = delta^T h, reduced in the tile: the matrix is never written.
 // Bindings: heads; left: delta [networks, inner, row_pad]; right: h [networks, inner, column_pad];
 // weight: W [networks, row_pad, column_pad]; records; histogram: [slot, network, BINS]. Here rows = fan_out,
-// columns = fan_in, inner = the batch. Heads: source = delta, other = h, weight = W.
+// columns = fan_in, inner = the batch. Heads: source = delta, other = h, weight = W. Samples meet here: the rows of delta
+// are flattened while they are loaded.
 // Record: moments of the tile (common/records.wgsl), word 14 = <W, dW>. One lane owns an 8 x 8 block.
 // Grid: (tiles, 1, networks).
 
@@ -49,6 +50,7 @@ fn weight_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocatio
     for (var i = thread; i < BINS; i += THREADS) {
         atomicStore(&bins[i], 0u);
     }
+    flatten_left(params.source_head, network, rows_of(SLOT_SOURCE, network, params.inner, rows));
     multiply(
         place, rows, columns, params.inner,
         network * params.inner * (rows / 4u), rows / 4u, network * params.inner * quads, quads, thread,

@@ -169,6 +169,30 @@ fn activation_grad(kind: u32, u: f32, p: f32) -> vec2<f32> {
     }
 }
 
+// phi(u) - phi(0), without cancellation near 0.
+fn activation_change(kind: u32, u: f32, p: f32, at_zero: f32) -> f32 {
+    switch kind {
+        case 1u: { return 0.5 * tanh_own(0.5 * u); }
+        case 12u: {
+            let v = p * u;
+            if (abs(v) > 1.0) {
+                return act_softplus(u, p) - at_zero;
+            }
+            // ln((1 + e^v) / 2) = v / 2 + ln cosh(v / 2), cosh y = 1 + 2 sinh^2(y / 2).
+            let e = expm1_own(0.25 * v);
+            let sinh = 0.5 * (e + e / (1.0 + e));
+            return (0.5 * v + log1p_own(2.0 * sinh * sinh)) / p;
+        }
+        case 15u: { return clamp(u / 6.0, -0.5, 0.5); }
+        default: { return activation_value(kind, u, p) - at_zero; }
+    }
+}
+
+// Whether phi' vanishes exponentially somewhere.
+fn activation_decays(kind: u32) -> bool {
+    return kind == 1u || kind == 2u || (kind >= 5u && kind <= 13u) || kind == 16u || kind == 18u || kind == 20u;
+}
+
 // Whether phi vanishes exponentially towards minus infinity.
 fn activation_has_tail(kind: u32) -> bool {
     return kind == 1u || (kind >= 8u && kind <= 12u) || kind == 20u;

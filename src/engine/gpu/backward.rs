@@ -5,11 +5,12 @@ use super::describe::LayerSlot;
 use super::forward::row_of;
 use super::kernels::Kernel;
 use super::layout::{
-    FLAG_CENTRE, FLAG_COLUMN_MOMENTS, FLAG_HISTOGRAM, FLAG_PATHS, FLAG_SPREAD, NONE, Params, RECORD_WORDS,
+    FLAG_ARGUMENT, FLAG_CENTRE, FLAG_COLUMN_MOMENTS, FLAG_HISTOGRAM, FLAG_PATHS, FLAG_SPREAD, NONE, Params,
+    RECORD_WORDS, SLOT_BRANCH, SLOT_OLD, SLOT_SOURCE, SLOT_TARGET,
 };
 use super::memory::Region;
 use super::schedule::{Bind, Builder, HISTOGRAM_WEIGHT_GRAD};
-use super::tensors::{RowSlot, Tensor, What, head, padded, strips};
+use super::tensors::{RowSlot, Tensor, What, head, slots, strips};
 use crate::network::{Norm, Residual};
 use crate::program::{Op, Slot};
 use crate::stats::{Quantity, RecordMask};
@@ -63,9 +64,8 @@ impl Builder<'_> {
                 _ => None,
             });
         let length = longest.max().unwrap_or(1).min(deepest) + 1;
-        let columns = padded(key.width.max(key.input_size));
-        let elements = u64::from(padded(key.batch_size)) * u64::from(columns) * u64::from(self.networks());
-        let ring = (0..length).map(|_| self.ledger.words(elements)).collect();
+        let (columns, networks) = (key.width.max(key.input_size), self.networks());
+        let ring = (0..length).map(|_| self.ledger.gradient_words(key.batch_size, columns, networks)).collect();
         Gradients { ring, acts: vec![None; deepest as usize + 1], preact: None, phi_arg: None, phi: None }
     }
 
@@ -73,7 +73,8 @@ impl Builder<'_> {
     fn act_grad_version(&mut self, layer: u32, gradients: &mut Gradients) -> Tensor {
         let region = gradients.ring[layer as usize % gradients.ring.len()];
         let columns = if layer == 0 { self.key().input_size } else { self.key().width };
-        let tensor = self.ledger.version(region, self.key().batch_size, columns);
+        let old = gradients.acts[layer as usize];
+        let tensor = self.ledger.gradient(region, self.key().batch_size, columns, old);
         gradients.acts[layer as usize] = Some(tensor);
         tensor
     }
@@ -83,14 +84,17 @@ impl Builder<'_> {
         let networks = self.networks();
         let y = self.tensor(LayerSlot::Readout, Slot::Preact);
         let region = self.scratch("preact_grad");
-        let delta = self.ledger.version(region, y.rows, y.columns);
+        let delta = self.ledger.gradient(region, y.rows, y.columns, None);
         if let Some(labels) = self.labels {
             let softmax = self.ledger.words(2 * u64::from(y.row_pad()) * u64::from(networks));
             let params = Params { source_head: y.head, ..self.params(&delta) };
             let storage = [y.region, labels, softmax].map(Bind::Region);
             let storage: Vec<Bind> = std::iter::once(Bind::Heads).chain(storage).collect();
             let items = y.row_pad().div_ceil(64);
-            self.push(Kernel::CrossEntropyRows, params, storage.clone(), [items, 1, networks]);
+            let mut of_rows = storage.clone();
+            of_rows.insert(1, Bind::Networks);
+            of_rows.push(Bind::Region(delta.region));
+            self.push(Kernel::CrossEntropyRows, params, of_rows, [items, 1, networks]);
             let (record, record_stride) = self.ledger.record(RowSlot::Readout, What::CrossEntropy, items, 8, networks);
             let params = Params { record, record_stride, ..params };
             let storage = storage.into_iter().chain([Bind::Region(delta.region), Bind::Records]).collect();
@@ -148,32 +152,32 @@ impl Builder<'_> {
         found.expect("the reverse of the ops writes a gradient before it reads it")
     }
 
-    /// Where the gradient of an op's input goes: the head it had before (`NONE`: nobody has written it) and the target.
-    fn target(&mut self, slot: LayerSlot, at: Slot, gradients: &mut Gradients) -> (u32, Tensor) {
+    /// Where the gradient of an op's input goes: what it was before (`None`: nobody has written it) and the target.
+    fn target(&mut self, slot: LayerSlot, at: Slot, gradients: &mut Gradients) -> (Option<Tensor>, Tensor) {
         let columns = self.columns(slot, at);
         match (at, slot) {
             (Slot::Act { back }, LayerSlot::Hidden(layer)) => {
-                let old = head(gradients.acts[(layer - back) as usize]);
+                let old = gradients.acts[(layer - back) as usize];
                 (old, self.act_grad_version(layer - back, gradients))
             }
-            (Slot::Act { .. }, LayerSlot::Readout) => (NONE, self.final_grad),
+            (Slot::Act { .. }, LayerSlot::Readout) => (None, self.final_grad),
             (Slot::Preact, _) => {
                 let region = self.scratch("preact_grad");
-                let tensor = self.ledger.version(region, self.key().batch_size, columns);
+                let tensor = self.ledger.gradient(region, self.key().batch_size, columns, None);
                 gradients.preact = Some(tensor);
-                (NONE, tensor)
+                (None, tensor)
             }
             (Slot::PhiArg | Slot::FinalAct, _) => {
                 let region = self.scratch("phi_arg_grad");
-                let tensor = self.ledger.version(region, self.key().batch_size, columns);
+                let tensor = self.ledger.gradient(region, self.key().batch_size, columns, None);
                 gradients.phi_arg = Some(tensor);
-                (NONE, tensor)
+                (None, tensor)
             }
             (Slot::Phi, _) => {
                 let region = self.scratch("phi_grad");
-                let tensor = self.ledger.version(region, self.key().batch_size, columns);
+                let tensor = self.ledger.gradient(region, self.key().batch_size, columns, None);
                 gradients.phi = Some(tensor);
-                (NONE, tensor)
+                (None, tensor)
             }
         }
     }
@@ -185,14 +189,16 @@ impl Builder<'_> {
                 let delta = self.grad(slot, dst, gradients);
                 let source = self.tensor(slot, src);
                 if self.selected(slot) {
+                    let source = self.centred(slot, src, source);
                     self.weight_grad(slot, delta, source);
                 }
                 let weight = self.state(slot).weight.expect("weights are drawn in the forward half");
-                let (old_head, target) = self.target(slot, src, gradients);
+                let (old, target) = self.target(slot, src, gradients);
                 let params = Params {
                     source_head: delta.head,
                     weight_head: weight.head,
-                    old_head,
+                    old_head: head(old),
+                    slots: slots(&[(SLOT_SOURCE, Some(delta)), (SLOT_OLD, old), (SLOT_TARGET, Some(target))]),
                     inner: delta.column_pad(),
                     ..self.params(&target)
                 };
@@ -202,14 +208,15 @@ impl Builder<'_> {
             }
             Op::Norm { src, dst } => {
                 let (grad, z, u) = (self.grad(slot, dst, gradients), self.tensor(slot, src), self.tensor(slot, dst));
-                let (old_head, target) = self.target(slot, src, gradients);
+                let (old, target) = self.target(slot, src, gradients);
                 let rows = self.key().norm != Norm::Batch;
                 let flags = if self.key().norm == Norm::Layer { FLAG_CENTRE } else { 0 };
                 let params = Params {
                     source_head: grad.head,
                     other_head: u.head,
                     weight_head: z.head,
-                    old_head,
+                    old_head: head(old),
+                    slots: slots(&[(SLOT_SOURCE, Some(grad)), (SLOT_OLD, old), (SLOT_TARGET, Some(target))]),
                     flags,
                     ..self.params(&target)
                 };
@@ -226,13 +233,23 @@ impl Builder<'_> {
             Op::Activation { src, dst } => self.activation_back(slot, src, dst, gradients),
             Op::Add { skip, branch, dst } => {
                 let grad = self.grad(slot, dst, gradients);
-                let (old_head, skip) = self.target(slot, skip, gradients);
+                let (old, skip) = self.target(slot, skip, gradients);
                 let (_, branch) = self.target(slot, branch, gradients);
-                let params =
-                    Params { source_head: grad.head, old_head, branch_head: branch.head, ..self.params(&skip) };
+                let params = Params {
+                    source_head: grad.head,
+                    old_head: head(old),
+                    branch_head: branch.head,
+                    slots: slots(&[
+                        (SLOT_SOURCE, Some(grad)),
+                        (SLOT_OLD, old),
+                        (SLOT_TARGET, Some(skip)),
+                        (SLOT_BRANCH, Some(branch)),
+                    ]),
+                    ..self.params(&skip)
+                };
                 let storage = [grad.region, skip.region, branch.region].map(Bind::Region);
                 let storage = [Bind::Heads, Bind::Networks].into_iter().chain(storage).collect();
-                self.push(Kernel::AddBack, params, storage, [strips(grad.columns), 1, alive]);
+                self.push(Kernel::AddBack, params, storage, [grad.row_pad().div_ceil(32), 1, alive]);
             }
             Op::Copy { src, dst } => {
                 let grad = self.grad(slot, dst, gradients);
@@ -247,7 +264,7 @@ impl Builder<'_> {
         let alive = self.alive_at(slot);
         let LayerSlot::Hidden(layer) = slot else { return };
         let (grad, u) = (self.grad(slot, dst, gradients), self.tensor(slot, src));
-        let (old_head, target) = self.target(slot, src, gradients);
+        let (old, target) = self.target(slot, src, gradients);
         let own = self.key().residual == Residual::PreAct;
         // pre_act: the paths run through this layer's own weights, else through the next layer's or the readout's.
         let next = match own {
@@ -267,7 +284,8 @@ impl Builder<'_> {
             other_head: u.head,
             weight_head: head(next.and_then(|s| s.weight)),
             bias_head: head(readout.and_then(|s| s.weight)),
-            old_head,
+            old_head: head(old),
+            slots: slots(&[(SLOT_SOURCE, Some(grad)), (SLOT_OLD, old), (SLOT_TARGET, Some(target))]),
             // Under pre_act no network turns to the readout here.
             layer: if own { NONE } else { layer },
             flags: FLAG_PATHS,
@@ -275,6 +293,9 @@ impl Builder<'_> {
             record_stride,
             ..self.params(&target)
         };
+        let rows = [grad.region, u.region, target.region].map(Bind::Region);
+        let rows = [Bind::Heads, Bind::Networks].into_iter().chain(rows).collect();
+        self.push(Kernel::RowPowers, params, rows, [target.rows.div_ceil(32), 1, alive]);
         let storage = vec![
             Bind::Heads,
             Bind::Networks,
@@ -314,6 +335,30 @@ impl Builder<'_> {
         }
     }
 
+    /// What dLoss/dW is formed from: under a batch norm that follows directly, h less its mean over the batch.
+    fn centred(&mut self, slot: LayerSlot, src: Slot, h: Tensor) -> Tensor {
+        let LayerSlot::Hidden(layer) = slot else { return h };
+        if self.key().norm != Norm::Batch || self.key().residual == Residual::PreAct {
+            return h;
+        }
+        // phi(u) may be a constant but for its last bits: where u is at hand, phi(u) - phi(0) comes of it.
+        let below = LayerSlot::Hidden(layer - 1);
+        let of_phi = |op: &Op| matches!(op, Op::Activation { dst: Slot::Act { back: 0 }, .. });
+        let argument = match src {
+            Slot::Act { back: 1 } if layer > 1 && self.ops(below).iter().any(of_phi) => self.state(below).phi_arg,
+            _ => None,
+        };
+        let region = self.scratch("centred");
+        let target = self.ledger.version(region, h.rows, h.columns);
+        let source = argument.unwrap_or(h);
+        let flags = if argument.is_some() { FLAG_ARGUMENT } else { 0 };
+        let params = Params { source_head: source.head, flags, ..self.params(&target) };
+        let storage = [source.region, target.region].map(Bind::Region);
+        let storage = [Bind::Heads, Bind::Networks].into_iter().chain(storage).collect();
+        self.push(Kernel::Centre, params, storage, [strips(h.columns), 1, self.alive_at(slot)]);
+        target
+    }
+
     /// Statistics of dLoss/dW.
     fn weight_grad(&mut self, slot: LayerSlot, delta: Tensor, source: Tensor) {
         let alive = self.alive_at(slot);
@@ -327,6 +372,7 @@ impl Builder<'_> {
             other_head: source.head,
             weight_head: weight.head,
             target_head: NONE,
+            slots: slots(&[(SLOT_SOURCE, Some(delta))]),
             inner: delta.row_pad(),
             record,
             record_stride,

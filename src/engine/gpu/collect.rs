@@ -94,6 +94,14 @@ fn sum(items: &[&[u32]], word: usize) -> f64 {
     items.iter().map(|w| float(w[word])).sum()
 }
 
+/// The sum at the largest exponent of the terms that are not zero.
+fn aligned(terms: impl Iterator<Item = Scaled> + Clone) -> Scaled {
+    let exponent = terms.clone().filter(|t| t.mantissa != 0.0).map(|t| t.exponent).max().unwrap_or(0);
+    // A zero may stand at any exponent.
+    let at = |t: Scaled| libm::scalbn(t.mantissa, t.exponent.saturating_sub(exponent).min(0));
+    Scaled::new(terms.map(at).sum(), exponent)
+}
+
 fn count(items: &[&[u32]], word: usize) -> u64 {
     items.iter().map(|w| u64::from(w[word])).sum()
 }
@@ -163,9 +171,12 @@ fn cosines(record: &mut Record, quantity: Quantity, items: &[&[u32]], spec: &Net
 }
 
 fn phi(record: &mut Record, items: &[&[u32]], spec: &NetworkSpec, row: u32) {
-    let decay = items[0][3] as i32;
-    record.sums[Sum::PhiGrad as usize] = Scaled::new(sum(items, 1), -decay);
-    record.sums[Sum::PhiGradSquare as usize] = Scaled::new(sum(items, 2), -2 * decay);
+    // Every strip has a power of two of its own.
+    let joined = |word: usize, power: i32, exponent: i32| {
+        aligned(items.iter().map(|w| Scaled::new(float(w[word]), power * (exponent - w[3] as i32))))
+    };
+    record.sums[Sum::PhiGrad as usize] = joined(1, 1, 0);
+    record.sums[Sum::PhiGradSquare as usize] = joined(2, 2, 0);
     for (place, word) in [
         (Count::PhiElements, 8),
         (Count::Saturated, 9),
@@ -186,11 +197,13 @@ fn phi(record: &mut Record, items: &[&[u32]], spec: &NetworkSpec, row: u32) {
         Residual::PreAct => (row, spec.residual_scale.abs()),
         _ => (row + 1, 1.0),
     };
-    let exponent = items[0][7] as i32 - decay;
-    let largest = items.iter().map(|w| float(w[6])).fold(0.0, f64::max);
-    record.sums[Sum::PathAbs as usize] = Scaled::new(scale * sum(items, 4), exponent);
-    record.sums[Sum::PathSquare as usize] = Scaled::new(scale * scale * sum(items, 5), 2 * exponent);
-    record.sums[Sum::PathMax as usize] = Scaled::new(scale * largest, exponent);
+    let exponent = items[0][7] as i32;
+    let scaled = |s: Scaled, factor: f64| Scaled::new(factor * s.mantissa, s.exponent);
+    record.sums[Sum::PathAbs as usize] = scaled(joined(4, 1, exponent), scale);
+    record.sums[Sum::PathSquare as usize] = scaled(joined(5, 2, exponent), scale * scale);
+    let largest = items.iter().map(|w| Scaled::new(float(w[6]), exponent - w[3] as i32));
+    let largest = largest.fold(Scaled::ZERO, |a, b| if b.log10_abs() > a.log10_abs() { b } else { a });
+    record.sums[Sum::PathMax as usize] = scaled(largest, scale);
     record.counts[Count::Paths as usize] = count(items, 8) * u64::from(spec.fan_out(next));
 }
 

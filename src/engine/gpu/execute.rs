@@ -111,6 +111,21 @@ impl Executor {
         Ok(InFlight { batch, schedule, order, stamp: self.stamp, readback, mapped, submission })
     }
 
+    /// The first `words` words of a region, after all work that was submitted.
+    pub fn read(&self, device: &Device, region: Region, words: u64) -> Result<Vec<u32>, EngineError> {
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let readback = device.buffer("readback", 4 * words, usage)?;
+        let mut encoder = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        encoder.copy_buffer_to_buffer(self.arena.slab(region.slab), region.offset, &readback, 0, Some(4 * words));
+        let submission = device.queue.submit([encoder.finish()]);
+        readback.map_async(wgpu::MapMode::Read, .., |_| {});
+        device.wait(Some(submission))?;
+        let view = readback
+            .get_mapped_range(..)
+            .map_err(|e| EngineError::Failed(format!("`{}`: readback: {e}", device.description.name)))?;
+        Ok(bytemuck::cast_slice(&view).to_vec())
+    }
+
     fn write(&self, device: &Device, region: Region, offset: u64, bytes: &[u8]) {
         device.queue.write_buffer(self.arena.slab(region.slab), region.offset + offset, bytes);
     }

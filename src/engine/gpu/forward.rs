@@ -3,10 +3,11 @@
 use super::describe::{Drawn, LayerSlot};
 use super::kernels::Kernel;
 use super::layout::{
-    FLAG_CENTRE, FLAG_COLUMN_MOMENTS, FLAG_COSINES, FLAG_HISTOGRAM, FLAG_SPREAD, Params, RECORD_WORDS,
+    FLAG_CENTRE, FLAG_COLUMN_MOMENTS, FLAG_COSINES, FLAG_HISTOGRAM, FLAG_ROWS, FLAG_SPREAD, Params, RECORD_WORDS,
+    SLOT_OTHER, SLOT_SOURCE, SLOT_TARGET,
 };
 use super::schedule::{Bind, Builder, HISTOGRAM_WEIGHT};
-use super::tensors::{RowSlot, Tensor, What, head, padded, strips};
+use super::tensors::{RowSlot, Tensor, What, head, padded, slots, strips};
 use crate::network::{Loss, Norm};
 use crate::program::{Op, Slot};
 use crate::stats::{Quantity, RecordMask};
@@ -69,7 +70,8 @@ impl Builder<'_> {
     }
 
     fn draw(&mut self, drawn: Drawn, tensor: Tensor, networks: u32, repeat_rows: u32) {
-        let params = Params { draw: self.drawn.len() as u32, repeat_rows, ..self.params(&tensor) };
+        let flags = if tensor.slot.is_some() { FLAG_ROWS } else { 0 };
+        let params = Params { draw: self.drawn.len() as u32, repeat_rows, flags, ..self.params(&tensor) };
         self.drawn.push((drawn, tensor, networks));
         let storage = vec![Bind::Heads, Bind::Networks, Bind::Draws, Bind::Table, Bind::Region(tensor.region)];
         let groups = (tensor.stride() as u32).div_ceil(256);
@@ -232,7 +234,9 @@ impl Builder<'_> {
 
     /// Copies networks `first .. first + count`.
     pub(super) fn copy(&mut self, from: Tensor, to: Tensor, first: u32, count: u32) {
-        let params = Params { source_head: from.head, first, ..self.params(&to) };
+        let flags = if from.slot.is_some() { FLAG_ROWS } else { 0 };
+        let slots = slots(&[(SLOT_SOURCE, Some(from)), (SLOT_TARGET, Some(to))]);
+        let params = Params { source_head: from.head, first, flags, slots, ..self.params(&to) };
         let storage = vec![Bind::Heads, Bind::Region(from.region), Bind::Region(to.region)];
         self.push(Kernel::Copy, params, storage, [(to.stride() as u32).div_ceil(256), 1, count]);
     }
@@ -242,6 +246,8 @@ impl Builder<'_> {
         let (first, second) = (tensors[0].1, tensors.get(1).map(|t| t.1));
         let count = tensors.len() as u32;
         let other = second.unwrap_or(first);
+        let rows = if first.slot.is_some() { FLAG_ROWS } else { 0 };
+        let slots = slots(&[(SLOT_SOURCE, Some(first)), (SLOT_OTHER, Some(other))]);
         let cosines = flags & FLAG_COSINES != 0;
         let spread = flags & FLAG_SPREAD != 0;
         if cosines || spread {
@@ -251,9 +257,10 @@ impl Builder<'_> {
             let params = Params {
                 source_head: first.head,
                 other_head: other.head,
-                flags: flags & FLAG_SPREAD,
+                flags: flags & FLAG_SPREAD | rows,
                 record,
                 record_stride,
+                slots,
                 ..self.params(&first)
             };
             let storage = vec![
@@ -283,7 +290,8 @@ impl Builder<'_> {
         let params = Params {
             source_head: first.head,
             other_head: other.head,
-            flags: flags & !FLAG_SPREAD,
+            flags: flags & !FLAG_SPREAD | rows,
+            slots,
             record,
             record_stride: stride,
             other_record: items * step,

@@ -74,28 +74,30 @@ pub struct KernelRow {
 
 kernels! {
     Activation "activation" 4 ["scale", "math", "activation", "regime", "strip"] None;
-    ActivationBack "activation_back" 8 ["scale", "math", "activation", "regime", "strip"] None;
+    ActivationBack "activation_back" 8 ["scale", "row_scale", "math", "activation", "regime", "strip"] None;
     ActivationRewrite "activation_rewrite" 4 ["scale", "math", "activation", "regime", "strip"] None;
     ActivationTable "activation_table" 2 ["math", "activation"] None;
     Add "add" 6 ["scale", "strip"] None;
-    AddBack "add_back" 5 ["scale", "strip"] None;
-    Copy "copy" 3 ["scale"] None;
-    CrossEntropy "cross_entropy" 6 ["scale", "math", "regime"] None;
-    CrossEntropyRows "cross_entropy_rows" 4 ["scale", "math", "regime"] None;
-    Draw "draw" 5 ["scale", "rng"] None;
-    Linear "linear" 5 ["scale", "block"] Some([true, true]);
-    LinearBack "linear_back" 4 ["scale", "block"] Some([true, false]);
+    AddBack "add_back" 5 ["scale", "row_scale", "row"] None;
+    Centre "centre" 4 ["scale", "math", "activation", "regime", "strip"] None;
+    Copy "copy" 3 ["scale", "row_scale"] None;
+    CrossEntropy "cross_entropy" 6 ["scale", "row_scale", "math", "regime"] None;
+    CrossEntropyRows "cross_entropy_rows" 6 ["scale", "row_scale", "math", "regime"] None;
+    Draw "draw" 5 ["scale", "row_scale", "rng"] None;
+    Linear "linear" 5 ["scale", "row_scale", "block"] Some([true, true]);
+    LinearBack "linear_back" 4 ["scale", "row_scale", "block"] Some([true, false]);
     LoopProbe "loop_probe" 1 [] None;
-    Mse "mse" 5 ["scale", "strip"] None;
+    Mse "mse" 5 ["scale", "row_scale", "strip"] None;
     NormColumns "norm_columns" 5 ["scale", "norm", "strip"] None;
-    NormColumnsBack "norm_columns_back" 6 ["scale", "norm", "strip"] None;
+    NormColumnsBack "norm_columns_back" 6 ["scale", "row_scale", "norm", "strip"] None;
     NormRows "norm_rows" 5 ["scale", "norm", "row"] None;
-    NormRowsBack "norm_rows_back" 6 ["scale", "norm", "row"] None;
+    NormRowsBack "norm_rows_back" 6 ["scale", "row_scale", "norm", "row"] None;
     PathsAboveOne "paths_above_one" 6 ["scale", "math", "activation", "regime"] None;
     Quantiles "quantiles" 2 ["records"] None;
-    SampleDirections "sample_directions" 5 ["scale", "math"] None;
-    TensorStats "tensor_stats" 7 ["scale", "records", "strip"] None;
-    WeightGrad "weight_grad" 6 ["scale", "records", "block"] Some([false, false]);
+    RowPowers "row_powers" 5 ["scale", "row_scale", "math", "activation", "regime"] None;
+    SampleDirections "sample_directions" 5 ["scale", "row_scale", "math"] None;
+    TensorStats "tensor_stats" 7 ["scale", "row_scale", "records", "strip"] None;
+    WeightGrad "weight_grad" 6 ["scale", "row_scale", "records", "block"] Some([false, false]);
     WeightStats "weight_stats" 5 ["scale", "records", "strip"] None;
 }
 
@@ -120,6 +122,8 @@ impl Kernel {
     pub fn overrides(self, tile: Tile) -> Vec<(&'static str, f64)> {
         let Some([left, right]) = self.row().inner_contiguous else { return Vec::new() };
         let mut list = vec![("LEFT_INNER", f64::from(u8::from(left))), ("RIGHT_INNER", f64::from(u8::from(right)))];
+        // The samples of delta, which the product sums over, have exponents of their own.
+        list.push(("LEFT_ROWS", f64::from(u8::from(self == Kernel::WeightGrad))));
         if let Tile::Square(n) = tile {
             list.push(("TILE", f64::from(n)));
         }

@@ -11,6 +11,15 @@ pub const FLAG_COLUMN_MOMENTS: u32 = 4;
 pub const FLAG_CENTRE: u32 = 8;
 pub const FLAG_PATHS: u32 = 32;
 pub const FLAG_SPREAD: u32 = 64;
+pub const FLAG_ROWS: u32 = 128;
+pub const FLAG_ARGUMENT: u32 = 256;
+
+/// Bits of `Params::slots`.
+pub const SLOT_SOURCE: u32 = 0;
+pub const SLOT_OTHER: u32 = 1;
+pub const SLOT_OLD: u32 = 2;
+pub const SLOT_TARGET: u32 = 3;
+pub const SLOT_BRANCH: u32 = 4;
 
 /// One dispatch.
 #[repr(C)]
@@ -41,6 +50,7 @@ pub struct Params {
     pub stamp: u32,
     pub readout_rows: u32,
     pub readout_row_pad: u32,
+    pub slots: u32,
 }
 
 impl Default for Params {
@@ -66,7 +76,7 @@ impl Default for Params {
 pub struct Head {
     pub exponent: i32,
     pub max_bits: u32,
-    pub decay_bits: u32,
+    pub row_top: u32,
     pub tail_bits: u32,
     pub written: u32,
 }
@@ -155,8 +165,8 @@ mod tests {
     fn mirrors_equal_the_shaders_structures() {
         same!(Params: networks, first, layer, flags, rows, columns, row_pad, column_pad, inner, draw, repeat_rows,
             source_head, other_head, weight_head, bias_head, old_head, target_head, branch_head, record, record_stride,
-            other_record, histogram, stamp, readout_rows, readout_row_pad);
-        same!(Head: exponent, max_bits, decay_bits, tail_bits, written);
+            other_record, histogram, stamp, readout_rows, readout_row_pad, slots);
+        same!(Head: exponent, max_bits, row_top, tail_bits, written);
         same!(Network: seed_low, seed_high, depth, activation, param, at_zero, slope_below, slope_above,
             far_slope_below, far_slope_above, far_intercept_below, far_intercept_above, saturation, knee_below,
             knee_above, flat_below, flat_above, branch, branch_exponent, eps, eps_exponent, pairs, unused_a, unused_b);
@@ -165,7 +175,7 @@ mod tests {
 
     #[test]
     fn constants_equal_the_shaders_constants() {
-        let files = ["common/types.wgsl", "common/float.wgsl", "common/scale.wgsl", "common/rng.wgsl"];
+        let files = ["common/types.wgsl", "common/float.wgsl", "common/row_scale.wgsl", "common/rng.wgsl"];
         let mut text = compose::compose(&files).text;
         text += &compose::compose(&["common/records.wgsl", "kernels/draw.wgsl"]).text;
         for (name, value) in [
@@ -175,6 +185,13 @@ mod tests {
             ("FLAG_CENTRE", FLAG_CENTRE),
             ("FLAG_PATHS", FLAG_PATHS),
             ("FLAG_SPREAD", FLAG_SPREAD),
+            ("FLAG_ROWS", FLAG_ROWS),
+            ("FLAG_ARGUMENT", FLAG_ARGUMENT),
+            ("SLOT_SOURCE", SLOT_SOURCE),
+            ("SLOT_OTHER", SLOT_OTHER),
+            ("SLOT_OLD", SLOT_OLD),
+            ("SLOT_TARGET", SLOT_TARGET),
+            ("SLOT_BRANCH", SLOT_BRANCH),
             ("LAW_GIVEN", LAW_GIVEN),
             ("LAW_NORMAL", LAW_NORMAL),
             ("LAW_UNIFORM", LAW_UNIFORM),

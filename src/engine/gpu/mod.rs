@@ -33,7 +33,7 @@ use layout::Params;
 use schedule::{Request, Schedule};
 
 /// Changes whenever results of this engine may change.
-pub const NUMERICS: u32 = 1;
+pub const NUMERICS: u32 = 2;
 
 /// The engine on one adapter.
 #[derive(Debug)]
@@ -143,6 +143,29 @@ impl GpuEngine {
             .take(rows as usize)
             .flat_map(|row| row[..columns as usize].iter().map(|&w| f32::from_bits(w)));
         Ok(Some(logical.collect()))
+    }
+
+    /// h_l of every layer, z_l where no norm follows, and the prediction of one network, as the device computes them: what
+    /// checks of the backward pass start from. Names as in `layers.3.act`; values are to be multiplied by 2^(the number).
+    pub fn forward_tensors(&mut self, batch: Arc<Batch>) -> Result<Vec<(String, Vec<f64>, i32)>, EngineError> {
+        let depth = batch.networks[0].depth;
+        self.submit(batch)?;
+        let Some(batch) = self.in_flight.pop_back() else { return Ok(Vec::new()) };
+        batch.records(&self.device, |_| ())?;
+        let networks = batch.order.len();
+        let heads = batch.schedule.ledger.heads as usize * networks;
+        let words = (heads * size_of::<layout::Head>() / 4) as u64;
+        let heads = self.executor.read(&self.device, batch.schedule.heads, words)?;
+        let heads: Vec<layout::Head> = bytemuck::pod_collect_to_vec(&heads);
+        let mut list = Vec::new();
+        for &(slot, name, tensor) in &batch.schedule.forward {
+            let stored = self.executor.read(&self.device, tensor.region, tensor.stride())?;
+            let rows = stored.chunks_exact(tensor.column_pad() as usize).take(tensor.rows as usize);
+            let values = rows.flat_map(|row| row[..tensor.columns as usize].iter().map(|&w| f32::from_bits(w).into()));
+            let exponent = heads[tensor.head as usize * networks].exponent;
+            list.push((format!("layers.{}.{name}", slot.layer(depth)), values.collect(), exponent));
+        }
+        Ok(list)
     }
 
     /// The schedule of networks in order of falling depth.

@@ -3,9 +3,9 @@
 
 use super::describe::{Drawn, LayerSlot};
 use super::kernels::{Kernel, Products, Tile};
-use super::layout::{BINS, Params};
+use super::layout::{BINS, Params, SLOT_TARGET};
 use super::memory::{MemoryLimits, Region};
-use super::tensors::{Ledger, Tensor, padded};
+use super::tensors::{Ledger, Tensor, padded, slots};
 use crate::engine::LayerSelection;
 use crate::network::{Loss, Norm, Residual};
 use crate::program::{Op, Program, ProgramKey, Slot};
@@ -56,6 +56,8 @@ pub struct Schedule {
     pub ledger: Ledger,
     /// Tensors that are drawn, with their draw index (the position here).
     pub drawn: Vec<(Drawn, Tensor, u32)>,
+    /// Forward tensors that outlive the batch, for checks: the layer, its name and where it lies.
+    pub forward: Vec<(LayerSlot, &'static str, Tensor)>,
     /// Class labels, [network, padded batch].
     pub labels: Option<Region>,
     pub heads: Region,
@@ -108,6 +110,7 @@ impl Schedule {
         let mut builder = Builder::new(request);
         builder.forward();
         builder.backward();
+        let forward = builder.forward_tensors();
         let Builder { mut ledger, dispatches, drawn, labels, request, .. } = builder;
         let count = u64::from(networks);
         let heads = ledger.words(u64::from(ledger.heads) * count * (size_of::<super::layout::Head>() as u64 / 4));
@@ -116,7 +119,7 @@ impl Schedule {
         let records = ledger.words(ledger.record_words);
         let slots = if request.mask.contains(RecordMask::QUANTILES) { HISTOGRAMS } else { 0 };
         let histogram = ledger.words(u64::from(slots) * count * u64::from(BINS));
-        Schedule { dispatches, ledger, drawn, labels, heads, networks: infos, draws, records, histogram }
+        Schedule { dispatches, ledger, drawn, forward, labels, heads, networks: infos, draws, records, histogram }
     }
 
     /// Device memory; `u64::MAX` where some tensor fits no binding.
@@ -137,7 +140,8 @@ impl<'a> Builder<'a> {
         let program = Program::new(*key);
         let deepest = request.depths.first().copied().unwrap_or(0);
         let mut ledger = Ledger::new(request.limits);
-        let final_grad = ledger.tensor(key.batch_size, key.width, networks);
+        let final_grad = ledger.gradient_words(key.batch_size, key.width, networks);
+        let final_grad = ledger.gradient(final_grad, key.batch_size, key.width, None);
         let directions = ledger.words(u64::from(networks) * u64::from(padded(key.batch_size)) * 4);
         Builder {
             program,
@@ -208,6 +212,19 @@ impl<'a> Builder<'a> {
             LayerSlot::Readout => &mut self.layers[last],
         }
     }
+    /// h_l of every layer, z_l where no norm follows it, and the prediction: what nothing overwrites.
+    fn forward_tensors(&mut self) -> Vec<(LayerSlot, &'static str, Tensor)> {
+        let mut list = Vec::new();
+        let plain = self.key().norm == Norm::None && self.key().residual != Residual::PreAct;
+        for layer in 1..=self.deepest() {
+            let slot = LayerSlot::Hidden(layer);
+            list.push((slot, "act", self.acts[layer as usize]));
+            list.extend(self.state(slot).preact.filter(|_| plain).map(|z| (slot, "preact", z)));
+        }
+        list.extend(self.state(LayerSlot::Readout).preact.map(|y| (LayerSlot::Readout, "preact", y)));
+        list
+    }
+
     /// The ops of a layer, in forward order.
     pub fn ops(&self, slot: LayerSlot) -> Vec<Op> {
         let deepest = self.deepest();
@@ -221,9 +238,9 @@ impl<'a> Builder<'a> {
             return *region;
         }
         let key = self.key();
-        let widest = padded(key.width.max(key.output_size).max(key.input_size));
-        let elements = u64::from(padded(key.batch_size)) * u64::from(widest) * u64::from(self.networks());
-        let region = self.ledger.words(elements);
+        let widest = key.width.max(key.output_size).max(key.input_size);
+        let (rows, networks) = (key.batch_size, self.networks());
+        let region = self.ledger.gradient_words(rows, widest, networks);
         self.scratch.push((name, region));
         region
     }
@@ -238,6 +255,7 @@ impl<'a> Builder<'a> {
             column_pad: written.column_pad(),
             target_head: written.head,
             repeat_rows: written.rows.max(1),
+            slots: slots(&[(SLOT_TARGET, Some(*written))]),
             ..Params::default()
         }
     }
@@ -371,8 +389,12 @@ mod tests {
                 Kernel::TensorStats => 2 * 3 * (p.row_pad / 16 + 1),
                 Kernel::Quantiles => 3 * BINS,
                 // Loading, a bitonic sort of 2048, and a binary search per sample.
-                Kernel::PathsAboveOne => 8 + 66 * 5 + (p.row_pad / 256 + 1) * 13,
-                Kernel::NormRows | Kernel::NormRowsBack | Kernel::SampleDirections => 3 * across,
+                Kernel::PathsAboveOne => 8 + 66 * 5 + (p.row_pad / 256 + 1) * 14,
+                Kernel::NormRows
+                | Kernel::NormRowsBack
+                | Kernel::SampleDirections
+                | Kernel::RowPowers
+                | Kernel::AddBack => 3 * across,
                 _ => 3 * down,
             }
     }

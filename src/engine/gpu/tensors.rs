@@ -22,6 +22,8 @@ pub struct Tensor {
     pub columns: u32,
     /// Its scale; one head per version that is written.
     pub head: u32,
+    /// Gradients have an exponent a row: which of the two sets behind the elements this version uses.
+    pub slot: Option<u32>,
 }
 
 impl Tensor {
@@ -109,12 +111,23 @@ impl Ledger {
     pub fn tensor(&mut self, rows: u32, columns: u32, networks: u32) -> Tensor {
         let elements = u64::from(padded(rows)) * u64::from(padded(columns)) * u64::from(networks);
         let region = self.words(elements);
-        Tensor { region, rows, columns, head: self.head() }
+        Tensor { region, rows, columns, head: self.head(), slot: None }
     }
 
     /// The same memory with the shape given and a fresh head.
     pub fn version(&mut self, region: Region, rows: u32, columns: u32) -> Tensor {
-        Tensor { region, rows, columns, head: self.head() }
+        Tensor { region, rows, columns, head: self.head(), slot: None }
+    }
+
+    /// Memory of a gradient of at most this shape: the elements, and two sets of row exponents.
+    pub fn gradient_words(&mut self, rows: u32, columns: u32, networks: u32) -> Region {
+        self.words(u64::from(padded(rows)) * (u64::from(padded(columns)) + 2) * u64::from(networks))
+    }
+
+    /// A version of a gradient; one that replaces `old` keeps its row exponents apart from the old ones.
+    pub fn gradient(&mut self, region: Region, rows: u32, columns: u32, old: Option<Tensor>) -> Tensor {
+        let slot = Some(old.and_then(|t| t.slot).map_or(0, |slot| 1 - slot));
+        Tensor { slot, ..self.version(region, rows, columns) }
     }
 
     /// Room for `items` items of `words` words per network; the offset.
@@ -144,6 +157,11 @@ impl Ledger {
     ) {
         self.expected.push(Expected { offset, stride, items, words, networks, row, what });
     }
+}
+
+/// `Params::slots` of tensors by their bit.
+pub fn slots(list: &[(u32, Option<Tensor>)]) -> u32 {
+    list.iter().map(|(bit, tensor)| tensor.and_then(|t| t.slot).unwrap_or(0) << bit).sum()
 }
 
 /// The head of a tensor that may be absent.

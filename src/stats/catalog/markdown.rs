@@ -16,9 +16,9 @@ catalog of statistics (`src/stats/catalog.rs`): `gradsweep list statistics --mar
 An empty cell is an undefined or missing value, never zero. An exact zero has `l2 = 0.0` and an empty `log10_l2`; a value
 outside float64 has an empty `l2` and a `log10_l2`. A column exists if some network of the sweep can fill it.
 
-The elements of a layer's tensor share one power of two: those more than 2^-126 (float64: 2^-1022) below the largest count
-as zero. This shows where a saturating activation has arguments in the hundreds, because phi' then falls by more than that
-from one element to the next: float32 may call such a network `dead` whose gradient float64 still follows.
+Every sample of a gradient has a power of two of its own; inside a sample elements more than 2^-126 (float64: 2^-1022)
+below the largest count as zero. So do samples that far below the layer's largest where samples are summed, but not in the
+layers below, where they may be the largest.
 
 ## Keys of a row
 
