@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use crate::gpu_support::{on_each_adapter, on_each_adapter_tiled};
 use crate::range::range_case;
-use crate::saturation::{Forward, case, differences_of, structures};
+use crate::saturation::{case, differences_of, structures};
 use crate::support::{batch, log10_l2, run_batch};
+use crate::wide::Forward;
 
 fn differences(name: &str, engine: &mut GpuEngine, networks: Vec<NetworkSpec>) -> Vec<String> {
     let results = run_batch(engine, batch(networks.clone(), None));

@@ -9,10 +9,10 @@ use pulp::Simd;
 
 use super::kernels::{column_sums, paths_above};
 use super::moments::Accumulator;
-use super::network::{Runner, accumulate, typical_product};
+use super::network::{Runner, typical_product};
 use super::real::Real;
 use super::rows::for_outer_product;
-use super::tensor::{Tensor, power};
+use super::tensor::{Tensor, accumulate, power};
 use crate::network::Residual;
 use crate::program::{Op, Slot};
 use crate::stats::{Count, Quantity, RecordMask, Scaled, Sum};
@@ -174,9 +174,14 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         if self.spec.layer_has_bias(layer) {
             self.bias_grad(layer, fan_out, &delta);
         }
-        let source = self.take(layer, src);
-        self.weight_grad(layer, fan_out, fan_in, &delta, &source);
-        self.put(layer, src, source);
+        match self.centred_source(layer, src) {
+            Some(source) => self.weight_grad(layer, fan_out, fan_in, &delta, &source),
+            None => {
+                let source = self.take(layer, src);
+                self.weight_grad(layer, fan_out, fan_in, &delta, &source);
+                self.put(layer, src, source);
+            }
+        }
         // dLoss/dsrc = delta W.
         let mut grad = std::mem::take(&mut self.workspace.fresh);
         let weight = &self.workspace.layers[layer as usize].weight;

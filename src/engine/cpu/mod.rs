@@ -3,6 +3,8 @@
 
 mod activate;
 mod backward;
+mod deviation;
+mod forward;
 mod kernels;
 mod loss;
 mod math;

@@ -2,6 +2,7 @@
 
 use super::kernels::abs_max;
 use super::real::Real;
+use super::rows::sum_rows;
 
 /// Values x' with x = x' * 2^exponent, or, in a tensor of samples that lie too far apart for one exponent,
 /// x = x' * 2^(exponent + rows[b]) (`rows.rs`).
@@ -70,4 +71,43 @@ pub fn scale_in_place<T: Real>(data: &mut [T], k: i32) {
 /// The exponent for a tensor whose typical size is about 2^t: 0 in the ordinary range, t outside.
 pub fn exponent_for<T: Real>(t: i32) -> i32 {
     if t.abs() <= T::ORDINARY { 0 } else { t }
+}
+
+/// dst (+)= scale * src by powers of two, at the larger exponent; `scale` is the true factor of the new part.
+pub fn accumulate<T: Real>(dst: &mut Tensor<T>, src: &Tensor<T>, scale: f64) {
+    let fresh = dst.data.is_empty();
+    let apart = !(dst.rows.is_empty() && src.rows.is_empty());
+    if apart && !fresh {
+        let columns = src.data.len() / src.rows.len().max(dst.rows.len());
+        let old = std::mem::take(dst);
+        sum_rows(&old, src, scale, columns, dst);
+        return;
+    }
+    let size =
+        |t: &Tensor<T>, a: f64| (a != 0.0).then(|| t.log2_max().map(|m| m + t.exponent + libm::ilogb(a))).flatten();
+    let old = if fresh { None } else { size(dst, 1.0) };
+    let exponent = match (old, size(src, scale)) {
+        (Some(_), None) => return,
+        (None, None) => src.exponent,
+        (None, Some(_)) => src.exponent,
+        (Some(a), Some(b)) => {
+            let top = a.max(b);
+            if (top - dst.exponent).abs() <= T::ORDINARY / 2 { dst.exponent } else { top }
+        }
+    };
+    let factor = T::from_f64(libm::scalbn(scale, src.exponent - exponent));
+    if fresh || old.is_none() {
+        dst.rows.clone_from(&src.rows);
+        dst.data.clear();
+        dst.data.extend(src.data.iter().map(|v| *v * factor));
+    } else {
+        if exponent != dst.exponent {
+            scale_in_place(&mut dst.data, dst.exponent - exponent);
+        }
+        for (d, s) in dst.data.iter_mut().zip(&src.data) {
+            *d += *s * factor;
+        }
+    }
+    dst.exponent = exponent;
+    dst.abs_max = abs_max(&dst.data);
 }

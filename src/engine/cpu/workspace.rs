@@ -10,6 +10,9 @@ use super::tensor::Tensor;
 pub struct Layer<T> {
     /// h_l, [batch, width] (x for l = 0).
     pub act: Tensor<T>,
+    /// h_l and phi(u_l) less a constant, where the constant hides how samples differ (`deviation.rs`); else empty.
+    pub act_rest: Tensor<T>,
+    pub phi_rest: Tensor<T>,
     /// W_l, [fan_out, fan_in].
     pub weight: Tensor<T>,
     /// b_l, [fan_out]; empty where there is none.
@@ -34,6 +37,8 @@ pub struct Workspace<T> {
     pub act_grads: Vec<Tensor<T>>,
     /// z_l of the layer at hand.
     pub preact: Tensor<T>,
+    /// W_l times the deviations of its input from their mean, on its way to batch norm; else empty.
+    pub preact_rest: Tensor<T>,
     /// delta_l of the layer at hand.
     pub preact_grad: Tensor<T>,
     /// dLoss/du_l, dLoss/dphi_l, dLoss/dnorm(h_L).
