@@ -46,7 +46,7 @@ fn centred<T: Real>(x: &Tensor<T>, columns: usize) -> Tensor<T> {
     let means: Vec<T> = sums.iter().map(|s| T::from_f64(s / rows)).collect();
     for row in out.data.chunks_exact_mut(columns) {
         for (v, m) in row.iter_mut().zip(&means) {
-            *v = *v - *m;
+            *v -= *m;
         }
     }
     out.abs_max = abs_max(&out.data);
