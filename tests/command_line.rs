@@ -234,7 +234,9 @@ fn help_is_short_alone_and_complete_on_request() {
     let place = Place::new(SWEEP);
     let alone = place.run(&[]);
     assert_eq!(code(&alone), 0);
-    for command in ["run", "plan", "list", "devices", "doctor", "init", "dump", "schema", "completions", "man"] {
+    for command in
+        ["run", "plan", "list", "devices", "doctor", "init", "dump", "export", "schema", "completions", "man"]
+    {
         assert!(stdout(&alone).contains(command), "{command}");
         let help = place.run(&[command, "--help"]);
         assert_eq!(code(&help), 0);

@@ -273,7 +273,7 @@ fn a_run_of_the_program_reads_alike_everywhere_with_the_types_of_its_data_packag
         }
     }
     if let Some(text) = run_script("check.py", &[&out]) {
-        assert_eq!(text.lines().filter(|line| line.ends_with("rows equal")).count(), 2, "{text}");
+        assert_eq!(text.lines().filter(|line| line.ends_with("rows equal")).count(), 3, "{text}");
     }
     if let Some(text) = run_script("package.py", &[&out]) {
         assert_eq!(text.trim(), "valid");

@@ -5,6 +5,7 @@ mod command_line;
 mod configs;
 mod csv_readers;
 mod determinism;
+mod export;
 mod golden;
 mod gpu_basics;
 mod gpu_cases;

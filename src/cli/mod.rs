@@ -12,6 +12,7 @@ mod completions;
 mod devices;
 mod doctor;
 mod dump;
+mod export;
 mod init;
 mod list;
 mod man;
@@ -59,6 +60,7 @@ enum Command {
     Doctor(doctor::Args),
     Init(init::Args),
     Dump(dump::Args),
+    Export(export::Args),
     Theory(theory::Args),
     Schema(schema::Args),
     Completions(completions::Args),
@@ -109,6 +111,7 @@ fn start() -> Exit {
         Command::Doctor(args) => doctor::run(&args, &console),
         Command::Init(args) => init::run(&args, &console),
         Command::Dump(args) => dump::run(&args, &console),
+        Command::Export(args) => export::run(&args, &console),
         Command::Theory(args) => theory::run(&args, &console),
         Command::Schema(args) => schema::run(&args, &console),
         Command::Completions(args) => completions::run(&args, &console),

@@ -19,7 +19,7 @@ pub use merge::{RowIndex, Table};
 pub use part::{Footer, NetworkRows, Part, PartError};
 pub use storage::{Disk, Scratch, Storage};
 
-const MANIFEST: &str = "manifest.json";
+pub const MANIFEST: &str = "manifest.json";
 const SWEEP: &str = "sweep.toml";
 const PARTS: &str = "parts";
 

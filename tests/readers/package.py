@@ -21,8 +21,8 @@ for table in ["layers.csv", "networks.csv"]:
     text = (folder / table).read_text()
     with tempfile.TemporaryDirectory() as copy:
         copy = Path(copy)
-        for name in ["datapackage.json", "layers.csv", "networks.csv"]:
-            shutil.copy(folder / name, copy)
+        for file in [*folder.glob("*.csv"), folder / "datapackage.json"]:
+            shutil.copy(file, copy)
         header, row, rest = text.split("\n", 2)
         cells = row.split(",")
         cells[header.split(",").index("replicate")] = "first"
