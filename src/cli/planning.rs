@@ -1,25 +1,25 @@
-//! Makes the plan, and tells of it on a terminal when it takes long.
+//! Makes the plan on all cores, and tells of it on a terminal when it takes long.
 
 use std::io::IsTerminal;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rayon::prelude::*;
 
 use super::console::Console;
 use crate::config::{SweepError, SweepFile};
-use crate::plan::Plan;
+use crate::plan::{Plan, Stretch, Survey};
 
 /// Planning is silent for this long.
 const SILENT: Duration = Duration::from_secs(1);
 
 pub fn plan(file: &SweepFile, console: &Console) -> Result<Plan, SweepError> {
-    if console.is_quiet() || !std::io::stderr().is_terminal() {
-        return Plan::new(file);
-    }
+    let seen = !console.is_quiet() && std::io::stderr().is_terminal();
     let start = Instant::now();
     let mut bar: Option<ProgressBar> = None;
-    let plan = Plan::watched(file, &mut |done, points| {
-        if start.elapsed() > SILENT {
+    let plan = Plan::spread(file, &on_all_cores, &mut |done, points| {
+        if seen && start.elapsed() > SILENT {
             bar.get_or_insert_with(|| new_bar(points)).set_position(done);
         }
     });
@@ -27,6 +27,14 @@ pub fn plan(file: &SweepFile, console: &Console) -> Result<Plan, SweepError> {
         bar.finish_and_clear();
     }
     plan
+}
+
+fn on_all_cores(stretches: &[Range<u64>], survey: &Survey) -> Vec<Stretch> {
+    match stretches {
+        // Small sweeps are done before threads have started.
+        [one] => vec![survey(one.clone())],
+        several => several.par_iter().cloned().map(survey).collect(),
+    }
 }
 
 fn new_bar(points: u64) -> ProgressBar {

@@ -1,18 +1,17 @@
-//! Expansion: every point of every sweep, filtered, resolved and checked, merged with its equals and given replicates.
+//! Expansion: the points of every sweep, surveyed in stretches, merged with their equals and given replicates.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as MapEntry;
 use std::hash::BuildHasherDefault;
+use std::ops::Range;
 
 use super::Entry;
 use super::identity::{self, Identity};
-use super::point::Point;
-use super::refuse::refuse;
-use super::resolve::{KeySet, Resolved, Settings, resolve, solve_critical};
-use crate::config::{Key, Mark, Reporter, Setting, Sweep, SweepError, SweepFile};
-use crate::network::{Loss, NetworkSpec, Norm};
+use super::resolve::KeySet;
+use super::survey::{Candidate, Fault, Spread, Stretch, Values, add_fault, survey};
+use crate::config::{Key, Reporter, Sweep, SweepError, SweepFile};
 use crate::program::ProgramKey;
-use crate::stats::catalog::{StatisticRow, can_fill};
+use crate::stats::catalog::StatisticRow;
 use crate::theory::Known;
 
 /// What expansion finds out.
@@ -30,14 +29,6 @@ pub struct Expansion {
     pub notes: Vec<String>,
 }
 
-/// A fault that many points may share.
-struct Fault {
-    mark: Mark,
-    message: String,
-    first: String,
-    points: u64,
-}
-
 /// Numbers the keys of programs in order of first appearance.
 #[derive(Default)]
 struct Buckets {
@@ -47,8 +38,7 @@ struct Buckets {
 }
 
 impl Buckets {
-    fn of(&mut self, spec: &NetworkSpec) -> u32 {
-        let key = ProgramKey::of(spec);
+    fn of(&mut self, key: ProgramKey) -> u32 {
         if let Some((last, number)) = self.last
             && last == key
         {
@@ -70,27 +60,24 @@ struct Expander<'a> {
     buckets: Buckets,
     /// Replicates planned so far, by the hash of the configuration's first replicate.
     planned: HashMap<u128, u32, BuildHasherDefault<Identity>>,
-    first_values: Settings,
-    varies: KeySet,
+    values: Values,
     unfilled: Vec<&'static StatisticRow>,
     merged: u64,
-    text: Text,
 }
 
-/// Buffers that every point uses anew.
-#[derive(Default)]
-struct Text {
-    configuration: String,
-    hashed: String,
-}
+/// Networks of a stretch, where a single point has not more.
+const STRETCH: u64 = 8192;
+/// Stretches that are surveyed between two reports of progress.
+const STRETCHES: usize = 32;
+/// Faults of a sweep that are told: those with a number in their message may be many, and the first few say enough.
+const FAULTS: usize = 8;
 
-/// Points between two reports of progress.
-const STRIDE: u64 = 1 << 14;
-
-/// Expands a file. `columns` are the requested statistics; `watch` hears how many points are done, and of how many.
+/// Expands a file. `columns` are the requested statistics; `spread` surveys stretches of points, and `watch` hears how
+/// many points are done, and of how many.
 pub fn expand(
     file: &SweepFile,
     columns: &[&'static StatisticRow],
+    spread: &Spread,
     watch: &mut dyn FnMut(u64, u64),
 ) -> Result<Expansion, SweepError> {
     let points: u64 = file.sweeps.iter().map(Sweep::points).sum();
@@ -109,16 +96,14 @@ pub fn expand(
         },
         buckets: Buckets::default(),
         planned: HashMap::default(),
-        text: Default::default(),
-        first_values: [None; Key::COUNT],
-        varies: KeySet(0),
+        values: Values::NONE,
         unfilled: columns.to_vec(),
         merged: 0,
     };
     let mut unused_defaults: Vec<Key> = Vec::new();
     let mut used_anywhere = KeySet(0);
     for (number, sweep) in file.sweeps.iter().enumerate() {
-        let used = expander.sweep(number, sweep, &mut |done| watch(before + done, points));
+        let used = expander.sweep(number, sweep, spread, &mut |done| watch(before + done, points));
         before += sweep.points();
         used_anywhere.0 |= used.0;
         for column in sweep.axes.iter().flat_map(|axis| &axis.columns) {
@@ -152,14 +137,14 @@ pub fn expand(
     }
     let mut out = expander.out;
     out.keys = expander.buckets.keys;
-    out.varying = Key::ALL.into_iter().filter(|key| expander.varies.contains(*key)).collect();
+    out.varying = Key::ALL.into_iter().filter(|key| expander.values.vary(*key)).collect();
     out.columns = columns.iter().copied().filter(|row| !expander.unfilled.iter().any(|u| u.name == row.name)).collect();
     Ok(out)
 }
 
 impl Expander<'_> {
     /// Expands one sweep and returns the given keys that apply to some network of it.
-    fn sweep(&mut self, number: usize, sweep: &Sweep, watch: &mut dyn FnMut(u64)) -> KeySet {
+    fn sweep(&mut self, number: usize, sweep: &Sweep, spread: &Spread, watch: &mut dyn FnMut(u64)) -> KeySet {
         let selected = self.file.only.as_ref().is_none_or(|only| only.contains(&number));
         let mut used = KeySet(0);
         let mut dropped = [0u64; Key::COUNT];
@@ -167,38 +152,27 @@ impl Expander<'_> {
         let mut survivors = 0u64;
         let mut last_filter = 0;
         let mut flat_shared = false;
-        let mut point = Point::new(sweep, 0);
-        for index in 0..sweep.points() {
-            if index > 0 {
-                point.advance();
-            }
-            if index % STRIDE == 0 {
-                watch(index);
-            }
-            let mut resolved = resolve(point.given());
-            match self.filtered(sweep, &resolved) {
-                Err(()) => return used,
-                Ok(Some(filter)) => {
-                    last_filter = last_filter.max(filter);
-                    continue;
+        let stretches = stretches(sweep);
+        for several in stretches.chunks(STRETCHES) {
+            watch(several[0].start);
+            let (file, unfilled) = (self.file, self.unfilled.clone());
+            let wanted = selected && !self.is_full();
+            for mut found in spread(several, &|range| survey(file, sweep, range, &unfilled, wanted)) {
+                if let Some((mark, message)) = found.filter_error {
+                    self.reporter.at(mark, format!("the filter cannot be evaluated: {message}"));
+                    return used;
                 }
-                Ok(None) => survivors += 1,
-            }
-            for key in Key::ALL {
-                if resolved.dropped.contains(key) {
-                    dropped[key as usize] += 1;
-                } else if point.given()[key as usize].is_some() {
-                    used.insert(key);
-                }
-            }
-            if let Some(fault) = self.fault(&point, &mut resolved) {
-                add_fault(&mut faults, fault);
-                continue;
-            }
-            flat_shared |= resolved.spec.loss == Loss::CotangentShared && resolved.spec.norm == Norm::Batch;
-            self.observe(&resolved);
-            if selected {
-                self.plan(number, sweep, index as u32, &resolved);
+                used.0 |= found.used.0;
+                dropped.iter_mut().zip(found.dropped).for_each(|(sum, n)| *sum += n);
+                std::mem::take(&mut found.faults).into_iter().for_each(|fault| add_fault(&mut faults, fault));
+                survivors += found.survivors;
+                last_filter = last_filter.max(found.last_filter);
+                flat_shared |= found.flat_shared;
+                self.values.join(&found.values);
+                self.unfilled.retain(|row| found.unfilled.iter().any(|other| other.name == row.name));
+                self.out.most_rows = self.out.most_rows.max(found.most_rows);
+                self.out.known = self.out.known.union(found.known);
+                self.plan(number, sweep, &found);
             }
         }
         if survivors == 0 {
@@ -206,7 +180,7 @@ impl Expander<'_> {
             // Nothing can be said of its keys.
             used = KeySet(u32::MAX);
         }
-        for fault in faults {
+        for fault in faults.into_iter().take(FAULTS) {
             let points = sweep.points();
             let shared = if points > 1 {
                 let (name, n, first) = (&sweep.name, fault.points, &fault.first);
@@ -224,19 +198,9 @@ impl Expander<'_> {
         used
     }
 
-    /// The first filter that removes a point.
-    fn filtered(&mut self, sweep: &Sweep, resolved: &Resolved) -> Result<Option<usize>, ()> {
-        for (i, filter) in sweep.filters.iter().enumerate() {
-            match filter.keeps(|variable| resolved.operand(variable)) {
-                Ok(true) => {}
-                Ok(false) => return Ok(Some(i)),
-                Err(message) => {
-                    self.reporter.at(filter.mark, format!("the filter cannot be evaluated: {message}"));
-                    return Err(());
-                }
-            }
-        }
-        Ok(None)
+    /// As many networks are planned as `--limit` wants.
+    fn is_full(&self) -> bool {
+        self.file.limit.is_some_and(|limit| self.out.entries.len() as u64 >= limit)
     }
 
     fn emptied(&mut self, sweep: &Sweep, last_filter: usize) {
@@ -251,49 +215,19 @@ impl Expander<'_> {
         }
     }
 
-    /// What makes this point impossible, if anything does. Solves for the critical point on the way.
-    fn fault(&self, point: &Point, resolved: &mut Resolved) -> Option<Fault> {
-        let (keys, message): (&[Key], String) = match refuse(&resolved.spec) {
-            Some(refusal) => (refusal.keys, refusal.reason),
-            None => (&[Key::Activation, Key::Init, Key::SigmaB], solve_critical(resolved).err()?),
-        };
-        let mark = keys.iter().find_map(|&key| point.mark(key)).unwrap_or_default();
-        let first: Vec<String> = keys
-            .iter()
-            .filter_map(|&key| Some(format!("{} = {}", key.name(), shown(resolved.settings[key as usize]?))))
-            .collect();
-        Some(Fault { mark, message, first: first.join(", "), points: 1 })
-    }
-
-    /// Takes note of a network's values and of the columns that it can fill.
-    fn observe(&mut self, resolved: &Resolved) {
-        for key in Key::ALL {
-            if let Some(value) = resolved.stated(key) {
-                match self.first_values[key as usize] {
-                    None => self.first_values[key as usize] = Some(value),
-                    Some(first) if first != value => self.varies.insert(key),
-                    Some(_) => {}
-                }
+    /// Adds the networks of a stretch that are not planned yet.
+    fn plan(&mut self, number: usize, sweep: &Sweep, found: &Stretch) {
+        let later = sweep.replicates as usize - 1;
+        for (i, candidate) in found.candidates.iter().enumerate() {
+            if self.is_full() {
+                return;
             }
+            self.plan_point(number, sweep, candidate, &found.replicates[i * later..(i + 1) * later]);
         }
-        let spec = &resolved.spec;
-        self.out.most_rows = self.out.most_rows.max(spec.rows());
-        self.unfilled.retain(|row| !can_fill(row, spec));
-        self.out.known = self.out.known.union(Known::of(spec));
     }
 
-    /// Adds the networks of a point that are not planned yet.
-    fn plan(&mut self, number: usize, sweep: &Sweep, index: u32, resolved: &Resolved) {
-        let limit = self.file.limit.unwrap_or(u64::MAX);
-        if self.out.entries.len() as u64 >= limit {
-            return;
-        }
-        let Text { configuration, hashed } = &mut self.text;
-        configuration.clear();
-        resolved.write_canonical(configuration, false);
-        let (root, seeding) = (self.file.seed, self.file.seeding);
-        let hash = identity::network_hash(configuration, root, 0, seeding, hashed);
-        let first = match self.planned.entry(hash) {
+    fn plan_point(&mut self, number: usize, sweep: &Sweep, candidate: &Candidate, later: &[u64]) {
+        let first = match self.planned.entry(candidate.hash) {
             MapEntry::Vacant(entry) => {
                 entry.insert(sweep.replicates);
                 0
@@ -308,22 +242,19 @@ impl Expander<'_> {
         if first >= sweep.replicates {
             return;
         }
-        let bucket = self.buckets.of(&resolved.spec);
-        for replicate in first..sweep.replicates {
-            if self.out.entries.len() as u64 >= limit {
-                break;
+        let bucket = self.buckets.of(candidate.key);
+        let all = std::iter::once(identity::short(candidate.hash)).chain(later.iter().copied());
+        for (replicate, network) in (0u32..).zip(all).skip(first as usize) {
+            if self.is_full() {
+                return;
             }
-            let hash = match replicate {
-                0 => hash,
-                _ => identity::network_hash(configuration, root, replicate, seeding, hashed),
-            };
             self.out.entries.push(Entry {
-                network: identity::short(hash),
-                point: index,
+                network,
+                point: candidate.point,
                 replicate,
                 bucket,
                 sweep: number as u16,
-                depth: resolved.spec.depth as u16,
+                depth: candidate.depth,
             });
         }
     }
@@ -342,20 +273,8 @@ impl Expander<'_> {
     }
 }
 
-fn add_fault(faults: &mut Vec<Fault>, fault: Fault) {
-    if let Some(known) = faults.iter_mut().find(|known| known.message == fault.message) {
-        known.points += 1;
-    } else if faults.len() < 8 {
-        // Faults with a number in their message may be many: the first few say enough.
-        faults.push(fault);
-    }
-}
-
-fn shown(setting: Setting) -> String {
-    match setting.value() {
-        crate::config::Value::Int(v) => v.to_string(),
-        crate::config::Value::Float(v) => format!("{v:?}"),
-        crate::config::Value::Bool(v) => v.to_string(),
-        crate::config::Value::Word(word) => word,
-    }
+/// The points of a sweep in stretches, in order: a function of the sweep alone.
+fn stretches(sweep: &Sweep) -> Vec<Range<u64>> {
+    let (points, length) = (sweep.points(), (STRETCH / u64::from(sweep.replicates)).max(1));
+    (0..points.div_ceil(length)).map(|i| i * length..points.min((i + 1) * length)).collect()
 }

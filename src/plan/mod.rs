@@ -7,6 +7,7 @@ mod identity;
 mod point;
 mod refuse;
 mod resolve;
+mod survey;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use chunk::Member;
 use expand::Expansion;
 use point::Point;
 use resolve::Resolved;
+pub use survey::{Spread, Stretch, Survey};
 
 /// A planned network, decoded.
 #[derive(Clone, Debug, PartialEq)]
@@ -120,11 +122,12 @@ impl Plan {
     /// Expands a sweep file. Varying keys and statistic columns are those of all sweeps, also under `--only` and
     /// `--limit`.
     pub fn new(file: &SweepFile) -> Result<Plan, SweepError> {
-        Plan::watched(file, &mut |_, _| {})
+        Plan::spread(file, &|stretches, survey| stretches.iter().cloned().map(survey).collect(), &mut |_, _| {})
     }
 
-    /// The same; `watch` hears now and then how many points are done, and of how many.
-    pub fn watched(file: &SweepFile, watch: &mut dyn FnMut(u64, u64)) -> Result<Plan, SweepError> {
+    /// The same: `spread` surveys stretches of points, on as many threads as it likes, and `watch` hears now and then how
+    /// many points are done, and of how many. The plan depends on neither.
+    pub fn spread(file: &SweepFile, spread: &Spread, watch: &mut dyn FnMut(u64, u64)) -> Result<Plan, SweepError> {
         let request: &[String] = match &file.record.statistics {
             StatisticsRequest::Basic => &["basic".to_string()],
             StatisticsRequest::Full => &["full".to_string()],
@@ -136,7 +139,7 @@ impl Plan {
             Vec::new()
         });
         reporter.check()?;
-        let mut expansion = expand::expand(file, &requested, watch)?;
+        let mut expansion = expand::expand(file, &requested, spread, watch)?;
         let layers = match &file.record.layers {
             LayersRequest::All => LayerSelection::All,
             LayersRequest::Only(list) => LayerSelection::Only(list.clone()),

@@ -37,6 +37,39 @@ fn the_last_axis_moves_fastest_and_the_replicate_faster_still() {
 }
 
 #[test]
+fn a_plan_does_not_depend_on_how_its_points_are_spread() {
+    // Several stretches, networks that stand in both sweeps, a filter, dropped keys, and replicates that grow.
+    let text = "[[sweep]]\nname = \"a\"\nreplicates = 300\ndepth = { range = [1, 300], step = 1 }\nwidth = [4, 8]\n\
+                where = [\"depth * width < 2000\"]\n\
+                [[sweep]]\nname = \"b\"\nreplicates = 301\ndepth = { range = [290, 310], step = 1 }\nwidth = [4, 6]\n\
+                init = [\"he_normal\", \"mean_field\"]\nsigma_w = [1, 2]";
+    let plain = plan(text);
+    assert!(plain.len() > 8 * 8192 && plain.notes.iter().any(|note| note.contains("merged")));
+    let mut calls = Vec::new();
+    let backwards = |stretches: &[std::ops::Range<u64>], survey: &Survey| {
+        let mut found: Vec<Stretch> = stretches.iter().rev().cloned().map(survey).collect();
+        found.reverse();
+        found
+    };
+    let other = Plan::spread(&file(text), &backwards, &mut |done, of| calls.push((done, of))).unwrap();
+    assert_eq!((plain.identity(), &plain.notes, &plain.varying), (other.identity(), &other.notes, &other.varying));
+    assert!(plain.entries == other.entries && plain.chunks == other.chunks && plain.record == other.record);
+    assert!(calls.len() > 1 && calls.is_sorted() && calls.iter().all(|(done, of)| done < of && *of == 600 + 168));
+    let error = |spread: &Spread| {
+        let bad =
+            text.replace("width = [4, 6]", "width = [4, 6]\nnorm = [\"none\", \"batch\"]\nbatch_size = [1, 2, 8]");
+        Plan::spread(&file(&bad), spread, &mut |_, _| {}).unwrap_err().to_string()
+    };
+    let forwards =
+        |stretches: &[std::ops::Range<u64>], survey: &Survey| stretches.iter().cloned().map(survey).collect();
+    assert!(
+        error(&backwards) == error(&forwards) && error(&forwards).contains("336 of 1008 points"),
+        "{}",
+        error(&forwards)
+    );
+}
+
+#[test]
 fn an_index_entry_takes_24_bytes() {
     assert_eq!(size_of::<Entry>(), 24);
 }
