@@ -6,6 +6,8 @@
 pub const BINS: usize = 2048 * 4;
 /// The quantiles that are reported, in percent.
 pub const PERCENT: [u64; 5] = [5, 25, 50, 75, 95];
+/// Bins that are summed at once.
+const GROUP: usize = 64;
 /// Infinite and NaN elements fall into the bins from here on and are left out.
 const FIRST_NONFINITE: usize = 2047 * 4;
 /// Below lie zero and numbers without full precision, which count as zero.
@@ -41,22 +43,33 @@ pub fn interpolate(low: f64, high: f64, rank: u64, below: u64, here: u64) -> f64
 /// Quantiles of |x| over the finite elements; NaN for an empty histogram. Exact zeros stay exactly zero.
 pub fn quantiles(histogram: &[u32]) -> [f64; 5] {
     let finite = &histogram[..FIRST_NONFINITE];
-    let total: u64 = finite.iter().map(|&c| u64::from(c)).sum();
-    let mut values = [f64::NAN; 5];
-    if total == 0 {
-        return values;
-    }
-    let mut wanted = PERCENT.iter().map(|&percent| rank(percent, total)).zip(&mut values).peekable();
-    let mut below = 0;
-    for (i, &count) in finite.iter().enumerate().filter(|(_, count)| **count > 0) {
-        let here = u64::from(count);
-        while let Some((rank, value)) = wanted.next_if(|(rank, _)| *rank < below + here) {
-            let (low, high) = (edge(i), edge(i + 1).min(f64::MAX));
-            *value = if i < FIRST_NORMAL { 0.0 } else { interpolate(low, high, rank, below, here) };
+    // Most bins are empty, and sums of many at once are quick. A tensor has fewer than 2^32 elements.
+    let groups: Vec<u32> = finite.chunks(GROUP).map(|bins| bins.iter().sum()).collect();
+    let total: u64 = groups.iter().map(|&n| u64::from(n)).sum();
+    PERCENT.map(|percent| {
+        if total == 0 {
+            return f64::NAN;
+        }
+        let rank = rank(percent, total);
+        let (group, below, _) = locate(rank, 0, &groups);
+        let (i, below, here) = locate(rank, below, &finite[group * GROUP..]);
+        let i = group * GROUP + i;
+        let (low, high) = (edge(i), edge(i + 1).min(f64::MAX));
+        if i < FIRST_NORMAL { 0.0 } else { interpolate(low, high, rank, below, here) }
+    })
+}
+
+/// The first place whose elements reach past `rank`, the elements before it, and those in it.
+fn locate(rank: u64, mut below: u64, counts: &[u32]) -> (usize, u64, u64) {
+    let mut last = (0, below, 0);
+    for (i, here) in counts.iter().map(|&n| u64::from(n)).enumerate() {
+        last = (i, below, here);
+        if rank < below + here {
+            break;
         }
         below += here;
     }
-    values
+    last
 }
 
 #[cfg(test)]
