@@ -31,6 +31,17 @@ pub static TABLE: LazyLock<Box<Table>> = LazyLock::new(|| {
     nodes.into_boxed_slice().try_into().expect("resized to PADDED")
 });
 
+/// [`TABLE`] with each node beside its distance to the next one, so that a draw loads once.
+pub type Steps = [u64; PADDED];
+
+/// The node in the low half, the distance in the high half.
+pub static STEPS: LazyLock<Box<Steps>> = LazyLock::new(|| {
+    let step = |i: usize| u64::from((TABLE[i] - TABLE[(i + 1) % PADDED]) as u32) << 32 | TABLE[i] as u64;
+    // The last entry is never drawn: its neighbour would be the first node.
+    let steps: Vec<u64> = (0..PADDED).map(|i| if i + 1 < PADDED { step(i) } else { 0 }).collect();
+    steps.into_boxed_slice().try_into().expect("PADDED entries")
+});
+
 /// x * 2^21, rounded, where the upper tail of the normal distribution beyond x is (t + 1/2) / 2^32.
 fn node(t: f64) -> i32 {
     let p = (t + 0.5) / 4_294_967_296.0;
@@ -66,9 +77,9 @@ fn magnitude(tail: u32, table: &Table) -> i32 {
     a - (((a - b) as u32 * frac) >> 16) as i32
 }
 
-/// [`normal_integer`] of `N` words, laid out so that the compiler can use vector instructions.
+/// [`normal_integer`] of `N` words with [`STEPS`], laid out so that the compiler can use vector instructions.
 #[inline(always)]
-pub fn normal_integers<const N: usize>(words: &[u32; N], table: &Table) -> [i32; N] {
+pub fn normal_integers<const N: usize>(words: &[u32; N], steps: &Steps) -> [i32; N] {
     let mut cell = [0u32; N];
     let mut frac = [0u32; N];
     for i in 0..N {
@@ -82,16 +93,11 @@ pub fn normal_integers<const N: usize>(words: &[u32; N], table: &Table) -> [i32;
         cell[i] = octave * CELLS as u32 + (aligned >> 24);
         frac[i] = (aligned >> 8) & 0xffff;
     }
-    let mut a = [0i32; N];
-    let mut b = [0i32; N];
-    for i in 0..N {
-        let place = cell[i] as usize;
-        a[i] = table[place & (PADDED - 1)];
-        b[i] = table[(place + 1) & (PADDED - 1)];
-    }
+    let step: [u64; N] = std::array::from_fn(|i| steps[cell[i] as usize & (PADDED - 1)]);
     let mut out = [0i32; N];
     for i in 0..N {
-        let m = a[i] - (((a[i] - b[i]) as u32).wrapping_mul(frac[i]) >> 16) as i32;
+        let (node, distance) = (step[i] as u32 as i32, (step[i] >> 32) as u32);
+        let m = node - (distance.wrapping_mul(frac[i]) >> 16) as i32;
         let sign = (words[i] as i32) >> 31;
         out[i] = (m ^ sign) - sign;
     }
@@ -182,7 +188,7 @@ mod tests {
             let free = (i as u32).wrapping_mul(2_654_435_761);
             edges.get(i).copied().unwrap_or(free >> (i % 32))
         });
-        let integers = normal_integers(&words, &TABLE);
+        let integers = normal_integers(&words, &STEPS);
         for (word, integer) in words.iter().zip(integers) {
             assert_eq!(integer, normal_integer(*word, &TABLE), "{word:#x}");
         }

@@ -19,8 +19,8 @@ pub fn philox4x32(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
 }
 
 /// [`philox4x32`] for `N` consecutive blocks `counter[0] ..`: entries `2 i` and `2 i + 1` hold words 0, 1 and 2, 3 of block
-/// i, low half first. The state lives in 64-bit lanes whose high halves are zero, so that the compiler multiplies whole
-/// vectors without shuffling.
+/// i, low half first. The state lives in the low halves of 64-bit lanes, so that the compiler multiplies whole vectors
+/// without shuffling; what gathers in the high halves is cut off by the multiplications and at the end.
 #[inline(always)]
 pub fn philox4x32_blocks<const N: usize>(counter: [u32; 4], key: [u32; 2]) -> [[u64; 2]; N] {
     const LOW: u64 = 0xffff_ffff;
@@ -33,14 +33,14 @@ pub fn philox4x32_blocks<const N: usize>(counter: [u32; 4], key: [u32; 2]) -> [[
             let p0 = u64::from(MULTIPLIER[0]) * (c0[i] & LOW);
             let p1 = u64::from(MULTIPLIER[1]) * (c2[i] & LOW);
             c0[i] = (p1 >> 32) ^ c1[i] ^ u64::from(k0);
-            c1[i] = p1 & LOW;
+            c1[i] = p1;
             c2[i] = (p0 >> 32) ^ c3[i] ^ u64::from(k1);
-            c3[i] = p0 & LOW;
+            c3[i] = p0;
         }
         k0 = k0.wrapping_add(WEYL[0]);
         k1 = k1.wrapping_add(WEYL[1]);
     }
-    std::array::from_fn(|i| [c0[i] | c1[i] << 32, c2[i] | c3[i] << 32])
+    std::array::from_fn(|i| [c0[i] & LOW | c1[i] << 32, c2[i] & LOW | c3[i] << 32])
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ trait Draw {
     fn integers(&self, words: &[u32; DRAWS]) -> [i32; DRAWS];
 }
 
-struct NormalDraw<'a>(&'a normal::Table);
+struct NormalDraw<'a>(&'a normal::Steps);
 struct TruncatedDraw<'a>(&'a normal::Table);
 struct UniformDraw;
 
@@ -80,7 +80,7 @@ fn unit(scale: f32, k: i32) -> f32 {
 
 #[inline(always)]
 fn fill_normal(out: &mut [f32], seed: u64, tensor: TensorId, layer: u32, scale: f32) {
-    fill(out, seed, tensor, layer, unit(scale, NORMAL_SCALE_LOG2), &NormalDraw(&normal::TABLE));
+    fill(out, seed, tensor, layer, unit(scale, NORMAL_SCALE_LOG2), &NormalDraw(&normal::STEPS));
 }
 
 /// Fills `out` with W of `layer`, [fan_out, fan_in] row-major, and returns the exponent e: W = out * 2^e.
@@ -165,7 +165,8 @@ impl<F: Copy> NetworkData<F> {
     }
 }
 
-/// Draws inputs and targets of `spec`. `dataset` is required exactly when the input is a data set.
+/// Draws inputs and targets of `spec`, inlined into the caller's SIMD dispatch. `dataset` is required exactly when the input is a data set.
+#[inline(always)]
 pub fn network_data(spec: &NetworkSpec, dataset: Option<&Dataset>) -> NetworkData {
     let order: Vec<usize> = match (spec.input, dataset) {
         (Input::Digits, Some(set)) => {
@@ -179,6 +180,7 @@ pub fn network_data(spec: &NetworkSpec, dataset: Option<&Dataset>) -> NetworkDat
     NetworkData { input, target }
 }
 
+#[inline(always)]
 fn input(spec: &NetworkSpec, dataset: Option<&Dataset>, order: &[usize]) -> Vec<f32> {
     let n = spec.input_size as usize;
     let mut x = vec![0.0; spec.batch_size as usize * n];
@@ -212,6 +214,7 @@ fn input(spec: &NetworkSpec, dataset: Option<&Dataset>, order: &[usize]) -> Vec<
     x
 }
 
+#[inline(always)]
 fn target(spec: &NetworkSpec, dataset: Option<&Dataset>, order: &[usize], input: &[f32]) -> TargetData {
     let (batch, width, outputs) = (spec.batch_size as usize, spec.width as usize, spec.output_size as usize);
     match spec.loss {

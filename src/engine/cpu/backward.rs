@@ -207,10 +207,10 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
     /// Spread over samples of log10 |delta_l(b)|, from the squares of the pass before.
     fn sample_spread(&mut self, layer: u32, delta: &Tensor<T>) {
         let squares = self.workspace.squares.iter().enumerate().filter(|(_, s)| **s > 0.0 && s.is_finite());
-        let logs = || squares.clone().map(|(b, s)| 0.5 * s.log10() + f64::from(delta.row(b)) * LOG10_2);
-        let count = logs().count();
-        let mean = logs().sum::<f64>() / count as f64;
-        let deviation = logs().map(|v| (v - mean) * (v - mean)).sum::<f64>();
+        let logs: Vec<f64> = squares.map(|(b, s)| 0.5 * s.log10() + f64::from(delta.row(b)) * LOG10_2).collect();
+        let count = logs.len();
+        let mean = logs.iter().sum::<f64>() / count as f64;
+        let deviation = logs.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>();
         self.set_sum(layer, Sum::SampleLogGradDeviation, Scaled::from(deviation));
         self.set_count(layer, Count::GradSamples, count as u64);
     }

@@ -22,7 +22,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, channel};
 
 use pulp::{Arch, Simd, WithSimd};
 
@@ -49,7 +49,7 @@ pub struct CpuEngine {
 
 #[derive(Debug)]
 struct InFlight {
-    results: Receiver<NetworkResult>,
+    results: Receiver<Vec<NetworkResult>>,
     expected: usize,
 }
 
@@ -139,9 +139,16 @@ impl Engine for CpuEngine {
         let expected = batch.networks.len();
         let program = Arc::new(Program::new(batch.key));
         let (arch, precision) = (self.arch, self.info.precision);
-        for slot in 0..expected {
+        let flops: f64 = batch.networks.iter().map(NetworkSpec::flops).sum();
+        let group = group_size(expected, flops, self.pool.current_num_threads());
+        for first in (0..expected).step_by(group) {
             let (batch, program, sender) = (batch.clone(), program.clone(), sender.clone());
-            self.pool.spawn_fifo(move || run_slot(&batch, &program, slot, arch, precision, &sender));
+            self.pool.spawn_fifo(move || {
+                let slots = first..(first + group).min(expected);
+                let results = slots.map(|slot| run_slot(&batch, &program, slot, arch, precision)).collect();
+                // The receiver is gone only when the whole run has been given up.
+                let _ = sender.send(results);
+            });
         }
         self.in_flight.push_back(InFlight { results, expected });
         Ok(())
@@ -151,30 +158,32 @@ impl Engine for CpuEngine {
         let Some(batch) = self.in_flight.pop_front() else {
             return Err(EngineError::Failed("no batch is in flight".into()));
         };
-        for _ in 0..batch.expected {
-            let result = batch.results.recv();
-            out.network(result.map_err(|_| EngineError::Failed("a worker thread ended early".into()))?);
+        let mut arrived = 0;
+        while arrived < batch.expected {
+            let results = batch.results.recv();
+            let results = results.map_err(|_| EngineError::Failed("a worker thread ended early".into()))?;
+            arrived += results.len();
+            results.into_iter().for_each(|result| out.network(result));
         }
         Ok(())
     }
 }
 
-/// Runs one network of a batch and sends its result, also when it fails.
-fn run_slot(
-    batch: &Batch,
-    program: &Program,
-    slot: usize,
-    arch: Arch,
-    precision: Precision,
-    sender: &Sender<NetworkResult>,
-) {
+/// Networks that one task runs: enough work to outweigh handing it over, and eight tasks a thread.
+fn group_size(networks: usize, flops: f64, threads: usize) -> usize {
+    let enough = (2e7 * networks as f64 / flops).min(64.0) as usize;
+    enough.min(networks / (8 * threads)).max(1)
+}
+
+/// Runs one network of a batch; a failure is a result as well.
+fn run_slot(batch: &Batch, program: &Program, slot: usize, arch: Arch, precision: Precision) -> NetworkResult {
     let spec = &batch.networks[slot];
     let given = batch.given.as_ref().map(|g| &g[slot]);
     let run = || match precision {
         Precision::F32 => SINGLE.with_borrow_mut(|w| run_network(spec, program, batch, given, arch, w, None)),
         Precision::F64 => DOUBLE.with_borrow_mut(|w| run_network(spec, program, batch, given, arch, w, None)),
     };
-    let result = match catch_unwind(AssertUnwindSafe(run)) {
+    match catch_unwind(AssertUnwindSafe(run)) {
         Ok(outcome) => collect(batch, slot, outcome),
         Err(panic) => {
             let reason = panic.downcast_ref::<String>().cloned();
@@ -187,9 +196,7 @@ fn run_slot(
                 error: Some(format!("internal error: {}", reason.unwrap_or_default())),
             }
         }
-    };
-    // The receiver is gone only when the whole run has been given up.
-    let _ = sender.send(result);
+    }
 }
 
 thread_local! {
@@ -216,6 +223,22 @@ impl<T: Real> WithSimd for Job<'_, T> {
     }
 }
 
+/// Inputs and targets, drawn with vector instructions.
+struct DrawData<'a> {
+    spec: &'a NetworkSpec,
+    dataset: Option<&'a Dataset>,
+}
+
+impl WithSimd for DrawData<'_> {
+    type Output = NetworkData;
+    fn with_simd<S: Simd>(self, simd: S) -> NetworkData {
+        simd.vectorize(
+            #[inline(always)]
+            || network_data(self.spec, self.dataset),
+        )
+    }
+}
+
 fn run_network<T: Real>(
     spec: &NetworkSpec,
     program: &Program,
@@ -227,7 +250,7 @@ fn run_network<T: Real>(
 ) -> Outcome {
     let data = match given {
         Some(given) => given.data.map(T::from_f64),
-        None => network_data(spec, batch.dataset.as_deref()).map(T::from_f32),
+        None => arch.dispatch(DrawData { spec, dataset: batch.dataset.as_deref() }).map(T::from_f32),
     };
     T::launch(arch, Job { spec, program, mask: batch.mask, data: &data, given, workspace, trace })
 }

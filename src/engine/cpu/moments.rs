@@ -70,8 +70,8 @@ impl Accumulator {
         let RowReduction { deviation, deviation_square, square, abs_max: max, zeros } =
             T::reduce(simd, x, T::from_f64(self.shift));
         self.count += x.len() as u64;
-        let in_range = square < T::from_f64(libm::scalbn(1.0, 2 * T::ORDINARY)).to_f64()
-            && (square > libm::scalbn(1.0, -2 * T::ORDINARY) || max == 0.0);
+        let [low, high] = T::SQUARES;
+        let in_range = square < high && (square > low || max == 0.0);
         if in_range {
             self.s[0] += deviation;
             self.s[1] += deviation_square;

@@ -34,6 +34,8 @@ pub trait Real:
     const DERIVATIVE_FLOOR: f64;
     /// Samples whose stored |x_b|^2 is not above this have no direction: the inverse norm would overflow.
     const SQUARE_FLOOR: f64;
+    /// Rows whose sum of squares lies within 2^+-2 ORDINARY need no care.
+    const SQUARES: [f64; 2];
     const ZERO: Self;
     const INFINITY: Self;
 
@@ -62,10 +64,16 @@ pub trait Real:
     fn activate<S: Simd>(activation: &Activation, u: &[Self], h: &mut [Self], phi_grad: &mut [Self]);
 }
 
+/// 2^k for an exponent of normal numbers.
+const fn exp2(k: i32) -> f64 {
+    f64::from_bits(((1023 + k) as u64) << 52)
+}
+
 impl Real for f32 {
     const ORDINARY: i32 = 40;
     const DERIVATIVE_FLOOR: f64 = -60.0;
     const SQUARE_FLOOR: f64 = 6.223_015_277_861_142e-61; // 2^-200
+    const SQUARES: [f64; 2] = [exp2(-80), exp2(80)];
     const ZERO: f32 = 0.0;
     const INFINITY: f32 = f32::INFINITY;
 
@@ -126,6 +134,7 @@ impl Real for f64 {
     const ORDINARY: i32 = 300;
     const DERIVATIVE_FLOOR: f64 = -400.0;
     const SQUARE_FLOOR: f64 = 1e-300;
+    const SQUARES: [f64; 2] = [exp2(-600), exp2(600)];
     const ZERO: f64 = 0.0;
     const INFINITY: f64 = f64::INFINITY;
 

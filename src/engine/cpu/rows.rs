@@ -17,9 +17,17 @@ impl<T: Real> Tensor<T> {
     }
 
     /// Where rows lie further apart than the ordinary range, by the squares of the stored rows.
+    #[inline(always)]
     fn is_wide(&self, columns: usize, squares: &[f64]) -> bool {
-        let top = squares.iter().copied().filter(|s| s.is_finite()).fold(0.0, f64::max);
-        let bound = libm::scalbn(top, -2 * T::ORDINARY);
+        let (mut top, mut bottom) = (0.0, f64::INFINITY);
+        for &square in squares {
+            top = if square > top && square < f64::INFINITY { square } else { top };
+            bottom = if square < bottom { square } else { bottom };
+        }
+        let bound = top * T::SQUARES[0];
+        if bottom >= bound {
+            return false;
+        }
         let small = |b: usize| squares[b] < bound && abs_max(&self.data[b * columns..(b + 1) * columns]) > 0.0;
         (0..squares.len()).any(small)
     }
