@@ -5,7 +5,7 @@
 use pulp::Simd;
 
 use super::kernels::{UnitStats, abs_max};
-use super::moments::Accumulator;
+use super::moments::{Accumulator, block_rows};
 use super::real::Real;
 use super::rows::{reconcile, settle_and_measure};
 use super::tensor::{Tensor, exponent_for, log2_size, power, scale_in_place};
@@ -67,11 +67,11 @@ impl<'a, T: Real> Rule<'a, T> {
         if self.lines.as_ref().is_some_and(|l| l.keeps_exponent) { self.exponent } else { 0 }
     }
 
-    /// (h, phi') of one row; `scratch` is for the true values.
+    /// (h, phi') of some values; `scratch` is for the true ones.
     #[inline(always)]
-    fn row<S: Simd>(&self, u: &[T], scratch: &mut Vec<T>, h: &mut [T], d: &mut [T]) {
+    fn evaluate<S: Simd>(&self, u: &[T], scratch: &mut Vec<T>, h: &mut [T], d: &mut [T]) {
         match &self.lines {
-            Some(lines) => line_row(lines, u, h, d),
+            Some(lines) => on_lines(lines, u, h, d),
             None if self.exponent == 0 => T::activate::<S>(self.activation, u, h, d),
             None => {
                 scratch.clear();
@@ -107,20 +107,24 @@ pub fn activate<T: Real, S: Simd>(
         let has_tail = activation.row().value_parts.is_some() && rule.h_exponent() == 0;
         let (sum_bound, square_bound) = (columns as f64 * small, columns as f64 * small * small);
         let mut scratch = Vec::new();
-        let rows = u.data.chunks_exact(columns).zip(h.data.chunks_exact_mut(columns));
-        for (b, ((u_row, h_row), d_row)) in rows.zip(phi_grad.data.chunks_exact_mut(columns)).enumerate() {
-            rule.row::<S>(u_row, &mut scratch, h_row, d_row);
-            let square = acc.row(simd, h_row).square;
-            squares.push(square);
-            let part = T::phi(simd, u_row, d_row, rule.threshold, rule.knee);
-            stats.sum += part.sum;
-            stats.saturated += part.saturated;
-            stats.active += part.active;
-            if part.sum.abs() <= sum_bound && !has_flat && abs_max(d_row) < small {
-                faint.push(b);
-            }
-            if has_tail && square <= square_bound && abs_max(h_row) < small {
-                faint_h.push(b);
+        let block = block_rows(columns) * columns;
+        let blocks = u.data.chunks(block).zip(h.data.chunks_mut(block)).zip(phi_grad.data.chunks_mut(block));
+        for ((u, h), d) in blocks {
+            let first = squares.len();
+            rule.evaluate::<S>(u, &mut scratch, h, d);
+            acc.rows(simd, h, columns, squares);
+            for (b, (u, d)) in u.chunks_exact(columns).zip(d.chunks_exact(columns)).enumerate() {
+                let part = T::phi(simd, u, d, rule.threshold, rule.knee);
+                stats.sum += part.sum;
+                stats.saturated += part.saturated;
+                stats.active += part.active;
+                if part.sum.abs() <= sum_bound && !has_flat && abs_max(d) < small {
+                    faint.push(first + b);
+                }
+                let h = &h[b * columns..(b + 1) * columns];
+                if has_tail && squares[first + b] <= square_bound && abs_max(h) < small {
+                    faint_h.push(first + b);
+                }
             }
         }
         h.exponent = rule.h_exponent();
@@ -181,7 +185,7 @@ fn separate_rows<T: Real, S: Simd>(
         scale_in_place(&mut u_row, total - exponent);
         let rule = Rule::new(activation, &u_row, exponent);
         let (h_row, d_row) = (&mut h.data[range.clone()], &mut phi_grad.data[range]);
-        rule.row::<S>(&u_row, &mut scratch, h_row, d_row);
+        rule.evaluate::<S>(&u_row, &mut scratch, h_row, d_row);
         let part = T::phi(simd, &u_row, d_row, rule.threshold, rule.knee);
         stats.saturated += part.saturated;
         stats.active += part.active;
@@ -223,7 +227,7 @@ fn lines<T: Real>(activation: &Activation, u: &[T], exponent: i32) -> Option<Lin
 }
 
 #[inline(always)]
-fn line_row<T: Real>(lines: &Lines<T>, u: &[T], h: &mut [T], d: &mut [T]) {
+fn on_lines<T: Real>(lines: &Lines<T>, u: &[T], h: &mut [T], d: &mut [T]) {
     for ((u, h), d) in u.iter().zip(h).zip(d) {
         let side = usize::from(*u > T::ZERO);
         *d = lines.slopes[side];

@@ -8,7 +8,7 @@ use faer::{Accum, MatMut, MatRef, Par};
 use pulp::Simd;
 
 use super::kernels::{column_sums, paths_above};
-use super::moments::Accumulator;
+use super::moments::{Accumulator, block_rows};
 use super::network::{Runner, typical_product};
 use super::real::Real;
 use super::rows::for_outer_product;
@@ -91,16 +91,18 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
                 grad.know_max();
                 let scale = self.spec.residual_scale;
                 // The branch takes a copy, the skip the tensor itself.
-                let mut copy = std::mem::take(&mut self.workspace.fresh);
+                let mut copy = self.spare();
                 copy.data.clear();
                 accumulate(&mut copy, &grad, scale);
                 self.give(layer, branch, &mut copy, 1.0);
-                self.workspace.fresh = copy;
+                self.recycle(copy);
                 self.give(layer, skip, &mut grad, 1.0);
+                self.recycle(grad);
             }
             Op::Copy { src, dst } => {
                 let mut grad = self.take_grad(layer, dst);
                 self.give(layer, src, &mut grad, 1.0);
+                self.recycle(grad);
             }
             Op::Activation { src, dst } => self.activation_backward(layer, src, dst),
             Op::Norm { src, dst } => {
@@ -109,7 +111,7 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
                 grad.normalise();
                 let spec = self.spec;
                 let columns = spec.width as usize;
-                let mut out = std::mem::take(&mut self.workspace.fresh);
+                let mut out = self.spare();
                 let state = &mut self.workspace.layers[layer as usize];
                 let (u, norm) = (&state.phi_arg, &mut state.norm);
                 T::dispatch(
@@ -119,7 +121,8 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
                 );
                 out.normalise();
                 self.give(layer, src, &mut out, 1.0);
-                self.workspace.fresh = out;
+                self.recycle(out);
+                self.recycle(grad);
             }
             Op::Linear { src, dst } => self.linear_backward(layer, src, dst),
         }
@@ -130,7 +133,7 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         let simd = self.simd;
         let mut grad = self.take_grad(layer, dst);
         grad.know_max();
-        let mut out = std::mem::take(&mut self.workspace.fresh);
+        let mut out = self.spare();
         let phi_grad = &self.workspace.layers[layer as usize].phi_grad;
         let typical = typical_product(&[grad.log2_max(), phi_grad.log2_max()], 1);
         let shift = if typical.abs() > T::ORDINARY / 2 { typical } else { 0 };
@@ -156,9 +159,9 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         out.exponent = grad.exponent + phi_grad.exponent + shift;
         out.rows = grad.joint_rows(phi_grad);
         out.abs_max = Tensor::<T>::UNKNOWN;
-        // The incoming gradient is done with: keep its buffer.
         self.give(layer, src, &mut out, 1.0);
-        self.workspace.fresh = if out.data.capacity() >= grad.data.capacity() { out } else { grad };
+        self.recycle(out);
+        self.recycle(grad);
     }
 
     /// Statistics of delta_l, dW_l and db_l, and the gradient of the layer's input.
@@ -183,7 +186,7 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
             }
         }
         // dLoss/dsrc = delta W.
-        let mut grad = std::mem::take(&mut self.workspace.fresh);
+        let mut grad = self.spare();
         let weight = &self.workspace.layers[layer as usize].weight;
         let typical = typical_product(&[delta.log2_max(), weight.log2_max()], fan_out);
         let shift = if typical.abs() > T::ORDINARY / 2 { typical } else { 0 };
@@ -200,8 +203,8 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         );
         grad.abs_max = Tensor::<T>::UNKNOWN;
         self.give(layer, src, &mut grad, 1.0);
-        self.workspace.fresh = grad;
-        self.workspace.preact_grad = delta;
+        self.recycle(grad);
+        self.recycle(delta);
     }
 
     /// Spread over samples of log10 |delta_l(b)|, from the squares of the pass before.
@@ -264,13 +267,16 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         );
         let mut acc = Accumulator::new(self.detail(Quantity::WeightGrad));
         let weight = &self.workspace.layers[layer as usize].weight;
+        let squares = &mut self.workspace.squares;
+        squares.clear();
         let product = T::dispatch(
             simd,
             #[inline(always)]
             || {
                 let mut product = 0.0;
-                for (g, w) in grad.data.chunks_exact(fan_in).zip(weight.data.chunks_exact(fan_in)) {
-                    acc.row(simd, g);
+                let block = block_rows(fan_in) * fan_in;
+                for (g, w) in grad.data.chunks(block).zip(weight.data.chunks(block)) {
+                    acc.rows(simd, g, fan_in, squares);
                     product += T::dot(simd, g, w);
                 }
                 product

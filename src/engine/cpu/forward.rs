@@ -7,7 +7,7 @@ use pulp::Simd;
 
 use super::activate::{activate, log2_floor};
 use super::deviation;
-use super::moments::Accumulator;
+use super::moments::{Accumulator, block_rows};
 use super::network::{Runner, typical_product};
 use super::norm;
 use super::real::Real;
@@ -116,12 +116,14 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
             simd,
             #[inline(always)]
             || {
-                for row in z.data.chunks_exact_mut(fan_out) {
-                    let bias_scale = scales.next().unwrap_or(bias_scale);
-                    for (z, b) in row.iter_mut().zip(bias) {
-                        *z += *b * bias_scale;
+                for block in z.data.chunks_mut(block_rows(fan_out) * fan_out) {
+                    for row in block.chunks_exact_mut(fan_out) {
+                        let bias_scale = scales.next().unwrap_or(bias_scale);
+                        for (z, b) in row.iter_mut().zip(bias) {
+                            *z += *b * bias_scale;
+                        }
                     }
-                    squares.push(acc.row(simd, row).square);
+                    acc.rows(simd, block, fan_out, squares);
                 }
             },
         );

@@ -24,7 +24,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Arch, NullaryFnOnce, Simd, WithSimd};
 
 use super::{Batch, Engine, EngineError, EngineInfo, GivenTensors, NetworkResult, Precision, ResultSink, Row};
 use crate::data::Dataset;
@@ -229,13 +229,12 @@ struct DrawData<'a> {
     dataset: Option<&'a Dataset>,
 }
 
-impl WithSimd for DrawData<'_> {
+/// Not a closure, whose call is inlined only where it is small.
+impl NullaryFnOnce for DrawData<'_> {
     type Output = NetworkData;
-    fn with_simd<S: Simd>(self, simd: S) -> NetworkData {
-        simd.vectorize(
-            #[inline(always)]
-            || network_data(self.spec, self.dataset),
-        )
+    #[inline(always)]
+    fn call(self) -> NetworkData {
+        network_data(self.spec, self.dataset)
     }
 }
 

@@ -86,8 +86,10 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         if self.workspace.layers.len() < rows {
             self.workspace.layers.resize_with(rows, Layer::default);
         }
-        self.workspace.act_grads.clear();
-        self.workspace.act_grads.resize_with(spec.depth as usize + 1, Tensor::default);
+        let mut gradients = std::mem::take(&mut self.workspace.act_grads);
+        gradients.drain(..).for_each(|gradient| self.recycle(gradient));
+        gradients.resize_with(spec.depth as usize + 1, Tensor::default);
+        self.workspace.act_grads = gradients;
         let detail = self.detail(Quantity::Weight);
         for layer in 1..rows as u32 {
             let (rows, columns) = (spec.fan_out(layer) as usize, spec.fan_in(layer) as usize);
@@ -120,11 +122,13 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
             }
             bias.abs_max = abs_max(&bias.data);
             let mut acc = Accumulator::new(detail);
+            let squares = &mut self.workspace.squares;
+            squares.clear();
             T::dispatch(
                 simd,
                 #[inline(always)]
                 || {
-                    weight.data.chunks_exact(columns).for_each(|row| _ = acc.row(simd, row));
+                    acc.rows(simd, &weight.data, columns, squares);
                     state.weight_units.fill(simd, &weight.data, columns);
                 },
             );
@@ -159,9 +163,7 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
             simd,
             #[inline(always)]
             || {
-                for row in tensor.data.chunks_exact(columns) {
-                    squares.push(acc.row(simd, row).square);
-                }
+                acc.rows(simd, &tensor.data, columns, squares);
             },
         );
         reconcile(simd, tensor, columns, &mut acc, &mut self.workspace.squares);
@@ -201,6 +203,17 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         }
     }
 
+    /// A tensor to be overwritten, with a buffer if one is to spare.
+    pub(super) fn spare(&mut self) -> Tensor<T> {
+        self.workspace.spare.pop().unwrap_or_default()
+    }
+    /// Keeps the buffer of a tensor that is done with: a few, because not every gradient starts in one of these.
+    pub(super) fn recycle(&mut self, tensor: Tensor<T>) {
+        if tensor.data.capacity() > 0 && self.workspace.spare.len() < 4 {
+            self.workspace.spare.push(tensor);
+        }
+    }
+
     /// Takes the tensor behind a slot out of the workspace; [`Runner::put`] returns it.
     pub(super) fn take(&mut self, layer: u32, slot: Slot) -> Tensor<T> {
         std::mem::take(self.place(layer, slot))
@@ -230,24 +243,26 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
     /// Loss and the gradient that starts the backward pass.
     fn start_backward(&mut self, data: &NetworkData<T>) -> Scaled {
         let batch = self.batch();
-        let (depth, grad) = (self.spec.depth as usize, &mut self.workspace.preact_grad);
+        let mut start = self.spare();
+        let depth = self.spec.depth as usize;
         let loss = match &data.target {
-            TargetData::Dense(target) => loss::mse(&self.workspace.preact, target, batch, grad),
+            TargetData::Dense(target) => loss::mse(&self.workspace.preact, target, batch, &mut start),
             TargetData::Labels(labels) => {
-                loss::cross_entropy(&self.workspace.preact, labels, batch, log2_floor(self.spec.depth), grad)
+                loss::cross_entropy(&self.workspace.preact, labels, batch, log2_floor(self.spec.depth), &mut start)
             }
             TargetData::Cotangent(g) => {
-                let start = &mut self.workspace.act_grads[depth];
                 start.data.clear();
                 start.data.extend_from_slice(g);
                 start.exponent = 0;
                 start.rows.clear();
                 start.abs_max = abs_max(&start.data);
+                self.workspace.act_grads[depth] = start;
                 return Scaled::ABSENT;
             }
         };
-        grad.abs_max = abs_max(&grad.data);
-        grad.normalise();
+        start.abs_max = abs_max(&start.data);
+        start.normalise();
+        self.workspace.preact_grad = start;
         loss
     }
 }

@@ -50,6 +50,8 @@ pub trait Real:
     fn dispatch<S: Simd, R>(simd: S, pass: impl FnOnce() -> R) -> R;
     /// Sums, maximum and zeros of a row.
     fn reduce<S: Simd>(simd: S, x: &[Self], shift: Self) -> RowReduction;
+    /// Sums, maximum and zeros of a block of rows, and the sum of squares of each.
+    fn reduce_rows<S: Simd>(simd: S, x: &[Self], columns: usize, shift: Self, squares: &mut [f64]) -> RowReduction;
     /// Sum of a[i] * b[i].
     fn dot<S: Simd>(simd: S, a: &[Self], b: &[Self]) -> f64;
     /// Sum of (scale a - b)^2, the differences added to `acc`.
@@ -103,6 +105,10 @@ impl Real for f32 {
     #[inline(always)]
     fn reduce<S: Simd>(simd: S, x: &[f32], shift: f32) -> RowReduction {
         simd::reduce(simd, x, shift)
+    }
+    #[inline(always)]
+    fn reduce_rows<S: Simd>(simd: S, x: &[f32], columns: usize, shift: f32, squares: &mut [f64]) -> RowReduction {
+        simd::reduce_rows(simd, x, columns, shift, squares)
     }
     #[inline(always)]
     fn dot<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f64 {
@@ -163,6 +169,9 @@ impl Real for f64 {
     }
     fn reduce<S: Simd>(_: S, x: &[f64], shift: f64) -> RowReduction {
         simd::plain_reduce(x, shift)
+    }
+    fn reduce_rows<S: Simd>(_: S, x: &[f64], columns: usize, shift: f64, squares: &mut [f64]) -> RowReduction {
+        simd::plain_reduce_rows(x, columns, shift, squares)
     }
     fn dot<S: Simd>(_: S, a: &[f64], b: &[f64]) -> f64 {
         simd::plain_dot(a, b)

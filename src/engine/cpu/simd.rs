@@ -18,6 +18,16 @@ pub struct RowReduction {
     pub zeros: u64,
 }
 
+impl RowReduction {
+    fn join(&mut self, part: &RowReduction) {
+        self.deviation += part.deviation;
+        self.deviation_square += part.deviation_square;
+        self.square += part.square;
+        self.abs_max = self.abs_max.max(part.abs_max);
+        self.zeros += part.zeros;
+    }
+}
+
 /// Sums over one row of phi'.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PhiReduction {
@@ -174,6 +184,58 @@ pub fn reduce<S: Simd>(simd: S, x: &[f32], shift: f32) -> RowReduction {
     }
 }
 
+/// [`plain_reduce`] of a block of rows with its sums kept in registers; `squares` has the sum of squares of each row.
+#[inline(always)]
+pub fn reduce_rows<S: Simd>(simd: S, x: &[f32], columns: usize, shift: f32, squares: &mut [f64]) -> RowReduction {
+    let mut rest = RowReduction { deviation: 0.0, deviation_square: 0.0, square: 0.0, abs_max: 0.0, zeros: 0 };
+    if S::F32_LANES < 4 {
+        return plain_reduce_rows(x, columns, shift, squares);
+    }
+    let zero = simd.splat_f32s(0.0);
+    let one = simd.splat_f32s(1.0);
+    let k = simd.splat_f32s(shift);
+    let (mut s1, mut s2, mut m, mut z) = (zero, zero, zero, zero);
+    for (row, square) in x.chunks_exact(columns).zip(squares) {
+        let (head, tail) = S::as_simd_f32s(row);
+        let mut q = zero;
+        for &v in head {
+            let d = simd.sub_f32s(v, k);
+            s1 = simd.add_f32s(s1, d);
+            s2 = simd.mul_add_e_f32s(d, d, s2);
+            q = simd.mul_add_e_f32s(v, v, q);
+            let a = simd.abs_f32s(v);
+            m = simd.select_f32s(simd.less_than_f32s(m, a), a, m);
+            z = simd.add_f32s(z, simd.select_f32s(simd.equal_f32s(v, zero), one, zero));
+        }
+        *square = f64::from(simd.reduce_sum_f32s(q));
+        if !tail.is_empty() {
+            let part = plain_reduce(tail, shift);
+            *square += part.square;
+            rest.join(&part);
+        }
+    }
+    rest.join(&RowReduction {
+        deviation: f64::from(simd.reduce_sum_f32s(s1)),
+        deviation_square: f64::from(simd.reduce_sum_f32s(s2)),
+        square: 0.0,
+        abs_max: f64::from(simd.reduce_max_f32s(m)),
+        zeros: simd.reduce_sum_f32s(z) as u64,
+    });
+    rest
+}
+
+/// [`reduce_rows`] in plain code.
+#[inline(always)]
+pub fn plain_reduce_rows<T: Real>(x: &[T], columns: usize, shift: T, squares: &mut [f64]) -> RowReduction {
+    let mut total = RowReduction { deviation: 0.0, deviation_square: 0.0, square: 0.0, abs_max: 0.0, zeros: 0 };
+    for (row, square) in x.chunks_exact(columns).zip(squares) {
+        let part = plain_reduce(row, shift);
+        *square = part.square;
+        total.join(&part);
+    }
+    total
+}
+
 /// [`plain_dot`] with vectors.
 #[inline(always)]
 pub fn dot<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f64 {
@@ -253,6 +315,15 @@ mod tests {
             near(a.deviation_square, b.deviation_square);
             near(a.square, b.square);
             assert_eq!((a.abs_max, a.zeros), (b.abs_max, b.zeros));
+            for columns in [1, 4, 11, 50].into_iter().filter(|c| n.is_multiple_of(*c)) {
+                let (mut p, mut q) = (vec![0.0; n / columns], vec![0.0; n / columns]);
+                let a = reduce_rows(simd, &x, columns, 0.25, &mut p);
+                let b = plain_reduce_rows(&x, columns, 0.25, &mut q);
+                near(a.deviation, b.deviation);
+                near(a.deviation_square, b.deviation_square);
+                assert_eq!((a.abs_max, a.zeros), (b.abs_max, b.zeros));
+                p.iter().zip(&q).for_each(|(p, q)| near(*p, *q));
+            }
             near(dot(simd, &x, &y), plain_dot(&x, &y));
             let (mut p, mut q) = (y.clone(), y.clone());
             near(shifted(simd, &x, 0.5, &y, &mut p), plain_shifted(&x, 0.5, &y, &mut q));

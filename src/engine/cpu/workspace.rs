@@ -45,8 +45,8 @@ pub struct Workspace<T> {
     pub phi_arg_grad: Tensor<T>,
     pub phi_grad_in: Tensor<T>,
     pub final_grad: Tensor<T>,
-    /// Result of the last matrix product on its way to a gradient.
-    pub fresh: Tensor<T>,
+    /// Tensors whose buffers wait for another use.
+    pub spare: Vec<Tensor<T>>,
     /// dLoss/dW_l of the layer at hand.
     pub weight_grad: Tensor<T>,
     /// dLoss/db_l of the layer at hand.
