@@ -223,3 +223,61 @@ fn an_unfinished_run_is_told_from_a_finished_one() {
         (3, true)
     );
 }
+
+#[test]
+fn every_kind_of_figure_is_drawn_as_svg_and_png() {
+    let place = run(EVERYTHING);
+    for kind in ["gradient", "phase", "depth", "factor"] {
+        for (extension, start) in [("svg", &b"<svg"[..]), ("png", &b"\x89PNG"[..])] {
+            let file = format!("{kind}.{extension}");
+            let output = place.run(&["plot", "out", "--kind", kind, "-o", &file]);
+            assert_eq!(code(&output), 0, "{}", stderr(&output));
+            assert!(stderr(&output).contains("median"), "{}", stderr(&output));
+            let bytes = place.read(&file);
+            assert!(bytes.starts_with(start) && bytes.len() > 5000, "{file}: {} bytes", bytes.len());
+        }
+    }
+    let phase = String::from_utf8(place.read("phase.svg")).unwrap();
+    assert!(["sigma_w", "sigma_b", "edge of chaos"].iter().all(|text| phase.contains(text)));
+    let held =
+        place.run(&["plot", "out", "--kind", "gradient", "--where", "depth=8", "--color-by", "norm", "-o", "g.svg"]);
+    assert!(stderr(&held).contains("depth = 8"), "{}", stderr(&held));
+    let gradient = String::from_utf8(place.read("g.svg")).unwrap();
+    assert!(gradient.contains("norm") && gradient.contains("layer"));
+}
+
+#[test]
+fn wishes_that_a_run_cannot_fulfil_are_explained() {
+    let place = run("schema_version = 1\n[[sweep]]\nname = \"s\"\ndepth = 4\nwidth = [4, 8]\nbatch_size = 4\n");
+    let refused = |arguments: &[&str]| {
+        let output = place.run(&[&["plot", "out"], arguments].concat());
+        (code(&output), stderr(&output))
+    };
+    for (arguments, text) in [
+        (&["--kind", "phase"][..], "takes two keys that vary"),
+        (&["--kind", "gradient", "--color-by", "widht"], "did you mean `width`"),
+        (&["--kind", "gradient", "--color-by", "depth"], "has one value in this run"),
+        (&["--kind", "gradient", "--where", "width=5"], "is never `5` in this run; it has 4, 8"),
+        (&["--kind", "gradient", "-o", "x.pdf"], "written as .svg or .png"),
+        (&["--kind", "gradient", "--size", "10x10"], "expected WIDTHxHEIGHT"),
+    ] {
+        let (code, message) = refused(arguments);
+        assert_eq!((code, message.contains(text)), (2, true), "{arguments:?}: {message}");
+    }
+}
+
+#[test]
+fn a_run_draws_its_page_at_the_end_if_asked() {
+    let place = Place::new("schema_version = 1\n[[sweep]]\nname = \"s\"\ndepth = 4\nwidth = [4, 8]\nbatch_size = 4\n");
+    for _ in 0..2 {
+        let output = place.run(&["run", "sweep.toml", "--device", "cpu", "-o", "out", "--report"]);
+        let said = stderr(&output);
+        assert_eq!((code(&output), said.contains("out/report.html")), (0, true), "{said}");
+        // The look at the gradients is for people at a terminal.
+        assert!(!said.contains('█'), "{said}");
+        assert!(fs::read_to_string(place.path("out/report.html")).unwrap().starts_with("<!doctype html>"));
+        fs::remove_file(place.path("out/report.html")).unwrap();
+    }
+    let streamed = place.run(&["run", "sweep.toml", "--device", "cpu", "-o", "-", "--report"]);
+    assert_eq!((code(&streamed), stderr(&streamed).contains("name a directory")), (2, true));
+}

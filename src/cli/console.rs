@@ -1,6 +1,6 @@
 //! What people see: notes and errors on standard error, data on standard output, colour where it is wanted.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
@@ -45,6 +45,11 @@ impl Console {
     /// Colour on standard error.
     pub fn colored_stderr(&self) -> bool {
         !matches!(self.err().current_choice(), ColorChoice::Never)
+    }
+
+    /// Whether a person may read standard error.
+    pub fn is_terminal(&self) -> bool {
+        io::stderr().is_terminal()
     }
 
     pub fn is_quiet(&self) -> bool {

@@ -17,6 +17,7 @@ mod init;
 mod list;
 mod man;
 mod plan;
+mod plot;
 mod report;
 mod run;
 mod schema;
@@ -66,6 +67,7 @@ enum Command {
     Completions(completions::Args),
     Man(man::Args),
     Report(report::Args),
+    Plot(plot::Args),
 }
 
 /// The command line as data.
@@ -117,6 +119,7 @@ fn start() -> Exit {
         Command::Completions(args) => completions::run(&args, &console),
         Command::Man(args) => man::run(&args, &console),
         Command::Report(args) => report::run(&args, &console),
+        Command::Plot(args) => plot::run(&args, &console),
     };
     outcome.unwrap_or_else(|failure| failure.report(&console))
 }

@@ -13,6 +13,7 @@ use super::{planning, table};
 use crate::engine::Precision;
 use crate::engine::select;
 use crate::plan::Plan;
+use crate::report::{self, Budget};
 use crate::run::progress::{Mode, Progress, Snapshot};
 use crate::run::stream::Stream;
 use crate::run::{Ending, Job, Station, Tables, check_memory, execute, human, identity};
@@ -33,6 +34,7 @@ Examples:
   gradsweep run sweep.toml -o runs/wide --set defaults.width=512
   gradsweep run sweep.toml --only phase --limit 50   the first 50 networks of one sweep
   gradsweep run sweep.toml --device cpu --jobs 4
+  gradsweep run sweep.toml --report                  with a page of figures
   gradsweep run sweep.toml -o - | duckdb -c \"from read_csv('/dev/stdin')\"")]
 pub struct Args {
     #[command(flatten)]
@@ -42,6 +44,9 @@ pub struct Args {
     output: Option<PathBuf>,
     #[command(flatten)]
     device: DeviceArgs,
+    /// Draw the finished run as one page, report.html beside the tables
+    #[arg(long)]
+    report: bool,
     /// Go on with a run that another engine began, although last digits will differ between networks
     #[arg(long)]
     mixed: bool,
@@ -85,6 +90,9 @@ pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
     console.status("Planned", &describe(&plan));
     plan.notes.iter().for_each(|note| console.note(note));
     match &args.output {
+        Some(path) if path.as_os_str() == "-" && args.report => {
+            Err(Failure::usage("--report draws a directory of tables, and `-o -` writes none; name a directory"))
+        }
         Some(path) if path.as_os_str() == "-" => stream(args, console, plan, stop),
         Some(path) => directory(args, console, plan, path, &text, stop),
         None => {
@@ -137,7 +145,7 @@ fn directory(
     let mut directory = match RunDirectory::open(path, Arc::new(Disk), identity)? {
         Opened::Complete(manifest) => {
             console.status("Complete", &format!("{} is already complete", path.display()));
-            return report(console, path, &manifest, None);
+            return finish(args, console, path, &manifest, None);
         }
         Opened::Ready(directory) => directory,
     };
@@ -194,7 +202,7 @@ fn directory(
     }
     progress.finish(&snapshot, "finished");
     let manifest = directory.finish(&headers, extra)?;
-    report(console, path, &manifest, Some(&snapshot))
+    finish(args, console, path, &manifest, Some(&snapshot))
 }
 
 fn stream(args: &Args, console: &Console, plan: Arc<Plan>, stop: Arc<AtomicBool>) -> Result<Exit, Failure> {
@@ -251,8 +259,14 @@ fn pace(networks: u64, seconds: f64, snapshot: &Snapshot) -> String {
     )
 }
 
-/// The table at the end: what became of the networks, and which files there are.
-fn report(console: &Console, path: &Path, manifest: &Manifest, sitting: Option<&Snapshot>) -> Result<Exit, Failure> {
+/// The end: what became of the networks, a look at their gradients, which files there are, and the page if wished.
+fn finish(
+    args: &Args,
+    console: &Console,
+    path: &Path,
+    manifest: &Manifest,
+    sitting: Option<&Snapshot>,
+) -> Result<Exit, Failure> {
     let counts = &manifest.counts;
     if let Some(snapshot) = sitting {
         let engines = manifest.engines.join(", ");
@@ -271,6 +285,7 @@ fn report(console: &Console, path: &Path, manifest: &Manifest, sitting: Option<&
         rows.push(vec![table::left(word).style(style), table::right(human::count(n)), table::right(share(n))]);
     }
     let mut lines = table::lines(&rows, 4);
+    lines.extend(glance(console, path, manifest));
     let files: Vec<Vec<table::Cell>> = manifest
         .files
         .iter()
@@ -288,6 +303,9 @@ fn report(console: &Console, path: &Path, manifest: &Manifest, sitting: Option<&
         value["directory"] = path.display().to_string().into();
         writeln!(console.out(), "{value:#}")?;
     }
+    if args.report {
+        super::report::write(path, &path.join("report.html"), console)?;
+    }
     let failed = counts.failed();
     if failed > 0 {
         console.warning(&format!(
@@ -298,6 +316,18 @@ fn report(console: &Console, path: &Path, manifest: &Manifest, sitting: Option<&
         return Ok(Exit::Incomplete);
     }
     Ok(Exit::Done)
+}
+
+/// A small plot where somebody watches, and where reading the tables again takes no time to speak of.
+fn glance(console: &Console, path: &Path, manifest: &Manifest) -> Vec<String> {
+    const LARGEST: u64 = 64 << 20;
+    let large = manifest.files.iter().any(|file| file.bytes > LARGEST);
+    if large || console.is_quiet() || console.json || !console.is_terminal() {
+        return Vec::new();
+    }
+    // What cannot be drawn is no reason to fail: the tables are there.
+    let lines = report::read(path, Budget::PAGE).map(|run| report::glance(&run)).unwrap_or_default();
+    lines.into_iter().map(|line| format!("    {line}")).collect()
 }
 
 /// Parts and tables lie side by side for a moment, so a run needs about twice its output.

@@ -164,7 +164,7 @@ fn tell(run: &mut Run, index: &Index, curves: Thinning, coarse: Option<Thinning>
         }
         if thinning.stride > 1 {
             run.notes.push(format!(
-                "{what} are kept for {kept} of {} configurations, every {}th in the order of the plan; layers.csv has all",
+                "{what} are kept for {kept} of {} configurations, one in {} in the order of the plan; layers.csv has all",
                 index.depths.len(),
                 thinning.stride
             ));

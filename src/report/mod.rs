@@ -4,9 +4,11 @@
 
 pub mod data;
 mod edge;
+mod glance;
 mod layers;
 mod networks;
 mod page;
+pub mod plot;
 mod read;
 mod spread;
 mod thin;
@@ -14,6 +16,7 @@ mod thin;
 use std::io;
 use std::path::PathBuf;
 
+pub use glance::glance;
 pub use page::page;
 pub use read::{Budget, read};
 

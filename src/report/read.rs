@@ -41,6 +41,9 @@ pub fn read(directory: &Path, budget: Budget) -> Result<Run, ReportError> {
         let file = directory.join("networks.csv");
         return Err(ReportError::NoRun(format!("{}: has no networks, so there is nothing to show", file.display())));
     }
+    if let Some(manifest) = &manifest {
+        keep_chosen(&mut run, &manifest.identity.varying);
+    }
     let planned = manifest.as_ref().map_or(found, |m| m.identity.networks);
     if found < planned {
         run.notes.push(format!(
@@ -54,6 +57,14 @@ pub fn read(directory: &Path, budget: Budget) -> Result<Run, ReportError> {
     run.edges = edge::edges(&run);
     run.threshold = threshold(&run);
     Ok(run)
+}
+
+/// Of the keys with several values those that the sweep file varies: others, like the input size that is the width,
+/// follow from them.
+fn keep_chosen(run: &mut Run, varying: &[String]) {
+    let keys = &run.keys;
+    let key_of = |column: &str| if column == "loss_function" { "loss" } else { column }.to_string();
+    run.varying.retain(|k| keys[*k].name == "sweep" || varying.contains(&key_of(&keys[*k].name)));
 }
 
 fn read_layers(directory: &Path, index: &Index, budget: Budget, run: &mut Run) -> Result<(), ReportError> {

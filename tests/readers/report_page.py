@@ -119,6 +119,10 @@ def full(browser, path):
 
         # Colours and what is held.
         legend = lambda figure: texts(page, f"#{figure} .legendtext")
+        assert "predicted (mean field)" in legend("gradient"), legend("gradient")
+        assert "mean-field prediction" in texts(page, '#factor [data-control="source"] option')
+        assert legend("gradient")[:2] == ["tanh, none", "tanh, layer"], legend("gradient")
+        choose(page, "gradient", "color", "activation")
         assert any("activation = " in t for t in legend("gradient")), legend("gradient")
         choose(page, "gradient", "color", "init")
         assert any("init = " in t for t in legend("gradient")), legend("gradient")
@@ -130,6 +134,12 @@ def full(browser, path):
         choose(page, "phase", "metric", "trainable depth (layers)")
         choose(page, "phase", "x", "init")
         choose(page, "depth", "x", "depth")
+
+        # One configuration at a time: the latest wish is met, whatever was wished before.
+        choose(page, "distribution", "hold-sweep", "depths")
+        assert page.inner_text("#distribution-summary").startswith("sweep = depths")
+        choose(page, "distribution", "hold-sigma_w", "1.0")
+        assert "sweep = plane" in page.inner_text("#distribution-summary")
 
         # Hovering shows the whole configuration.
         point = page.locator("#gradient .scatterlayer .points path").first

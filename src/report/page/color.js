@@ -5,21 +5,50 @@ const WORDS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9",
 const DARK_WORDS = ["#5AA9E6", "#F28C52", "#2FC498", "#E8A3CB", "#F2B632", "#9AD6F7", "#CDAA70", "#B0B0B0"];
 const SYMBOLS = ["circle", "square", "diamond", "triangle-up", "triangle-down", "star", "hexagon", "pentagon"];
 const VIRIDIS = ["#440154", "#482878", "#3e4989", "#31688e", "#26828e", "#1f9e89", "#35b779", "#6ece58", "#b5de2b"];
-const OUTCOME_COLORS = { vanishing: "#0072B2", stable: "#009E73", exploding: "#D55E00", dead: "#7F7F7F",
-  diverged: "#CC79A7", failed: "#E69F00" };
+const OUTCOME_COLORS = {
+  vanishing: "#0072B2",
+  stable: "#009E73",
+  exploding: "#D55E00",
+  dead: "#7F7F7F",
+  diverged: "#CC79A7",
+  failed: "#E69F00",
+};
 
 const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const isDark = () => getComputedStyle(document.documentElement).colorScheme === "dark";
 
 // The colours of a figure; pictures for papers are always light.
-const theme = (paper) => paper
-  ? { paper: "#ffffff", text: "#1b1f24", dim: "#57606a", line: "#8c959f", grid: "#e4e7eb", middle: "#f7f7f7", dark: false }
-  : { paper: style("--card"), text: style("--text"), dim: style("--dim"), line: style("--line"),
-    grid: style("--grid"), middle: style("--middle"), dark: isDark() };
+const theme = (paper) =>
+  paper
+    ? {
+        paper: "#ffffff",
+        text: "#1b1f24",
+        dim: "#57606a",
+        line: "#8c959f",
+        grid: "#e4e7eb",
+        middle: "#f7f7f7",
+        dark: false,
+      }
+    : {
+        paper: style("--card"),
+        text: style("--text"),
+        dim: style("--dim"),
+        line: style("--line"),
+        grid: style("--grid"),
+        middle: style("--middle"),
+        dark: isDark(),
+      };
 
 const channels = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
 const mix = (a, b, t) =>
-  "#" + channels(a).map((x, i) => Math.round(x + (channels(b)[i] - x) * t).toString(16).padStart(2, "0")).join("");
+  "#" +
+  channels(a)
+    .map((x, i) =>
+      Math.round(x + (channels(b)[i] - x) * t)
+        .toString(16)
+        .padStart(2, "0"),
+    )
+    .join("");
 const faded = (hex, alpha) => `rgba(${channels(hex).join(",")},${alpha})`;
 
 // viridis without the end that vanishes into the page.
@@ -29,12 +58,19 @@ function viridis(t, dark) {
   return mix(VIRIDIS[i], VIRIDIS[i + 1], place - i);
 }
 const sequentialScale = (dark) => Array.from({ length: 11 }, (_, i) => [i / 10, viridis(i / 10, dark)]);
-const divergingScale = (colors) => [[0, "#08519c"], [0.25, "#4f9bd1"], [0.5, colors.middle], [0.75, "#e8833a"], [1, "#a63603"]];
+const divergingScale = (colors) => [
+  [0, "#08519c"],
+  [0.25, "#4f9bd1"],
+  [0.5, colors.middle],
+  [0.75, "#e8833a"],
+  [1, "#a63603"],
+];
 
 // What lines and points may be coloured by beside a key.
-const NOTHING = "nothing", EACH = "each";
+const NOTHING = "nothing",
+  EACH = "each";
 const colorOptions = (keys) => [...keyOptions(keys), [EACH, "each configuration"], [NOTHING, "(nothing)"]];
-const freeKeys = (color) => (typeof color === "number" ? [color] : []);
+const freeKeys = (color) => (typeof color === "number" ? [color] : color === EACH ? preferredKeys().slice(0, 1) : []);
 const colorValue = (c, color) => (color === NOTHING ? NONE : color === EACH ? c : valueOf(c, color));
 
 // Colour and marker of every value of key k among the configurations shown (or of every configuration); a colour bar
@@ -42,14 +78,29 @@ const colorValue = (c, color) => (color === NOTHING ? NONE : color === EACH ? c 
 function coloring(configurations, k, colors) {
   const words = colors.dark ? DARK_WORDS : WORDS;
   if (k === NOTHING) {
-    return { of: () => words[0], symbol: () => SYMBOLS[0], values: [NONE], name: () => "all", bar: null, legend: false };
+    return {
+      of: () => words[0],
+      symbol: () => SYMBOLS[0],
+      values: [NONE],
+      name: () => "all",
+      bar: null,
+      legend: false,
+    };
   }
   if (k === EACH) {
-    const rank = new Map(configurations.map((c, i) => [c, i])), differing = differingKeys(configurations);
-    return { of: (c) => words[rank.get(c) % words.length], symbol: (c) => SYMBOLS[(rank.get(c) + Math.floor(rank.get(c) / words.length)) % SYMBOLS.length],
-      values: configurations, name: (c) => shortLabel(c, differing), bar: null, legend: configurations.length <= 24 };
+    const rank = new Map(configurations.map((c, i) => [c, i])),
+      differing = differingKeys(configurations);
+    return {
+      of: (c) => words[rank.get(c) % words.length],
+      symbol: (c) => SYMBOLS[(rank.get(c) + Math.floor(rank.get(c) / words.length)) % SYMBOLS.length],
+      values: configurations,
+      name: (c) => shortLabel(c, differing),
+      bar: null,
+      legend: configurations.length <= 24,
+    };
   }
-  const values = valuesAmong(configurations, k), numbers = run.keys[k].numbers;
+  const values = valuesAmong(configurations, k),
+    numbers = run.keys[k].numbers;
   const ordered = numbers && values.filter((v) => v !== NONE).length > 2;
   const rank = new Map(values.map((v, i) => [v, i]));
   const spread = Math.max(1, values.filter((v) => v !== NONE).length - 1);
@@ -57,16 +108,48 @@ function coloring(configurations, k, colors) {
     if (v === NONE) return "#7F7F7F";
     return ordered ? viridis(rank.get(v) / spread, colors.dark) : words[rank.get(v) % words.length];
   };
-  const bar = ordered && values.length > 12 ? colorBar(k, values.filter((v) => v !== NONE), colors) : null;
-  return { of, values, bar, legend: !bar, symbol: (v) => (ordered ? "circle" : SYMBOLS[(rank.get(v) + Math.floor(rank.get(v) / words.length)) % SYMBOLS.length]),
-    name: (v) => `${keyName(k)} = ${textOf(k, v)}` };
+  const bar =
+    ordered && values.length > 12
+      ? colorBar(
+          k,
+          values.filter((v) => v !== NONE),
+          colors,
+        )
+      : null;
+  return {
+    of,
+    values,
+    bar,
+    legend: !bar,
+    symbol: (v) =>
+      ordered ? "circle" : SYMBOLS[(rank.get(v) + Math.floor(rank.get(v) / words.length)) % SYMBOLS.length],
+    name: (v) => `${keyName(k)} = ${textOf(k, v)}`,
+  };
 }
 
 // A trace without points that carries the colour bar of a key; colours go by rank, so ticks name a few values.
 function colorBar(k, values, colors) {
   const ticks = [0, 0.25, 0.5, 0.75, 1].map((t) => Math.round(t * (values.length - 1)));
-  return { type: "scatter", mode: "markers", x: [null], y: [null], showlegend: false, hoverinfo: "skip",
-    marker: { color: [0], cmin: 0, cmax: values.length - 1, colorscale: sequentialScale(colors.dark), showscale: true,
-      colorbar: { title: { text: plain(keyName(k)) }, tickvals: ticks, ticktext: ticks.map((i) => plain(textOf(k, values[i]))),
-        thickness: 14, outlinewidth: 0 } } };
+  return {
+    type: "scatter",
+    mode: "markers",
+    x: [null],
+    y: [null],
+    showlegend: false,
+    hoverinfo: "skip",
+    marker: {
+      color: [0],
+      cmin: 0,
+      cmax: values.length - 1,
+      colorscale: sequentialScale(colors.dark),
+      showscale: true,
+      colorbar: {
+        title: { text: plain(keyName(k)) },
+        tickvals: ticks,
+        ticktext: ticks.map((i) => plain(textOf(k, values[i]))),
+        thickness: 14,
+        outlinewidth: 0,
+      },
+    },
+  };
 }

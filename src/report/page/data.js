@@ -2,7 +2,9 @@
 // escaped here before it reaches the charting library, which reads tags and entities in names.
 
 const run = JSON.parse(document.getElementById("data").textContent);
-const METRICS = run.tables.metrics, PREDICTIONS = run.tables.predictions, OUTCOMES = run.tables.outcomes;
+const METRICS = run.tables.metrics,
+  PREDICTIONS = run.tables.predictions,
+  OUTCOMES = run.tables.outcomes;
 const NONE = -1; // a key that does not apply
 
 // Text for the charting library: `<` would open a tag, `&` an entity, `$` a formula.
@@ -28,7 +30,8 @@ const format = (x) => {
   if (x !== 0 && (size >= 1e6 || size < 1e-3)) return x.toExponential(3).replace("+", "");
   return String(Number(x.toPrecision(5)));
 };
-const count = (n, noun) => `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
+const thousands = (n) => String(n).replace(/\B(?=(\d{3})+$)/g, ",");
+const count = (n, noun) => `${thousands(n)} ${noun}${n === 1 ? "" : "s"}`;
 
 // Values of key k among these configurations, in the key's order, with the missing one last.
 function valuesAmong(configurations, k) {
@@ -39,19 +42,45 @@ function valuesAmong(configurations, k) {
 
 // "activation = tanh, depth = 8" of the keys that vary.
 const label = (c, keys = run.varying) =>
-  keys.filter((k) => valueOf(c, k) !== NONE).map((k) => `${keyName(k)} = ${textOf(k, valueOf(c, k))}`).join(", ");
+  keys
+    .filter((k) => valueOf(c, k) !== NONE)
+    .map((k) => `${keyName(k)} = ${textOf(k, valueOf(c, k))}`)
+    .join(", ");
 
-// Keys that tell these configurations apart.
-const differingKeys = (configurations) => run.varying.filter((k) => valuesAmong(configurations, k).length > 1);
+// The keys that tell these configurations apart: no more than it takes, the likeliest first.
+function differingKeys(configurations) {
+  let keys = [],
+    groups = 1;
+  for (const k of preferredKeys()) {
+    const found = new Set(configurations.map((c) => [...keys, k].map((key) => valueOf(c, key)).join(" "))).size;
+    if (found > groups) {
+      keys = [...keys, k];
+      groups = found;
+    }
+    if (groups === configurations.length) break;
+  }
+  return keys;
+}
 
 // "tanh, 8": the values of the keys that tell a configuration from the others shown.
 function shortLabel(c, keys) {
   const text = (k) => (run.keys[k].numbers ? `${keyName(k)} ${textOf(k, valueOf(c, k))}` : textOf(k, valueOf(c, k)));
-  return keys.filter((k) => valueOf(c, k) !== NONE).map(text).join(", ") || "all";
+  return (
+    keys
+      .filter((k) => valueOf(c, k) !== NONE)
+      .map(text)
+      .join(", ") || "all"
+  );
 }
 
 // The whole configuration for hovering, as lines of the charting library.
+const configurationTexts = new Map();
 function configurationText(c) {
+  if (!configurationTexts.has(c)) configurationTexts.set(c, describe(c));
+  return configurationTexts.get(c);
+}
+
+function describe(c) {
   const line = (k) => plain(`${keyName(k)} = ${textOf(k, valueOf(c, k))}`);
   const applying = run.keys.map((_, k) => k).filter((k) => valueOf(c, k) !== NONE);
   const varying = applying.filter((k) => run.varying.includes(k)).map(line);
@@ -68,47 +97,76 @@ function outcomesText(c) {
 }
 
 // Keys to colour by, the likeliest first.
-const PREFERENCE = ["activation", "init", "norm", "residual", "residual_scale", "sigma_w", "gain", "sigma_b", "depth",
-  "width", "batch_size", "loss_function"];
+const PREFERENCE = [
+  "activation",
+  "init",
+  "norm",
+  "residual",
+  "residual_scale",
+  "sigma_w",
+  "gain",
+  "sigma_b",
+  "depth",
+  "width",
+  "batch_size",
+  "loss_function",
+];
 function preferredKeys() {
-  const rank = (k) => { const i = PREFERENCE.indexOf(keyName(k)); return i < 0 ? PREFERENCE.length : i; };
+  const rank = (k) => {
+    const i = PREFERENCE.indexOf(keyName(k));
+    return i < 0 ? PREFERENCE.length : i;
+  };
   return [...run.varying].sort((a, b) => rank(a) - rank(b));
 }
 
 // Which configurations a figure shows: those that have the wished values, and of these as few as `fits` asks for, by
-// holding the keys with the most values, one after the other. No two configurations are ever merged.
+// holding one key after the other: first those that leave the most to see of the free keys, that apply everywhere, that
+// have the most values. No two configurations are ever merged.
 function slice(configurations, free, wishes, fits) {
   let rest = configurations;
   const held = new Map();
   const hold = (k, v) => {
     const some = rest.filter((c) => valueOf(c, k) === v);
-    if (some.length) { rest = some; held.set(k, v); }
+    if (some.length) {
+      rest = some;
+      held.set(k, v);
+    }
   };
-  for (const [k, v] of wishes) if (!free.includes(k) && v !== null) hold(k, v);
+  for (const [k, v] of [...wishes].reverse()) if (!free.includes(k) && v !== null) hold(k, v);
   for (;;) {
     const choices = run.varying
       .filter((k) => !free.includes(k) && !held.has(k) && !wishes.has(k))
       .map((k) => ({ k, values: valuesAmong(rest, k) }))
-      .filter((choice) => choice.values.length > 1)
-      .sort((a, b) => b.values.length - a.values.length);
+      .filter((choice) => choice.values.length > 1);
     if (!choices.length || fits(rest)) return { shown: rest, held };
-    const { k, values } = choices[0];
-    hold(k, usualValue(rest, k, widest(rest, k, values, free)));
+    for (const option of choices) {
+      const { best, left } = widest(rest, option.k, option.values, free);
+      Object.assign(option, { best, worth: [left, Number(!option.values.includes(NONE)), option.values.length] });
+    }
+    const { k, best } = choices.reduce((a, b) => (better(b.worth, a.worth) ? b : a));
+    hold(k, usualValue(rest, k, best));
   }
 }
 
-// Those values of key k that leave the most to see of the free keys.
+// Whether the first of two lists of numbers is larger at the first place where they differ.
+function better(a, b) {
+  const i = a.findIndex((x, j) => x !== b[j]);
+  return i >= 0 && a[i] > b[i];
+}
+
+// Those values of key k that leave the most to see of the free keys, and how much that is.
 function widest(configurations, k, values, free) {
   const seen = new Map(values.map((v) => [v, new Set()]));
   for (const c of configurations) seen.get(valueOf(c, k)).add(free.map((f) => valueOf(c, f)).join(" "));
   const most = Math.max(...[...seen.values()].map((set) => set.size));
-  return values.filter((v) => seen.get(v).size === most);
+  return { best: values.filter((v) => seen.get(v).size === most), left: most };
 }
 
 // Of depths the largest, of other numbers the middle one, of words the most frequent.
 function usualValue(configurations, k, values) {
   const proper = values.filter((v) => v !== NONE);
-  if (run.keys[k].numbers && proper.length) return keyName(k) === "depth" ? proper.at(-1) : proper[Math.floor((proper.length - 1) / 2)];
+  if (run.keys[k].numbers && proper.length)
+    return keyName(k) === "depth" ? proper.at(-1) : proper[Math.floor((proper.length - 1) / 2)];
   const frequency = new Map();
   for (const c of configurations) frequency.set(valueOf(c, k), (frequency.get(valueOf(c, k)) ?? 0) + 1);
   return values.reduce((best, v) => (frequency.get(v) > frequency.get(best) ? v : best));

@@ -2,10 +2,19 @@
 
 const SCALES = ["sigma_w", "gain", "sigma_b", "residual_scale", "width", "batch_size", "init", "depth"];
 
+// The first of these along which there are lines, with two points or more on average.
 function scaleKey() {
-  const few = (k) => (run.keys[k].numbers && run.keys[k].values.length > 2 ? 0 : 100);
-  const rank = (k) => { const i = SCALES.indexOf(keyName(k)); return few(k) + (i < 0 ? SCALES.length : i); };
-  return [...run.varying].sort((a, b) => rank(a) - rank(b))[0];
+  const all = run.configurations.map((_, c) => c);
+  const points = (k) => {
+    const some = all.filter((c) => valueOf(c, k) !== NONE);
+    return some.length < 2 * linesOver(some, k).length;
+  };
+  const rank = (k) => {
+    const i = SCALES.indexOf(keyName(k));
+    return i < 0 ? SCALES.length : i;
+  };
+  const keys = [...run.varying].sort((a, b) => rank(a) - rank(b));
+  return keys.find((k) => !points(k)) ?? keys[0];
 }
 
 const depthFigure = {
@@ -16,73 +25,204 @@ const depthFigure = {
     if (!run.varying.length) return { message: "Not drawn: it takes a key that varies." };
     const options = card.options;
     options.x ??= scaleKey();
-    if (options.color === undefined || options.color === options.x) options.color = preferredKeys().find((k) => k !== options.x) ?? NOTHING;
-    options.logX ??= false; options.linear ??= false;
+    if (options.color === options.x) options.color = undefined;
+    const key = preferredKeys().find((k) => k !== options.x) ?? NOTHING;
+    options.logX ??= false;
+    options.linear ??= false;
     options.metric ??= "max_trainable_depth";
-    const free = [options.x, ...freeKeys(options.color)];
+    const by = options.color === EACH ? key : (options.color ?? key);
+    const free = [options.x, ...freeKeys(by)];
     const pool = card.pool.filter((c) => valueOf(c, options.x) !== NONE);
     const { shown, held } = slice(pool, free, card.wishes, (rest) => linesOver(rest, options.x).length <= FEW_LINES);
-    const all = linesOver(shown, options.x), lines = all.slice(0, MANY_LINES);
-    const paint = coloring(options.color === EACH ? lines.map((line) => line[0]) : lines.flat(), options.color, colors);
+    const all = linesOver(shown, options.x),
+      lines = all.slice(0, MANY_LINES);
+    // A few lines of one colour could not be told apart.
+    const heads = lines.map((line) => line[0]);
+    options.color ??=
+      key !== NOTHING && lines.length <= 8 && valuesAmong(heads, key).length < lines.length ? EACH : key;
+    const paint = coloring(options.color === EACH ? heads : lines.flat(), options.color, colors);
     const xs = valuesAmong(shown, options.x);
     const numeric = xs.length > 0 && xs.every((v) => numberOf(options.x, v) !== null);
     const place = (c) => (numeric ? numberOf(options.x, valueOf(c, options.x)) : xs.indexOf(valueOf(c, options.x)));
     const controls = [
-      choice("x", "against", keyOptions(run.varying), options.x, (k) => { options.x = k; card.update(); }),
-      choice("color", "colour by", colorOptions(preferredKeys().filter((k) => k !== options.x)), options.color, (k) => { options.color = k; card.update(); }),
-      choice("metric", "show", [["max_trainable_depth", "trainable depth"], ["depth_scale", "depth scale"]], options.metric, (m) => { options.metric = m; card.update(); }),
-      ...holders(card, pool, free, held, true),
-      tick("linear", "linear", options.linear, (on) => { options.linear = on; card.update(); }),
-      tick("logX", "logarithmic across", options.logX, (on) => { options.logX = on; card.update(); }),
+      choice("x", "against", keyOptions(run.varying), options.x, (k) => {
+        options.x = k;
+        card.update();
+      }),
+      choice("color", "colour by", colorOptions(preferredKeys().filter((k) => k !== options.x)), options.color, (k) => {
+        options.color = k;
+        card.update();
+      }),
+      choice(
+        "metric",
+        "show",
+        [
+          ["max_trainable_depth", "trainable depth"],
+          ["depth_scale", "depth scale"],
+        ],
+        options.metric,
+        (m) => {
+          options.metric = m;
+          card.update();
+        },
+      ),
+      ...holders(card, pool, typeof options.color === "number" ? free : [options.x], { shown, held }, true),
+      tick("linear", "linear", options.linear, (on) => {
+        options.linear = on;
+        card.update();
+      }),
+      tick("logX", "logarithmic across", options.logX, (on) => {
+        options.logX = on;
+        card.update();
+      }),
     ];
     if (!shown.length) return { message: "No configuration passes the filters.", controls };
     if (shown.every((c) => metricOf(c, options.metric).median === null)) {
-      return { message: "Not drawn: no network here has it. It takes three hidden layers with a gradient that is not exactly zero.", controls };
+      return {
+        message:
+          "Not drawn: no network here has it. It takes three hidden layers with a gradient that is not exactly zero.",
+        controls,
+      };
     }
 
-    const traces = [], rows = [], named = new Set();
-    let missing = 0, predictions = 0;
+    const traces = [],
+      rows = [],
+      named = new Set();
+    let missing = 0,
+      predictions = 0;
     for (const line of lines) {
-      const value = colorValue(line[0], options.color), color = paint.of(value);
+      const value = colorValue(line[0], options.color),
+        color = paint.of(value);
       const spreads = line.map((c) => metricOf(c, options.metric));
       missing += spreads.filter((m) => m.median === null).length;
       const group = { legendgroup: `v${value}`, showlegend: false };
-      const x = line.map(place), y = spreads.map((m) => m.median);
+      const x = line.map(place),
+        y = spreads.map((m) => m.median);
       if (lines.length <= BANDS_UP_TO && spreads.some((m) => m.known > 1)) {
-        traces.push({ ...group, type: "scatter", mode: "lines", x, y: spreads.map((m) => m.low), line: { width: 0 }, hoverinfo: "skip" });
-        traces.push({ ...group, type: "scatter", mode: "lines", x, y: spreads.map((m) => m.high), line: { width: 0 }, hoverinfo: "skip", fill: "tonexty", fillcolor: faded(color, 0.18) });
+        traces.push({
+          ...group,
+          type: "scatter",
+          mode: "lines",
+          x,
+          y: spreads.map((m) => m.low),
+          line: { width: 0 },
+          hoverinfo: "skip",
+        });
+        traces.push({
+          ...group,
+          type: "scatter",
+          mode: "lines",
+          x,
+          y: spreads.map((m) => m.high),
+          line: { width: 0 },
+          hoverinfo: "skip",
+          fill: "tonexty",
+          fillcolor: faded(color, 0.18),
+        });
       }
-      traces.push({ ...group, type: "scatter", mode: "lines+markers", x, y, line: { color, width: 2 }, marker: { color, size: 6, symbol: paint.symbol(value) }, name: plain(paint.name(value)),
-        showlegend: paint.legend && !named.has(value), hoverinfo: "text",
-        text: line.map((c) => `${cellText(c, options.metric.replaceAll("_", " "), options.metric)}`) });
+      traces.push({
+        ...group,
+        type: "scatter",
+        mode: "lines+markers",
+        x,
+        y,
+        line: { color, width: 2 },
+        marker: { color, size: 6, symbol: paint.symbol(value) },
+        name: plain(paint.name(value)),
+        showlegend: paint.legend && !named.has(value),
+        hoverinfo: "text",
+        text: line.map((c) => `${cellText(c, options.metric.replaceAll("_", " "), options.metric)}`),
+      });
       named.add(value);
       const predicted = line.map((c) => predictedDepth(c, options.metric));
       if (predicted.some((p) => p !== null)) {
         predictions++;
-        traces.push({ ...group, type: "scatter", mode: "lines", x, y: predicted, line: { color, width: 1.6, dash: "dash" }, hoverinfo: "skip" });
+        traces.push({
+          ...group,
+          type: "scatter",
+          mode: "lines",
+          x,
+          y: predicted,
+          line: { color, width: 1.6, dash: "dash" },
+          hoverinfo: "skip",
+        });
       }
-      line.forEach((c, i) => rows.push([...keyCells(c), run.configurations[c].networks, y[i], spreads[i].low, spreads[i].high, predicted[i]]));
+      line.forEach((c, i) =>
+        rows.push([
+          ...keyCells(c),
+          run.configurations[c].networks,
+          y[i],
+          spreads[i].low,
+          spreads[i].high,
+          predicted[i],
+        ]),
+      );
     }
-    if (predictions) traces.push({ type: "scatter", mode: "lines", x: [null], y: [null], name: "predicted (mean field)", line: { color: colors.dim, dash: "dash" } });
+    if (predictions)
+      traces.push({
+        type: "scatter",
+        mode: "lines",
+        x: [null],
+        y: [null],
+        name: "predicted (mean field)",
+        line: { color: colors.dim, dash: "dash" },
+      });
     if (paint.bar) traces.push(paint.bar);
-    const ticks = numeric ? (options.logX ? { type: "log" } : {}) : { tickmode: "array", tickvals: xs.map((_, i) => i), ticktext: xs.map((v) => plain(textOf(options.x, v))) };
-    const layout = { ...baseLayout(colors), ...(paint.bar ? { legend: legendAbove } : {}), xaxis: axis(colors, plain(keyName(options.x)), ticks),
-      yaxis: axis(colors, options.metric === "depth_scale" ? "depth scale (layers)" : `layers until |δ| changes by ${run.threshold ? format(run.threshold) + " decades" : "the threshold"}`,
-        options.linear ? {} : { type: "log" }) };
-    return { traces, layout, controls, summary: depthSummary(shown, all, lines, held, options, missing),
-      table: { header: [...keyHeader(), "networks", `${options.metric}_median`, "p10", "p90", "predicted"], rows } };
+    const ticks = numeric
+      ? options.logX
+        ? { type: "log" }
+        : {}
+      : { tickmode: "array", tickvals: xs.map((_, i) => i), ticktext: xs.map((v) => plain(textOf(options.x, v))) };
+    const layout = {
+      ...baseLayout(colors),
+      ...(paint.bar ? { legend: legendAbove } : {}),
+      xaxis: axis(colors, plain(keyName(options.x)), ticks),
+      yaxis: axis(
+        colors,
+        options.metric === "depth_scale"
+          ? "depth scale (layers)"
+          : `layers until |δ| changes by ${run.threshold ? format(run.threshold) + " decades" : "the threshold"}`,
+        options.linear ? {} : { type: "log", dtick: decades(traces) > 2.5 ? 1 : "D2" },
+      ),
+    };
+    return {
+      traces,
+      layout,
+      controls,
+      summary: depthSummary(shown, all, lines, held, options, missing),
+      table: { header: [...keyHeader(), "networks", `${options.metric}_median`, "p10", "p90", "predicted"], rows },
+    };
   },
 };
 
-// Configurations that differ in nothing but key x, in its order.
+// Configurations that differ in nothing but key x, in its order. Keys that apply to some alone follow from the others
+// where one configuration is left per value of x: then they do not cut a line.
 function linesOver(configurations, x) {
-  const lines = new Map();
+  const others = run.varying.filter((k) => k !== x);
+  const everywhere = others.filter((k) => configurations.every((c) => valueOf(c, k) !== NONE));
+  const lines = groupedBy(configurations, everywhere);
+  const simple = lines.every((line) => new Set(line.map((c) => valueOf(c, x))).size === line.length);
+  return (simple ? lines : groupedBy(configurations, others)).map((line) =>
+    line.sort((a, b) => valueOf(a, x) - valueOf(b, x)),
+  );
+}
+
+function groupedBy(configurations, keys) {
+  const groups = new Map();
   for (const c of configurations) {
-    const key = run.varying.filter((k) => k !== x).map((k) => valueOf(c, k)).join(" ");
-    if (!lines.has(key)) lines.set(key, []);
-    lines.get(key).push(c);
+    const group = keys.map((k) => valueOf(c, k)).join(" ");
+    if (!groups.has(group)) groups.set(group, []);
+    groups.get(group).push(c);
   }
-  return [...lines.values()].map((line) => line.sort((a, b) => valueOf(a, x) - valueOf(b, x)));
+  return [...groups.values()];
+}
+
+// Decades that the lines span.
+function decades(traces) {
+  const values = traces.flatMap((trace) => trace.y ?? []).filter((y) => y !== null && y > 0);
+  return values.length
+    ? Math.log10(values.reduce((a, b) => Math.max(a, b)) / values.reduce((a, b) => Math.min(a, b)))
+    : 0;
 }
 
 // xi_grad is a depth scale; |delta| changes by a decade in 2 xi ln 10 layers.
@@ -94,11 +234,22 @@ function predictedDepth(c, metric) {
 }
 
 function depthSummary(shown, all, lines, held, options, missing) {
-  const name = options.metric.replaceAll("_", " "), differing = differingKeys(shown);
-  const known = shown.map((c) => [metricOf(c, options.metric).median, c]).filter(([m]) => m !== null).sort((a, b) => a[0] - b[0]);
+  const name = options.metric.replaceAll("_", " "),
+    differing = differingKeys(shown);
+  const known = shown
+    .map((c) => [metricOf(c, options.metric).median, c])
+    .filter(([m]) => m !== null)
+    .sort((a, b) => a[0] - b[0]);
   const parts = [`Median ${name} against ${keyName(options.x)}: ${count(lines.length, "line")}${heldText(held)}.`];
-  if (all.length > lines.length) parts.push(`Only the first ${lines.length} of ${all.length} lines are drawn: hold a key or filter.`);
-  if (known.length) parts.push(`Lowest ${format(known[0][0])} layers (${label(known[0][1], differing)}), highest ${format(known.at(-1)[0])} (${label(known.at(-1)[1], differing)}).`);
-  if (missing) parts.push(`${count(missing, "configuration")} ${missing === 1 ? "has" : "have"} none, for want of three hidden layers with a gradient.`);
+  if (all.length > lines.length)
+    parts.push(`Only the first ${lines.length} of ${all.length} lines are drawn: hold a key or filter.`);
+  if (known.length)
+    parts.push(
+      `Lowest ${format(known[0][0])} layers (${label(known[0][1], differing)}), highest ${format(known.at(-1)[0])} (${label(known.at(-1)[1], differing)}).`,
+    );
+  if (missing)
+    parts.push(
+      `${count(missing, "configuration")} ${missing === 1 ? "has" : "have"} none, for want of three hidden layers with a gradient.`,
+    );
   return parts.join(" ");
 }

@@ -6,40 +6,95 @@ const distributionFigure = {
 
   draw(card, colors) {
     const quantities = run.recorded.distributions;
-    if (!quantities.length) return { message: 'Not drawn: the quantiles were not recorded. Put statistics = "full" under [record] in the sweep file.' };
+    if (!quantities.length)
+      return {
+        message:
+          'Not drawn: the quantiles were not recorded. Put statistics = "full" under [record] in the sweep file.',
+      };
     card.options.linear ??= false;
     const pool = card.pool.filter((c) => run.configurations[c].distribution);
     const { shown, held } = slice(pool, [], card.wishes, (rest) => rest.length <= 1);
-    const controls = [...holders(card, pool, [], held, false),
-      tick("linear", "linear", card.options.linear, (on) => { card.options.linear = on; card.update(); })];
+    const controls = [
+      ...holders(card, pool, [], { shown, held }, false),
+      tick("linear", "linear", card.options.linear, (on) => {
+        card.options.linear = on;
+        card.update();
+      }),
+    ];
     if (!shown.length) return { message: "No configuration passes the filters.", controls };
-    const c = shown[0], { layers, quantiles } = run.configurations[c].distribution;
+    const c = shown[0],
+      { layers, quantiles } = run.configurations[c].distribution;
     const unit = (x) => (x === null ? null : card.options.linear ? 10 ** x : x);
-    const traces = [], layout = { ...baseLayout(colors), annotations: [], grid: { rows: 1, columns: quantities.length, pattern: "independent" } };
-    const bands = [[0, 4, 0.15, "5 % to 95 %"], [1, 3, 0.3, "25 % to 75 %"]];
+    const traces = [],
+      layout = {
+        ...baseLayout(colors),
+        annotations: [],
+        grid: { rows: 1, columns: quantities.length, pattern: "independent" },
+      };
+    const bands = [
+      [0, 4, 0.15, "5 % to 95 %"],
+      [1, 3, 0.3, "25 % to 75 %"],
+    ];
     quantities.forEach((q, i) => {
-      const [x, y] = [`x${i + 1}`, `y${i + 1}`], color = WORDS[i];
+      const [x, y] = [`x${i + 1}`, `y${i + 1}`],
+        color = (colors.dark ? DARK_WORDS : WORDS)[i];
       const base = { type: "scatter", mode: "lines", x: layers, xaxis: x, yaxis: y, showlegend: false };
       for (const [low, high, alpha, name] of bands) {
         traces.push({ ...base, y: quantiles[i][low].map(unit), line: { width: 0 }, hoverinfo: "skip" });
-        traces.push({ ...base, y: quantiles[i][high].map(unit), line: { width: 0 }, hoverinfo: "skip", fill: "tonexty", fillcolor: faded(color, alpha), name });
+        traces.push({
+          ...base,
+          y: quantiles[i][high].map(unit),
+          line: { width: 0 },
+          hoverinfo: "skip",
+          fill: "tonexty",
+          fillcolor: faded(color, alpha),
+          name,
+        });
       }
-      traces.push({ ...base, y: quantiles[i][2].map(unit), line: { color, width: 2 }, hoverinfo: "text",
-        text: layers.map((l, j) => `layer ${l}<br>${["5", "25", "50", "75", "95"].map((p, n) => `${p} %: 10^${format(quantiles[i][n][j])}`).join("<br>")}<br>${configurationText(c)}`) });
+      traces.push({
+        ...base,
+        y: quantiles[i][2].map(unit),
+        line: { color, width: 2 },
+        hoverinfo: "text",
+        text: layers.map(
+          (l, j) =>
+            `layer ${l}<br>${["5", "25", "50", "75", "95"].map((p, n) => `${p} %: 10^${format(quantiles[i][n][j])}`).join("<br>")}<br>${configurationText(c)}`,
+        ),
+      });
       const axisName = (a) => `${a}axis${i ? i + 1 : ""}`;
       layout[axisName("x")] = axis(colors, "layer", { anchor: y });
-      layout[axisName("y")] = axis(colors, `${card.options.linear ? "" : "log<sub>10</sub> of "}${run.tables.distributions[q]}`, { anchor: x });
+      layout[axisName("y")] = axis(
+        colors,
+        `${card.options.linear ? "" : "log<sub>10</sub> of "}${run.tables.distributions[q]}`,
+        { anchor: x },
+      );
     });
-    const rows = quantities.flatMap((q, i) => layers.map((l, j) => [...keyCells(c), run.tables.quantities[q], l, ...quantiles[i].map((column) => column[j])]));
-    return { traces, layout, controls, summary: distributionSummary(c, quantities),
-      table: { header: [...keyHeader(), "quantity", "layer", ...["p05", "p25", "p50", "p75", "p95"].map((p) => `log10_abs_${p}`)], rows } };
+    const rows = quantities.flatMap((q, i) =>
+      layers.map((l, j) => [...keyCells(c), run.tables.quantities[q], l, ...quantiles[i].map((column) => column[j])]),
+    );
+    return {
+      traces,
+      layout,
+      controls,
+      summary: distributionSummary(c, quantities),
+      table: {
+        header: [
+          ...keyHeader(),
+          "quantity",
+          "layer",
+          ...["p05", "p25", "p50", "p75", "p95"].map((p) => `log10_abs_${p}`),
+        ],
+        rows,
+      },
+    };
   },
 };
 
 function distributionSummary(c, quantities) {
   const { layers, quantiles } = run.configurations[c].distribution;
   const parts = quantities.map((q, i) => {
-    const median = quantiles[i][2], say = (x) => (x === null ? "zero" : `10^${format(Number(x.toFixed(2)))}`);
+    const median = quantiles[i][2],
+      say = (x) => (x === null ? "zero" : `10^${format(Number(x.toFixed(2)))}`);
     return `the median of ${run.tables.distributions[q]} goes from ${say(median[0])} in layer ${layers[0]} to ${say(median.at(-1))} in layer ${layers.at(-1)}`;
   });
   return `${label(c) || "The one configuration"}, medians over ${count(run.configurations[c].networks, "network")} of the quantiles of absolute values: ${parts.join("; ")}. Shades: 5 % to 95 %, 25 % to 75 %.`;

@@ -7,23 +7,40 @@ const factorFigure = {
   title: "Factor per layer: measured against predicted",
 
   draw(card, colors) {
-    const sources = [...(run.recorded.theory ? [["predicted_factor", "mean-field prediction"]] : []), ...(run.recorded.chi ? [["chi", "chi, estimated forwards"]] : [])];
+    const sources = [
+      ...(run.recorded.theory ? [["predicted_factor", "mean-field prediction"]] : []),
+      ...(run.recorded.chi ? [["chi", "chi, estimated forwards"]] : []),
+    ];
     if (!run.recorded.factor || !sources.length) {
-      return { message: "Not drawn: it takes log10_grad_ratio and either theory.csv or chi, which exists for plain networks without norm." };
+      return {
+        message:
+          "Not drawn: it takes log10_grad_ratio and either theory.csv or chi, which exists for plain networks without norm.",
+      };
     }
     const options = card.options;
     options.source ??= sources[0][0];
     options.color ??= preferredKeys()[0] ?? NOTHING;
     options.linear ??= false;
-    const pool = card.pool.filter((c) => run.configurations[c].profile?.[options.source] && run.configurations[c].profile.factor.median.length);
+    const pool = card.pool.filter(
+      (c) => run.configurations[c].profile?.[options.source] && run.configurations[c].profile.factor.median.length,
+    );
     const free = freeKeys(options.color);
     const { shown, held } = slice(pool, free, card.wishes, () => true);
     const paint = coloring(shown, options.color, colors);
     const controls = [
-      choice("source", "predicted by", sources, options.source, (s) => { options.source = s; card.update(); }),
-      choice("color", "colour by", colorOptions(preferredKeys()), options.color, (k) => { options.color = k; card.update(); }),
-      ...holders(card, pool, free, held, true),
-      tick("linear", "linear", options.linear, (on) => { options.linear = on; card.update(); }),
+      choice("source", "predicted by", sources, options.source, (s) => {
+        options.source = s;
+        card.update();
+      }),
+      choice("color", "colour by", colorOptions(preferredKeys()), options.color, (k) => {
+        options.color = k;
+        card.update();
+      }),
+      ...holders(card, pool, free, { shown, held }, true),
+      tick("linear", "linear", options.linear, (on) => {
+        options.linear = on;
+        card.update();
+      }),
     ];
     if (!shown.length) return { message: "No configuration with both passes the filters.", controls };
 
@@ -32,32 +49,81 @@ const factorFigure = {
       const profile = run.configurations[c].profile;
       profile.layers.forEach((layer, i) => {
         const [expected, measured] = [profile[options.source][i], profile.factor.median[i]];
-        if (expected !== null && measured !== null && expected !== undefined) points.push({ c, i, layer, expected, measured });
+        if (expected !== null && measured !== null && expected !== undefined)
+          points.push({ c, i, layer, expected, measured });
       });
     }
-    const every = Math.ceil(points.length / MOST_POINTS), drawn = points.filter((_, i) => i % every === 0);
+    const every = Math.ceil(points.length / MOST_POINTS),
+      drawn = points.filter((_, i) => i % every === 0);
     const unit = (x) => (options.linear ? 10 ** x : x);
     const traces = paint.values.flatMap((v) => {
       const some = drawn.filter((p) => colorValue(p.c, options.color) === v);
-      return some.length ? [{ type: "scatter", mode: "markers", name: plain(paint.name(v)), showlegend: paint.legend, x: some.map((p) => unit(p.expected)), y: some.map((p) => unit(p.measured)),
-        marker: { color: paint.of(v), size: 5, opacity: 0.65, symbol: paint.symbol(v) }, hoverinfo: "text",
-        text: some.map((p) => `layer ${p.layer}: predicted ${format(p.expected)}, measured ${format(p.measured)}<br>${configurationText(p.c)}`) }] : [];
+      return some.length
+        ? [
+            {
+              type: "scatter",
+              mode: "markers",
+              name: plain(paint.name(v)),
+              showlegend: paint.legend,
+              x: some.map((p) => unit(p.expected)),
+              y: some.map((p) => unit(p.measured)),
+              marker: { color: paint.of(v), size: 5, opacity: 0.65, symbol: paint.symbol(v) },
+              hoverinfo: "text",
+              text: some.map(
+                (p) =>
+                  `layer ${p.layer}: predicted ${format(p.expected)}, measured ${format(p.measured)}<br>${configurationText(p.c)}`,
+              ),
+            },
+          ]
+        : [];
     });
-    const ends = drawn.length ? [Math.min(...drawn.map((p) => Math.min(p.expected, p.measured))), Math.max(...drawn.map((p) => Math.max(p.expected, p.measured)))].map(unit) : [0, 1];
-    traces.push({ type: "scatter", mode: "lines", name: "measured = predicted", x: ends, y: ends, line: { color: colors.dim, width: 1.5, dash: "dash" }, hoverinfo: "skip" });
+    const ends = drawn.length
+      ? [
+          Math.min(...drawn.map((p) => Math.min(p.expected, p.measured))),
+          Math.max(...drawn.map((p) => Math.max(p.expected, p.measured))),
+        ].map(unit)
+      : [0, 1];
+    traces.push({
+      type: "scatter",
+      mode: "lines",
+      name: "measured = predicted",
+      x: ends,
+      y: ends,
+      line: { color: colors.dim, width: 1.5, dash: "dash" },
+      hoverinfo: "skip",
+    });
     if (paint.bar) traces.push(paint.bar);
-    const ratio = "|δ<sub>l</sub>|² / |δ<sub>l+1</sub>|²", log = options.linear ? "" : "log<sub>10</sub> ";
-    const layout = { ...baseLayout(colors), ...(paint.bar ? { legend: legendAbove } : {}), xaxis: axis(colors, `${log}${ratio}, ${sources.find(([s]) => s === options.source)[1]}`), yaxis: axis(colors, `${log}${ratio}, measured`) };
-    return { traces, layout, controls, summary: factorSummary(shown, points, every, held),
-      table: { header: [...keyHeader(), "layer", "measured_log10", "predicted_log10"], rows: points.map((p) => [...keyCells(p.c), p.layer, p.measured, p.expected]) } };
+    const ratio = "|δ<sub>l</sub>|² / |δ<sub>l+1</sub>|²",
+      log = options.linear ? "" : "log<sub>10</sub> ";
+    const layout = {
+      ...baseLayout(colors),
+      ...(paint.bar ? { legend: legendAbove } : {}),
+      xaxis: axis(colors, `${log}${ratio}, ${sources.find(([s]) => s === options.source)[1]}`),
+      yaxis: axis(colors, `${log}${ratio}, measured`),
+    };
+    return {
+      traces,
+      layout,
+      controls,
+      summary: factorSummary(shown, points, every, held),
+      table: {
+        header: [...keyHeader(), "layer", "measured_log10", "predicted_log10"],
+        rows: points.map((p) => [...keyCells(p.c), p.layer, p.measured, p.expected]),
+      },
+    };
   },
 };
 
 function factorSummary(shown, points, every, held) {
   const gaps = points.map((p) => Math.abs(p.measured - p.expected)).sort((a, b) => a - b);
   const at = (q) => format(Number(gaps[Math.floor(q * (gaps.length - 1))].toPrecision(3)));
-  const parts = [`${count(points.length, "layer")} of ${count(shown.length, "configuration")}${heldText(held)}, medians over seeds.`];
-  if (every > 1) parts.push(`Every ${every}th point is drawn; the CSV has all.`);
-  if (gaps.length) parts.push(`Measured and predicted log10 factors differ by ${at(0.5)} in the median and ${at(0.95)} at the 95 % quantile.`);
+  const parts = [
+    `${count(points.length, "layer")} of ${count(shown.length, "configuration")}${heldText(held)}, medians over seeds.`,
+  ];
+  if (every > 1) parts.push(`One point in ${every} is drawn; the CSV has all.`);
+  if (gaps.length)
+    parts.push(
+      `Measured and predicted log10 factors differ by ${at(0.5)} in the median and ${at(0.95)} at the 95 % quantile.`,
+    );
   return parts.join(" ");
 }

@@ -28,27 +28,48 @@ function tick(name, text, value, change) {
 const keyOptions = (keys) => keys.map((k) => [k, keyName(k)]);
 
 // Choices for the keys that a figure holds: "any", or one value. `any` is offered where a figure can draw several.
-function holders(card, configurations, free, held, offerAny) {
-  return run.varying.filter((k) => !free.includes(k)).flatMap((k) => {
-    const values = valuesAmong(configurations, k);
-    if (values.length < 2) return [];
-    const options = [...(offerAny ? [[null, "any"]] : []), ...values.map((v) => [v, textOf(k, v)])];
-    const value = held.has(k) ? held.get(k) : null;
-    if (value === null && !offerAny) options.unshift([null, "(follows)"]);
-    return [choice(`hold-${keyName(k)}`, keyName(k), options, value, (v) => { card.wishes.set(k, v); card.update(); })];
-  });
+function holders(card, configurations, free, { shown, held }, offerAny) {
+  return run.varying
+    .filter((k) => !free.includes(k))
+    .flatMap((k) => {
+      const values = valuesAmong(configurations, k);
+      if (values.length < 2) return [];
+      const options = [...(offerAny ? [[null, "any"]] : []), ...values.map((v) => [v, textOf(k, v)])];
+      const only = valuesAmong(shown, k);
+      const value = held.get(k) ?? (offerAny || only.length > 1 ? null : only[0]);
+      if (value === null) options.unshift(...(offerAny ? [] : [[null, "(several)"]]));
+      return [
+        choice(`hold-${keyName(k)}`, keyName(k), options, value, (v) => {
+          // The latest wish comes first, if not all can be met.
+          card.wishes.delete(k);
+          card.wishes.set(k, v);
+          card.update();
+        }),
+      ];
+    });
 }
 
 const baseLayout = (colors) => ({
-  paper_bgcolor: colors.paper, plot_bgcolor: colors.paper, font: { color: colors.text, size: 13, family: "system-ui, sans-serif" },
-  margin: { l: 76, r: 20, t: 14, b: 56 }, hovermode: "closest", hoverlabel: { align: "left" },
+  paper_bgcolor: colors.paper,
+  plot_bgcolor: colors.paper,
+  font: { color: colors.text, size: 13, family: "system-ui, sans-serif" },
+  margin: { l: 76, r: 20, t: 14, b: 56 },
+  hovermode: "closest",
+  hoverlabel: { align: "left" },
   legend: { x: 1.02, xanchor: "left", y: 1, tracegroupgap: 0, itemsizing: "constant" },
 });
 // Beside a colour bar there is no room for a legend: it goes above.
 const legendAbove = { orientation: "h", x: 0, xanchor: "left", y: 1.02, yanchor: "bottom" };
 const axis = (colors, text, more = {}) => ({
-  title: { text, standoff: 8 }, gridcolor: colors.grid, linecolor: colors.line, zerolinecolor: colors.line, ticks: "outside",
-  tickcolor: colors.line, automargin: true, exponentformat: "power", ...more,
+  title: { text, standoff: 8 },
+  gridcolor: colors.grid,
+  linecolor: colors.line,
+  zerolinecolor: colors.line,
+  ticks: "outside",
+  tickcolor: colors.line,
+  automargin: true,
+  exponentformat: "power",
+  ...more,
 });
 
 class Card {
@@ -58,14 +79,35 @@ class Card {
     this.options = {};
     const { id, title } = figure;
     this.controls = element("div", { class: "controls" });
-    this.plot = element("div", { class: "plot", id: `${id}-plot`, role: "img", "aria-label": title, "aria-describedby": `${id}-summary` });
+    this.plot = element("div", {
+      class: "plot",
+      id: `${id}-plot`,
+      role: "img",
+      "aria-label": title,
+      "aria-describedby": `${id}-summary`,
+    });
     this.summary = element("p", { class: "summary", id: `${id}-summary`, "aria-live": "polite" });
     const button = (kind, act) =>
-      element("button", { type: "button", "data-download": kind, onclick: act, "aria-label": `${title} as ${kind}` }, kind);
-    this.section = element("section", { id, "aria-labelledby": `${id}-title` },
-      element("h2", { id: `${id}-title` }, title), this.controls, this.plot, this.summary,
-      this.downloads = element("div", { class: "downloads" }, button("CSV", () => this.saveTable()),
-        button("SVG", () => this.savePicture("svg")), button("PNG", () => this.savePicture("png"))));
+      element(
+        "button",
+        { type: "button", "data-download": kind, onclick: act, "aria-label": `${title} as ${kind}` },
+        kind,
+      );
+    this.section = element(
+      "section",
+      { id, "aria-labelledby": `${id}-title` },
+      element("h2", { id: `${id}-title` }, title),
+      this.controls,
+      this.plot,
+      this.summary,
+      (this.downloads = element(
+        "div",
+        { class: "downloads" },
+        button("CSV", () => this.saveTable()),
+        button("SVG", () => this.savePicture("svg")),
+        button("PNG", () => this.savePicture("png")),
+      )),
+    );
   }
 
   update() {
@@ -77,13 +119,19 @@ class Card {
     this.table = drawn.table ?? null;
     for (const button of this.downloads.children) button.disabled = !drawn.traces;
     this.plot.hidden = !drawn.traces;
-    if (!drawn.traces) { Plotly.purge(this.plot); this.done(); return; }
+    if (!drawn.traces) {
+      Plotly.purge(this.plot);
+      this.done();
+      return;
+    }
     const config = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["toImage", "lasso2d", "select2d"] };
     Plotly.react(this.plot, drawn.traces, drawn.layout, config).then(() => this.done());
   }
 
   // For tests: how often the card was drawn.
-  done() { this.section.dataset.drawn = Number(this.section.dataset.drawn ?? 0) + 1; }
+  done() {
+    this.section.dataset.drawn = Number(this.section.dataset.drawn ?? 0) + 1;
+  }
 
   saveTable() {
     save(`${this.figure.id}.csv`, csv(this.table), "text/csv");
@@ -92,7 +140,10 @@ class Card {
   async savePicture(kind) {
     const { traces, layout } = this.figure.draw(this, theme(true));
     const size = { width: 900, height: 540 };
-    const url = await Plotly.toImage({ data: traces, layout: { ...layout, ...size } }, { format: kind, scale: kind === "png" ? 3 : 1, ...size });
+    const url = await Plotly.toImage(
+      { data: traces, layout: { ...layout, ...size } },
+      { format: kind, scale: kind === "png" ? 3 : 1, ...size },
+    );
     follow(`${this.figure.id}.${kind}`, url);
   }
 }
@@ -121,4 +172,10 @@ function follow(name, url) {
 
 // The cells of a configuration in a downloaded table.
 const keyHeader = () => ["configuration", ...run.varying.map(keyName)];
-const keyCells = (c) => [run.configurations[c].id, ...run.varying.map((k) => { const v = valueOf(c, k); return v === NONE ? null : textOf(k, v); })];
+const keyCells = (c) => [
+  run.configurations[c].id,
+  ...run.varying.map((k) => {
+    const v = valueOf(c, k);
+    return v === NONE ? null : textOf(k, v);
+  }),
+];

@@ -1,6 +1,8 @@
 // Figure (a): the size of the gradient against the layer, one curve per configuration.
 
-const MANY_LINES = 60, FEW_LINES = 16, BANDS_UP_TO = 12;
+const MANY_LINES = 60,
+  FEW_LINES = 16,
+  BANDS_UP_TO = 12;
 
 const gradientFigure = {
   id: "gradient",
@@ -11,19 +13,28 @@ const gradientFigure = {
       return { message: "Not drawn: layers.csv has no preact_grad_log10_l2 (record it under [record] statistics)." };
     }
     const options = card.options;
-    options.linear ??= false; options.relative ??= false;
+    options.linear ??= false;
+    options.relative ??= false;
     const pool = card.pool.filter((c) => run.configurations[c].profile);
     const key = preferredKeys()[0] ?? NOTHING;
-    const { shown, held } = slice(pool, freeKeys(options.color ?? key), card.wishes, (rest) => rest.length <= FEW_LINES);
+    const { shown, held } = slice(
+      pool,
+      freeKeys(options.color ?? key),
+      card.wishes,
+      (rest) => rest.length <= FEW_LINES,
+    );
     const lines = shown.slice(0, MANY_LINES);
     // A few lines of one colour could not be told apart.
-    options.color ??= key !== NOTHING && lines.length <= 8 && valuesAmong(lines, key).length < lines.length ? EACH : key;
-    const free = freeKeys(options.color);
+    options.color ??=
+      key !== NOTHING && lines.length <= 8 && valuesAmong(lines, key).length < lines.length ? EACH : key;
+    const free = typeof options.color === "number" ? [options.color] : [];
     const paint = coloring(lines, options.color, colors);
     const bands = options.bands ?? lines.length <= BANDS_UP_TO;
     const theory = lines.some((c) => run.configurations[c].profile.predicted_to_last);
 
-    const traces = [], rows = [], dead = [];
+    const traces = [],
+      rows = [],
+      dead = [];
     const named = new Set();
     let lowest = Infinity;
     for (const c of lines) {
@@ -33,44 +44,134 @@ const gradientFigure = {
       const color = paint.of(value);
       const hover = configurationText(c) + "<br>" + plain(outcomesText(c));
       if (bands && curve.high) {
-        traces.push({ ...group, type: "scatter", mode: "lines", x: curve.x, y: curve.low, line: { width: 0 }, hoverinfo: "skip" });
-        traces.push({ ...group, type: "scatter", mode: "lines", x: curve.x, y: curve.high, line: { width: 0 }, hoverinfo: "skip", fill: "tonexty", fillcolor: faded(color, 0.18) });
+        traces.push({
+          ...group,
+          type: "scatter",
+          mode: "lines",
+          x: curve.x,
+          y: curve.low,
+          line: { width: 0 },
+          hoverinfo: "skip",
+        });
+        traces.push({
+          ...group,
+          type: "scatter",
+          mode: "lines",
+          x: curve.x,
+          y: curve.high,
+          line: { width: 0 },
+          hoverinfo: "skip",
+          fill: "tonexty",
+          fillcolor: faded(color, 0.18),
+        });
       }
-      traces.push({ ...group, type: "scatter", mode: curve.x.length > 40 ? "lines" : "lines+markers", x: curve.x, y: curve.median, name: plain(paint.name(value)),
-        showlegend: paint.legend && !named.has(value), line: { color, width: 2 }, marker: { color, size: 5, symbol: paint.symbol(value) },
-        hoverinfo: "text", text: curve.layers.map((l, i) => `layer ${l}: ${format(curve.median[i])}${curve.zeros?.[i] ? `, ${curve.zeros[i]} dead` : ""}<br>${hover}`) });
+      traces.push({
+        ...group,
+        type: "scatter",
+        mode: curve.x.length > 40 ? "lines" : "lines+markers",
+        x: curve.x,
+        y: curve.median,
+        name: plain(paint.name(value)),
+        showlegend: paint.legend && !named.has(value),
+        line: { color, width: 2 },
+        marker: { color, size: 5, symbol: paint.symbol(value) },
+        hoverinfo: "text",
+        text: curve.layers.map(
+          (l, i) =>
+            `layer ${l}: ${format(curve.median[i])}${curve.zeros?.[i] ? `, ${curve.zeros[i]} dead` : ""}<br>${hover}`,
+        ),
+      });
       named.add(value);
       if (curve.predicted) {
-        traces.push({ ...group, type: "scatter", mode: "lines", x: curve.x, y: curve.predicted, line: { color, width: 1.6, dash: "dash" },
-          hoverinfo: "text", text: curve.layers.map((l, i) => `layer ${l}, predicted: ${format(curve.predicted[i])}<br>${hover}`) });
+        traces.push({
+          ...group,
+          type: "scatter",
+          mode: "lines",
+          x: curve.x,
+          y: curve.predicted,
+          line: { color, width: 1.6, dash: "dash" },
+          hoverinfo: "text",
+          text: curve.layers.map((l, i) => `layer ${l}, predicted: ${format(curve.predicted[i])}<br>${hover}`),
+        });
       }
-      curve.zeros?.forEach((zeros, i) => { if (zeros) dead.push({ x: curve.x[i], zeros, c, layer: curve.layers[i], color }); });
-      for (const y of [curve.low, curve.median, curve.predicted]) for (const v of y ?? []) if (v !== null && v < lowest) lowest = v;
-      curve.layers.forEach((l, i) => rows.push([...keyCells(c), l, run.configurations[c].networks, curve.median[i], curve.low?.[i] ?? null,
-        curve.high?.[i] ?? null, curve.zeros?.[i] ?? 0, curve.predicted?.[i] ?? null]));
+      curve.zeros?.forEach((zeros, i) => {
+        if (zeros) dead.push({ x: curve.x[i], zeros, c, layer: curve.layers[i], color });
+      });
+      for (const y of [curve.low, curve.median, curve.predicted])
+        for (const v of y ?? []) if (v !== null && v < lowest) lowest = v;
+      curve.layers.forEach((l, i) =>
+        rows.push([
+          ...keyCells(c),
+          l,
+          run.configurations[c].networks,
+          curve.median[i],
+          curve.low?.[i] ?? null,
+          curve.high?.[i] ?? null,
+          curve.zeros?.[i] ?? 0,
+          curve.predicted?.[i] ?? null,
+        ]),
+      );
     }
-    if (theory) traces.push({ type: "scatter", mode: "lines", x: [null], y: [null], name: "predicted (mean field)", line: { color: colors.dim, dash: "dash" } });
+    if (theory)
+      traces.push({
+        type: "scatter",
+        mode: "lines",
+        x: [null],
+        y: [null],
+        name: "predicted (mean field)",
+        line: { color: colors.dim, dash: "dash" },
+      });
     if (dead.length) {
       const floor = Number.isFinite(lowest) ? (options.linear ? 0 : lowest - 1) : 0;
-      traces.push({ type: "scatter", mode: "markers", name: "exactly zero (dead)", x: dead.map((d) => d.x), y: dead.map(() => floor),
-        marker: { symbol: "x", size: 9, color: dead.map((d) => d.color), line: { width: 1, color: colors.text } }, hoverinfo: "text",
-        text: dead.map((d) => `layer ${d.layer}: the gradient of ${d.zeros} of ${run.configurations[d.c].networks} is exactly zero<br>${configurationText(d.c)}`) });
+      traces.push({
+        type: "scatter",
+        mode: "markers",
+        name: "exactly zero (dead)",
+        x: dead.map((d) => d.x),
+        y: dead.map(() => floor),
+        marker: { symbol: "x", size: 9, color: dead.map((d) => d.color), line: { width: 1, color: colors.text } },
+        hoverinfo: "text",
+        text: dead.map(
+          (d) =>
+            `layer ${d.layer}: the gradient of ${d.zeros} of ${run.configurations[d.c].networks} is exactly zero<br>${configurationText(d.c)}`,
+        ),
+      });
     }
     if (paint.bar) traces.push(paint.bar);
 
     const norm = options.relative ? "|δ<sub>l</sub>| / |δ<sub>L</sub>|" : "|δ<sub>l</sub>|, δ = dLoss/dz";
-    const layout = { ...baseLayout(colors), ...(paint.bar ? { legend: legendAbove } : {}),
+    const layout = {
+      ...baseLayout(colors),
+      ...(paint.bar ? { legend: legendAbove } : {}),
       xaxis: axis(colors, options.relative ? "layer l / depth L" : "layer l (1 = nearest the input)"),
-      yaxis: axis(colors, options.linear ? norm : `log<sub>10</sub> ${norm}`) };
+      yaxis: axis(colors, options.linear ? norm : `log<sub>10</sub> ${norm}`),
+    };
     const controls = [
-      choice("color", "colour by", colorOptions(preferredKeys()), options.color, (k) => { options.color = k; card.update(); }),
-      ...holders(card, pool, free, held, true),
-      tick("linear", "linear", options.linear, (on) => { options.linear = on; card.update(); }),
-      tick("relative", "relative to the last layer", options.relative, (on) => { options.relative = on; card.update(); }),
-      tick("bands", "bands over seeds", bands, (on) => { options.bands = on; card.update(); }),
+      choice("color", "colour by", colorOptions(preferredKeys()), options.color, (k) => {
+        options.color = k;
+        card.update();
+      }),
+      ...holders(card, pool, free, { shown, held }, true),
+      tick("linear", "linear", options.linear, (on) => {
+        options.linear = on;
+        card.update();
+      }),
+      tick("relative", "relative to the last layer", options.relative, (on) => {
+        options.relative = on;
+        card.update();
+      }),
+      tick("bands", "bands over seeds", bands, (on) => {
+        options.bands = on;
+        card.update();
+      }),
     ];
-    return { traces, layout, controls, summary: gradientSummary(lines, shown, held, options),
-      table: { header: [...keyHeader(), "layer", "networks", "median", "p10", "p90", "dead", "predicted"], rows } };
+    return {
+      traces,
+      layout,
+      controls,
+      summary: gradientSummary(lines, shown, held, options),
+      table: { header: [...keyHeader(), "layer", "networks", "median", "p10", "p90", "dead", "predicted"], rows },
+    };
   },
 };
 
@@ -91,30 +192,44 @@ function gradientCurve(c, options) {
     low: gradient.low && layers.map((_, i) => unit(gradient.low[i])),
     high: gradient.high && layers.map((_, i) => unit(gradient.high[i])),
     zeros: gradient.zeros,
-    predicted: predicted && last !== null ? layers.map((_, i) => (predicted[i] === null ? null : unit(last + predicted[i] / 2))) : null,
+    predicted:
+      predicted && last !== null
+        ? layers.map((_, i) => (predicted[i] === null ? null : unit(last + predicted[i] / 2)))
+        : null,
   };
 }
 
 function gradientSummary(lines, shown, held, options) {
   if (!lines.length) return "No configuration passes the filters.";
-  const falls = lines.flatMap((c) => {
-    const { gradient } = run.configurations[c].profile;
-    const [first, last] = [gradient.median[0], gradient.median.at(-1)];
-    return first === null || last === null || first === undefined ? [] : [{ c, decades: first - last }];
-  }).sort((a, b) => a.decades - b.decades);
+  const falls = lines
+    .flatMap((c) => {
+      const { gradient } = run.configurations[c].profile;
+      const [first, last] = [gradient.median[0], gradient.median.at(-1)];
+      return first === null || last === null || first === undefined ? [] : [{ c, decades: first - last }];
+    })
+    .sort((a, b) => a.decades - b.decades);
   const dead = lines.reduce((n, c) => n + run.configurations[c].outcomes[OUTCOMES.indexOf("dead")], 0);
   const networks = lines.reduce((n, c) => n + run.configurations[c].networks, 0);
   const parts = [`${count(lines.length, "configuration")} of ${count(networks, "network")}${heldText(held)}.`];
-  if (shown.length > lines.length) parts.push(`Only the first ${lines.length} of ${shown.length} are drawn: hold a key or filter.`);
+  if (shown.length > lines.length)
+    parts.push(`Only the first ${lines.length} of ${shown.length} are drawn: hold a key or filter.`);
   if (falls.length) {
     const differing = differingKeys(lines);
-    const say = ({ c, decades }) => `${decades >= 0 ? "+" : ""}${format(Number(decades.toFixed(2)))} decades${differing.length ? ` (${label(c, differing)})` : ""}`;
-    parts.push(`From the last hidden layer to the first the median gradient norm changes by ${say(falls[0])}` +
-      (falls.length > 1 ? ` to ${say(falls.at(-1))}.` : "."));
+    const say = ({ c, decades }) =>
+      `${decades >= 0 ? "+" : ""}${format(Number(decades.toFixed(2)))} decades${differing.length ? ` (${label(c, differing)})` : ""}`;
+    parts.push(
+      `From the last hidden layer to the first the median gradient norm changes by ${say(falls[0])}` +
+        (falls.length > 1 ? ` to ${say(falls.at(-1))}.` : "."),
+    );
   }
-  parts.push(dead ? `${count(dead, "network")} ${dead === 1 ? "has" : "have"} a gradient of exactly zero somewhere; crosses mark where, and medians count them as lowest.` : "No network is dead.");
+  parts.push(
+    dead
+      ? `${count(dead, "network")} ${dead === 1 ? "has" : "have"} a gradient of exactly zero somewhere; crosses mark where, and medians count them as lowest.`
+      : "No network is dead.",
+  );
   if (options.relative) parts.push("Norms are relative to the last hidden layer.");
   return parts.join(" ");
 }
 
-const heldText = (held) => held.size ? " at " + [...held].map(([k, v]) => `${keyName(k)} = ${textOf(k, v)}`).join(", ") : "";
+const heldText = (held) =>
+  held.size ? " at " + [...held].map(([k, v]) => `${keyName(k)} = ${textOf(k, v)}`).join(", ") : "";

@@ -11,7 +11,10 @@ function passing() {
 }
 
 function filterMenu(k, changed) {
-  const values = valuesAmong(run.configurations.map((_, c) => c), k);
+  const values = valuesAmong(
+    run.configurations.map((_, c) => c),
+    k,
+  );
   const details = element("details", { "data-filter": keyName(k) });
   const summary = element("summary", {}, keyName(k));
   const boxes = values.map((v) => {
@@ -27,21 +30,53 @@ function filterMenu(k, changed) {
     summary.textContent = on.length < values.length ? `${keyName(k)}: ${on.length} of ${values.length}` : keyName(k);
     changed();
   }
-  const all = (on) => element("button", { type: "button", "data-all": String(on), onclick: () => { boxes.forEach((box) => { box.checked = on; }); apply(); } }, on ? "all" : "none");
-  details.append(summary, element("div", { class: "menu" }, all(true), " ", all(false), ...boxes.map((box, i) => element("label", {}, box, " ", textOf(k, values[i])))));
-  details.reset = () => { boxes.forEach((box) => { box.checked = true; }); apply(); };
+  const all = (on) =>
+    element(
+      "button",
+      {
+        type: "button",
+        "data-all": String(on),
+        onclick: () => {
+          boxes.forEach((box) => {
+            box.checked = on;
+          });
+          apply();
+        },
+      },
+      on ? "all" : "none",
+    );
+  details.append(
+    summary,
+    element(
+      "div",
+      { class: "menu" },
+      all(true),
+      " ",
+      all(false),
+      ...boxes.map((box, i) => element("label", {}, box, " ", textOf(k, values[i]))),
+    ),
+  );
+  details.reset = () => {
+    boxes.forEach((box) => {
+      box.checked = true;
+    });
+    apply();
+  };
   return details;
 }
 
 const waiting = new Set();
 function refresh() {
   const pool = passing();
-  for (const card of cards) { card.pool = pool; waiting.add(card); }
+  for (const card of cards) {
+    card.pool = pool;
+    waiting.add(card);
+  }
   networkTable.pool = pool;
   networkTable.page = 0;
   networkTable.update();
   const output = document.querySelector("#filters output");
-  if (output) output.textContent = `${count(pool.length, "configuration")} of ${run.configurations.length.toLocaleString("en")}`;
+  if (output) output.textContent = `${count(pool.length, "configuration")} of ${thousands(run.configurations.length)}`;
   drawSeen();
 }
 
@@ -55,14 +90,22 @@ function draw(card) {
     throw error;
   }
 }
-const visible = (card) => { const box = card.section.getBoundingClientRect(); return box.top < innerHeight && box.bottom > 0; };
+const visible = (card) => {
+  const box = card.section.getBoundingClientRect();
+  return box.top < innerHeight && box.bottom > 0;
+};
 const later = window.requestIdleCallback ?? ((f) => setTimeout(f, 30));
 let queued = false;
 function drawSeen() {
   for (const card of cards) if (waiting.has(card) && visible(card)) draw(card);
   if (waiting.size && !queued) {
     queued = true;
-    later(() => { queued = false; const [card] = waiting; if (card) draw(card); drawSeen(); });
+    later(() => {
+      queued = false;
+      const [card] = waiting;
+      if (card) draw(card);
+      drawSeen();
+    });
   }
 }
 
@@ -74,9 +117,12 @@ function trouble(text) {
 
 function start() {
   document.getElementById("notes").append(...run.notes.map((note) => element("li", {}, note)));
-  const totals = OUTCOMES.map((word, i) => [word, run.networks.outcome.filter((o) => o === i).length]).filter(([, n]) => n);
-  document.getElementById("lead").textContent = `${count(run.networks.id.length, "network")}: ${totals.map(([word, n]) => `${n.toLocaleString("en")} ${word}`).join(", ") || "no verdicts"}.`;
-  const fixed = run.keys.map((_, k) => k).filter((k) => !run.varying.includes(k));
+  const totals = OUTCOMES.map((word, i) => [word, run.networks.outcome.filter((o) => o === i).length]).filter(
+    ([, n]) => n,
+  );
+  document.getElementById("lead").textContent =
+    `${count(run.networks.id.length, "network")}: ${totals.map(([word, n]) => `${thousands(n)} ${word}`).join(", ") || "no verdicts"}.`;
+  const fixed = run.keys.map((_, k) => k).filter((k) => run.keys[k].values.length === 1);
   if (fixed.length) {
     const box = document.getElementById("fixed");
     box.querySelector("p").textContent = fixed.map((k) => `${keyName(k)} = ${run.keys[k].values[0]}`).join(", ");
@@ -85,16 +131,28 @@ function start() {
   const filters = document.getElementById("filters");
   if (run.varying.length) {
     const menus = run.varying.map((k) => filterMenu(k, refresh));
-    const reset = element("button", { type: "button", "data-control": "reset", onclick: () => menus.forEach((menu) => menu.reset()) }, "reset");
+    const reset = element(
+      "button",
+      { type: "button", "data-control": "reset", onclick: () => menus.forEach((menu) => menu.reset()) },
+      "reset",
+    );
     filters.append("Filter:", ...menus, reset, element("output"));
-    document.addEventListener("click", (event) => { for (const menu of menus) if (!menu.contains(event.target)) menu.open = false; });
-    document.addEventListener("keydown", (event) => { if (event.key === "Escape") for (const menu of menus) menu.open = false; });
+    document.addEventListener("click", (event) => {
+      for (const menu of menus) if (!menu.contains(event.target)) menu.open = false;
+    });
+    document.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") for (const menu of menus) menu.open = false;
+    });
   } else {
     filters.hidden = true;
   }
   document.getElementById("figures").append(...cards.map((card) => card.section), networkTable.section);
-  const button = document.getElementById("theme"), themes = ["system", "light", "dark"];
-  const redraw = () => { for (const card of cards) waiting.add(card); drawSeen(); };
+  const button = document.getElementById("theme"),
+    themes = ["system", "light", "dark"];
+  const redraw = () => {
+    for (const card of cards) waiting.add(card);
+    drawSeen();
+  };
   button.addEventListener("click", () => {
     const next = themes[(themes.indexOf(document.documentElement.dataset.theme ?? "system") + 1) % themes.length];
     document.documentElement.dataset.theme = next;

@@ -12,27 +12,42 @@ const CONTOURS = [3, 10, 30, 100, 300];
 
 // Keys whose values can span an axis.
 const planeKeys = () => run.varying.filter((k) => run.keys[k].values.length > 1);
+// The pair that spans a plane best: filled at least by half, the scales of weights and biases first, then the number of
+// cells; numbers go across, and more values go across.
 function defaultPlane() {
   const keys = planeKeys();
-  const [w, b] = ["sigma_w", "sigma_b"].map(keyNamed);
-  if (keys.includes(w) && keys.includes(b)) return [w, b];
-  const numeric = keys.filter((k) => run.keys[k].numbers);
-  const by = (list) => [...list].sort((p, q) => run.keys[q].values.length - run.keys[p].values.length);
-  const x = by(numeric)[0] ?? by(keys)[0];
-  return [x, by(keys.filter((k) => k !== x))[0]];
+  const worth = (x, y) => {
+    const across = run.keys[x].values.length,
+      up = run.keys[y].values.length,
+      filled = new Uint8Array(across * up);
+    for (const { values } of run.configurations)
+      if (values[x] !== null && values[y] !== null) filled[values[y] * across + values[x]] = 1;
+    const cells = filled.reduce((n, f) => n + f, 0);
+    return [
+      2 * cells >= across * up,
+      keyName(x) === "sigma_w" && keyName(y) === "sigma_b",
+      cells,
+      Boolean(run.keys[x].numbers),
+      across,
+    ].map(Number);
+  };
+  const pairs = keys.flatMap((x) => keys.filter((y) => y !== x).map((y) => ({ pair: [x, y], worth: worth(x, y) })));
+  return pairs.reduce((best, next) => (better(next.worth, best.worth) ? next : best)).pair;
 }
 
 // Places of a key's values on an axis: the numbers themselves where they are evenly spaced, else one after the other.
 function scaleOf(k, values) {
   const numbers = values.map((v) => numberOf(k, v));
   const steps = numbers.slice(1).map((x, i) => x - numbers[i]);
-  const even = numbers.length > 2 && numbers.every((x) => x !== null) && steps.every((s) => Math.abs(s / steps[0] - 1) < 0.01);
+  const even =
+    numbers.length > 2 && numbers.every((x) => x !== null) && steps.every((s) => Math.abs(s / steps[0] - 1) < 0.01);
   const place = even ? numbers : values.map((_, i) => i);
   // Between the values of a key: where a line of theory passes.
   const between = (x) => {
     if (even) return x >= numbers[0] - steps[0] / 2 && x <= numbers.at(-1) + steps[0] / 2 ? x : null;
     for (let i = 1; i < numbers.length; i++) {
-      if (numbers[i] !== null && x >= numbers[i - 1] && x <= numbers[i]) return i - 1 + (x - numbers[i - 1]) / (numbers[i] - numbers[i - 1]);
+      if (numbers[i] !== null && x >= numbers[i - 1] && x <= numbers[i])
+        return i - 1 + (x - numbers[i - 1]) / (numbers[i] - numbers[i - 1]);
     }
     return null;
   };
@@ -49,56 +64,141 @@ const phaseFigure = {
     if (keys.length < 2) return { message: "Not drawn: it takes two keys that vary." };
     const options = card.options;
     if (options.x === undefined) [options.x, options.y] = defaultPlane();
-    const metrics = PLANE_METRICS.filter(([name]) => run.configurations.some((c, i) => metricOf(i, name).median !== null));
+    const metrics = PLANE_METRICS.filter(([name]) =>
+      run.configurations.some((c, i) => metricOf(i, name).median !== null),
+    );
     options.metric = metrics.some(([name]) => name === options.metric) ? options.metric : metrics[0]?.[0];
     options.contours ??= "measured";
     const free = [options.x, options.y];
-    const single = (rest) => new Set(rest.map((c) => `${valueOf(c, options.x)} ${valueOf(c, options.y)}`)).size === rest.length;
+    const single = (rest) =>
+      new Set(rest.map((c) => `${valueOf(c, options.x)} ${valueOf(c, options.y)}`)).size === rest.length;
     const pool = card.pool.filter((c) => valueOf(c, options.x) !== NONE && valueOf(c, options.y) !== NONE);
     const { shown, held } = slice(pool, free, card.wishes, single);
     const controls = [
       // Choosing the other axis' key swaps the two.
-      choice("x", "across", keyOptions(keys), options.x, (k) => { if (k === options.y) options.y = options.x; options.x = k; card.update(); }),
-      choice("y", "up", keyOptions(keys), options.y, (k) => { if (k === options.x) options.x = options.y; options.y = k; card.update(); }),
-      choice("metric", "colour", metrics.map(([name, text]) => [name, text]), options.metric, (m) => { options.metric = m; card.update(); }),
-      choice("contours", "contours of depth scale", [["measured", "measured"], ...(run.recorded.predictions ? [["predicted", "predicted ξ"]] : []), ["none", "none"]],
-        options.contours, (v) => { options.contours = v; card.update(); }),
-      ...holders(card, pool, free, held, false),
+      choice("x", "across", keyOptions(keys), options.x, (k) => {
+        if (k === options.y) options.y = options.x;
+        options.x = k;
+        card.update();
+      }),
+      choice("y", "up", keyOptions(keys), options.y, (k) => {
+        if (k === options.x) options.x = options.y;
+        options.y = k;
+        card.update();
+      }),
+      choice(
+        "metric",
+        "colour",
+        metrics.map(([name, text]) => [name, text]),
+        options.metric,
+        (m) => {
+          options.metric = m;
+          card.update();
+        },
+      ),
+      choice(
+        "contours",
+        "contours of depth scale",
+        [
+          ["measured", "measured"],
+          ...(run.recorded.predictions ? [["predicted", "predicted ξ"]] : []),
+          ["none", "none"],
+        ],
+        options.contours,
+        (v) => {
+          options.contours = v;
+          card.update();
+        },
+      ),
+      ...holders(card, pool, free, { shown, held }, false),
     ];
     const [, metricText, kind] = metrics.find(([name]) => name === options.metric) ?? [null, "", "linear"];
     if (!shown.length || !options.metric) return { message: "No configuration passes the filters.", controls };
 
     const grid = planeGrid(shown, options);
     const colored = (x) => (x === null ? null : kind === "log" ? (x > 0 ? Math.log10(x) : null) : x);
-    const z = grid.cells.map((row) => row.map((c) => (c === null ? null : colored(metricOf(c, options.metric).median))));
-    const flat = z.flat().filter((x) => x !== null).sort((a, b) => a - b);
+    const z = grid.cells.map((row) =>
+      row.map((c) => (c === null ? null : colored(metricOf(c, options.metric).median))),
+    );
+    const flat = z
+      .flat()
+      .filter((x) => x !== null)
+      .sort((a, b) => a - b);
     const most = Math.max(...flat.map(Math.abs), 1e-9);
     const powers = kind === "log" ? [0, 1, 2, 3, 4, 5, 6].filter((p) => p >= flat[0] - 1 && p <= flat.at(-1)) : null;
-    const traces = [{ type: "heatmap", x: grid.x.place, y: grid.y.place, z, hoverongaps: false, hoverinfo: "text",
-      text: grid.cells.map((row) => row.map((c) => (c === null ? "" : cellText(c, metricText, options.metric)))),
-      colorscale: kind === "diverging" ? divergingScale(colors) : sequentialScale(colors.dark),
-      ...(kind === "diverging" ? { zmin: -most, zmax: most } : {}),
-      colorbar: { title: { text: metricText, side: "right" }, thickness: 16, outlinewidth: 0, ...(powers ? { tickvals: powers, ticktext: powers.map((p) => String(10 ** p)) } : {}) } }];
+    const traces = [
+      {
+        type: "heatmap",
+        x: grid.x.place,
+        y: grid.y.place,
+        z,
+        hoverongaps: false,
+        hoverinfo: "text",
+        text: grid.cells.map((row) => row.map((c) => (c === null ? "" : cellText(c, metricText, options.metric)))),
+        colorscale: kind === "diverging" ? divergingScale(colors) : sequentialScale(colors.dark),
+        ...(kind === "diverging" ? { zmin: -most, zmax: most } : {}),
+        colorbar: {
+          title: { text: metricText, side: "right" },
+          thickness: 16,
+          outlinewidth: 0,
+          ...(powers ? { tickvals: powers, ticktext: powers.map((p) => String(10 ** p)) } : {}),
+        },
+      },
+    ];
     const deadCells = [];
-    grid.cells.forEach((row, j) => row.forEach((c, i) => { if (c !== null && run.configurations[c].outcomes[OUTCOMES.indexOf("dead")]) deadCells.push({ c, x: grid.x.place[i], y: grid.y.place[j] }); }));
+    grid.cells.forEach((row, j) =>
+      row.forEach((c, i) => {
+        if (c !== null && run.configurations[c].outcomes[OUTCOMES.indexOf("dead")])
+          deadCells.push({ c, x: grid.x.place[i], y: grid.y.place[j] });
+      }),
+    );
     traces.push(...contourTraces(grid, options, colors), ...edgeTraces(grid, shown, options, colors));
     if (deadCells.length) {
-      traces.push({ type: "scatter", mode: "markers", name: "has dead networks", x: deadCells.map((d) => d.x), y: deadCells.map((d) => d.y), hoverinfo: "skip",
-        marker: { symbol: "x-thin", size: 7, line: { width: 1.5, color: colors.text } } });
+      traces.push({
+        type: "scatter",
+        mode: "markers",
+        name: "has dead networks",
+        x: deadCells.map((d) => d.x),
+        y: deadCells.map((d) => d.y),
+        hoverinfo: "skip",
+        marker: { symbol: "x-thin", size: 7, line: { width: 1.5, color: colors.text } },
+      });
     }
-    const layout = { ...baseLayout(colors), xaxis: axis(colors, plain(keyName(options.x)), { ...grid.x.ticks, showgrid: false, zeroline: false }),
+    const layout = {
+      ...baseLayout(colors),
+      xaxis: axis(colors, plain(keyName(options.x)), { ...grid.x.ticks, showgrid: false, zeroline: false }),
       yaxis: axis(colors, plain(keyName(options.y)), { ...grid.y.ticks, showgrid: false, zeroline: false }),
-      legend: legendAbove };
-    return { traces, layout, controls, summary: phaseSummary(shown, held, options, metricText, deadCells.length),
-      table: { header: [...keyHeader(), "networks", `${options.metric}_median`, "p10", "p90", "dead", "chi_1", "xi_grad"],
-        rows: shown.map((c) => { const m = metricOf(c, options.metric); return [...keyCells(c), run.configurations[c].networks, m.median, m.low, m.high,
-          run.configurations[c].outcomes[OUTCOMES.indexOf("dead")], predictionOf(c, "chi_1"), predictionOf(c, "xi_grad")]; }) } };
+      legend: legendAbove,
+    };
+    return {
+      traces,
+      layout,
+      controls,
+      summary: phaseSummary(shown, held, options, metricText, deadCells.length),
+      table: {
+        header: [...keyHeader(), "networks", `${options.metric}_median`, "p10", "p90", "dead", "chi_1", "xi_grad"],
+        rows: shown.map((c) => {
+          const m = metricOf(c, options.metric);
+          return [
+            ...keyCells(c),
+            run.configurations[c].networks,
+            m.median,
+            m.low,
+            m.high,
+            run.configurations[c].outcomes[OUTCOMES.indexOf("dead")],
+            predictionOf(c, "chi_1"),
+            predictionOf(c, "xi_grad"),
+          ];
+        }),
+      },
+    };
   },
 };
 
 // The configuration of every cell of the plane; `null` where there is none.
 function planeGrid(shown, options) {
-  const xs = valuesAmong(shown, options.x), ys = valuesAmong(shown, options.y);
+  const xs = valuesAmong(shown, options.x),
+    ys = valuesAmong(shown, options.y);
   const cells = ys.map(() => xs.map(() => null));
   for (const c of shown) cells[ys.indexOf(valueOf(c, options.y))][xs.indexOf(valueOf(c, options.x))] = c;
   return { cells, x: scaleOf(options.x, xs), y: scaleOf(options.y, ys) };
@@ -119,35 +219,97 @@ function contourTraces(grid, options, colors) {
   const z = grid.cells.map((row) => row.map(scale));
   const flat = z.flat().filter((x) => x !== null);
   return CONTOURS.filter((level) => flat.some((x) => x < level) && flat.some((x) => x > level)).map((level, i) => ({
-    type: "contour", x: grid.x.place, y: grid.y.place, z, showscale: false, hoverinfo: "skip", connectgaps: false, showlegend: i === 0, legendgroup: "scale",
-    name: predicted ? "predicted depth scale ξ (layers)" : "measured depth scale (layers)", autocontour: false, line: { color: colors.text, width: 1, dash: predicted ? "dash" : "solid" },
-    contours: { start: level, end: level, size: 1, coloring: "none", showlabels: true, labelfont: { size: 10, color: colors.text } } }));
+    type: "contour",
+    x: grid.x.place,
+    y: grid.y.place,
+    z,
+    showscale: false,
+    hoverinfo: "skip",
+    connectgaps: false,
+    showlegend: i === 0,
+    legendgroup: "scale",
+    name: predicted ? "predicted depth scale ξ (layers)" : "measured depth scale (layers)",
+    autocontour: false,
+    line: { color: colors.text, width: 1, dash: predicted ? "dash" : "solid" },
+    contours: {
+      start: level,
+      end: level,
+      size: 1,
+      coloring: "none",
+      showlabels: true,
+      labelfont: { size: 10, color: colors.text },
+    },
+  }));
 }
 
 function edgeTraces(grid, shown, options, colors) {
   const [w, b, activation] = ["sigma_w", "sigma_b", "activation"].map(keyNamed);
   const line = { color: colors.text, width: 3 };
-  const plainOnly = ["norm", "residual"].every((name) => { const k = keyNamed(name); return k < 0 || shown.every((c) => ["none", "(none)"].includes(textOf(k, valueOf(c, k)))); });
+  const plainOnly = ["norm", "residual"].every((name) => {
+    const k = keyNamed(name);
+    return k < 0 || shown.every((c) => ["none", "(none)"].includes(textOf(k, valueOf(c, k))));
+  });
   const names = activation < 0 ? [] : valuesAmong(shown, activation);
   if (plainOnly && names.length === 1 && [w, b].includes(options.x) && [w, b].includes(options.y)) {
     const edge = run.edges.find((e) => e.activation === textOf(activation, names[0]));
     if (!edge) return [];
-    const points = edge.sigma_w.map((sw, i) => (options.x === w ? [grid.x.between(sw), grid.y.between(edge.sigma_b[i])] : [grid.x.between(edge.sigma_b[i]), grid.y.between(sw)]));
+    const points = edge.sigma_w.map((sw, i) =>
+      options.x === w
+        ? [grid.x.between(sw), grid.y.between(edge.sigma_b[i])]
+        : [grid.x.between(edge.sigma_b[i]), grid.y.between(sw)],
+    );
     const inside = points.filter(([x, y]) => x !== null && y !== null);
-    return [{ type: "scatter", mode: "lines", name: "edge of chaos (theory, χ₁ = 1)", x: inside.map((p) => p[0]), y: inside.map((p) => p[1]), line: { ...line, dash: "dash" }, hoverinfo: "name" }];
+    return [
+      {
+        type: "scatter",
+        mode: "lines",
+        name: "edge of chaos (theory, χ₁ = 1)",
+        x: inside.map((p) => p[0]),
+        y: inside.map((p) => p[1]),
+        line: { ...line, dash: "dash" },
+        hoverinfo: "name",
+      },
+    ];
   }
+  if ([options.x, options.y].some((k) => !run.keys[k].numbers)) return [];
   const chi = grid.cells.map((row) => row.map((c) => (c === null ? null : predictionOf(c, "chi_1"))));
   const flat = chi.flat().filter((x) => x !== null);
   if (!flat.some((x) => x < 1) || !flat.some((x) => x > 1)) return [];
-  return [{ type: "contour", x: grid.x.place, y: grid.y.place, z: chi, showscale: false, showlegend: true, hoverinfo: "skip", name: "edge of chaos (theory, χ₁ = 1)", autocontour: false,
-    line: { ...line, dash: "dash" }, contours: { start: 1, end: 1, size: 1, coloring: "none" } }];
+  return [
+    {
+      type: "contour",
+      x: grid.x.place,
+      y: grid.y.place,
+      z: chi,
+      showscale: false,
+      showlegend: true,
+      hoverinfo: "skip",
+      name: "edge of chaos (theory, χ₁ = 1)",
+      autocontour: false,
+      line: { ...line, dash: "dash" },
+      contours: { start: 1, end: 1, size: 1, coloring: "none" },
+    },
+  ];
 }
 
 function phaseSummary(shown, held, options, metricText, deadCells) {
-  const known = shown.map((c) => [metricOf(c, options.metric).median, c]).filter(([m]) => m !== null).sort((a, b) => a[0] - b[0]);
-  const place = (c) => `${keyName(options.x)} = ${textOf(options.x, valueOf(c, options.x))}, ${keyName(options.y)} = ${textOf(options.y, valueOf(c, options.y))}`;
-  const parts = [`Median ${metricText} of ${count(shown.length, "configuration")} over ${keyName(options.x)} and ${keyName(options.y)}${heldText(held)}.`];
-  if (known.length) parts.push(`It runs from ${format(known[0][0])} (${place(known[0][1])}) to ${format(known.at(-1)[0])} (${place(known.at(-1)[1])}).`);
-  parts.push(deadCells ? `${count(deadCells, "cell")} with dead networks ${deadCells === 1 ? "is" : "are"} crossed.` : "No cell has dead networks.");
+  const known = shown
+    .map((c) => [metricOf(c, options.metric).median, c])
+    .filter(([m]) => m !== null)
+    .sort((a, b) => a[0] - b[0]);
+  const place = (c) =>
+    `${keyName(options.x)} = ${textOf(options.x, valueOf(c, options.x))}, ${keyName(options.y)} = ${textOf(options.y, valueOf(c, options.y))}`;
+  const parts = [
+    `Median ${metricText} of ${count(shown.length, "configuration")} over ${keyName(options.x)} and ${keyName(options.y)}${heldText(held)}.`,
+  ];
+  if (known.length)
+    parts.push(
+      `It runs from ${format(known[0][0])} (${place(known[0][1])}) to ${format(known.at(-1)[0])} (${place(known.at(-1)[1])}).`,
+    );
+  parts.push(
+    deadCells
+      ? `${count(deadCells, "cell")} with dead networks ${deadCells === 1 ? "is" : "are"} crossed.`
+      : "No cell has dead networks.",
+  );
   return parts.join(" ");
 }

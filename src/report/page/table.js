@@ -12,84 +12,213 @@ class NetworkTable {
     this.body = element("tbody");
     this.head = element("tr");
     this.summary = element("p", { class: "summary", id: "networks-summary", "aria-live": "polite" });
-    const outcomes = [[null, "any"], ...OUTCOMES.map((word, i) => [i, word])].filter(([i]) => i === null || run.networks.outcome.includes(i));
-    const search = element("input", { type: "search", "data-control": "search", placeholder: "id or value", oninput: () => { this.words = search.value.toLowerCase(); this.page = 0; this.update(); } });
-    const turn = (text, by) => element("button", { type: "button", "data-control": text, onclick: () => { this.page += by; this.update(); } }, text);
+    const outcomes = [[null, "any"], ...OUTCOMES.map((word, i) => [i, word])].filter(
+      ([i]) => i === null || run.networks.outcome.includes(i),
+    );
+    const search = element("input", {
+      type: "search",
+      "data-control": "search",
+      placeholder: "id or value",
+      oninput: () => {
+        this.words = search.value.toLowerCase();
+        this.page = 0;
+        this.update();
+      },
+    });
+    const turn = (text, by) =>
+      element(
+        "button",
+        {
+          type: "button",
+          "data-control": text,
+          onclick: () => {
+            this.page += by;
+            this.update();
+          },
+        },
+        text,
+      );
     this.previous = turn("previous", -1);
     this.next = turn("next", 1);
-    this.section = element("section", { id: "networks", "aria-labelledby": "networks-title" },
+    this.section = element(
+      "section",
+      { id: "networks", "aria-labelledby": "networks-title" },
       element("h2", { id: "networks-title" }, "Networks"),
-      element("div", { class: "controls" }, choice("outcome", "verdict", outcomes, null, (o) => { this.outcome = o; this.page = 0; this.update(); }), element("label", {}, "find", search), this.previous, this.next),
-      element("div", { class: "scroll", tabindex: "0", role: "region", "aria-labelledby": "networks-title" }, element("table", { "aria-describedby": "networks-summary" }, element("thead", {}, this.head), this.body)),
+      element(
+        "div",
+        { class: "controls" },
+        choice("outcome", "verdict", outcomes, null, (o) => {
+          this.outcome = o;
+          this.page = 0;
+          this.update();
+        }),
+        element("label", {}, "find", search),
+        this.previous,
+        this.next,
+      ),
+      element(
+        "div",
+        { class: "scroll", tabindex: "0", role: "region", "aria-labelledby": "networks-title" },
+        element("table", { "aria-describedby": "networks-summary" }, element("thead", {}, this.head), this.body),
+      ),
       this.summary,
-      element("div", { class: "downloads" }, element("button", { type: "button", "data-download": "CSV", "aria-label": "Networks as CSV", onclick: () => save("networks.csv", csv(this.table()), "text/csv") }, "CSV")));
+      element(
+        "div",
+        { class: "downloads" },
+        element(
+          "button",
+          {
+            type: "button",
+            "data-download": "CSV",
+            "aria-label": "Networks as CSV",
+            onclick: () => save("networks.csv", csv(this.table()), "text/csv"),
+          },
+          "CSV",
+        ),
+      ),
+    );
     this.drawHead();
   }
 
   makeColumns() {
-    const { networks } = run, own = (n) => networks.configuration[n];
-    const key = (k) => ({ name: keyName(k), number: Boolean(run.keys[k].numbers), cell: (n) => { const v = valueOf(own(n), k); return v === NONE ? "" : textOf(k, v); }, order: (n) => { const v = valueOf(own(n), k); return v === NONE ? null : v; } });
-    const metric = (name, m) => ({ name, number: true, cell: (n) => format(networks.metrics[m][n]), order: (n) => networks.metrics[m][n], raw: (n) => networks.metrics[m][n] });
+    const { networks } = run,
+      own = (n) => networks.configuration[n];
+    const key = (k) => ({
+      name: keyName(k),
+      number: Boolean(run.keys[k].numbers),
+      cell: (n) => {
+        const v = valueOf(own(n), k);
+        return v === NONE ? "" : textOf(k, v);
+      },
+      order: (n) => {
+        const v = valueOf(own(n), k);
+        return v === NONE ? null : v;
+      },
+    });
+    const metric = (name, m) => ({
+      name,
+      number: true,
+      cell: (n) => format(networks.metrics[m][n]),
+      order: (n) => networks.metrics[m][n],
+      raw: (n) => networks.metrics[m][n],
+    });
     return [
       { name: "network", cell: (n) => networks.id[n], order: (n) => networks.id[n] },
-      { name: "replicate", number: true, cell: (n) => String(networks.replicate[n]), order: (n) => networks.replicate[n] },
+      {
+        name: "replicate",
+        number: true,
+        cell: (n) => String(networks.replicate[n]),
+        order: (n) => networks.replicate[n],
+      },
       ...run.varying.map(key),
-      { name: "verdict", outcome: true, cell: (n) => OUTCOMES[networks.outcome[n]] ?? "", order: (n) => networks.outcome[n] },
+      {
+        name: "verdict",
+        outcome: true,
+        cell: (n) => OUTCOMES[networks.outcome[n]] ?? "",
+        order: (n) => networks.outcome[n],
+      },
       ...METRICS.map(metric).filter((_, m) => networks.metrics[m].some((x) => x !== null)),
-      ...(networks.error.some(Boolean) ? [{ name: "error", cell: (n) => networks.error[n], order: (n) => networks.error[n] || null }] : []),
+      ...(networks.error.some(Boolean)
+        ? [{ name: "error", cell: (n) => networks.error[n], order: (n) => networks.error[n] || null }]
+        : []),
     ];
   }
 
   drawHead() {
-    this.head.replaceChildren(...this.columns.map((column) => {
-      const sorted = this.sort.column === column;
-      const arrow = sorted ? (this.sort.down ? " ▼" : " ▲") : "";
-      return element("th", { scope: "col", class: column.number ? "number" : "", "aria-sort": sorted ? (this.sort.down ? "descending" : "ascending") : "none" },
-        element("button", { type: "button", "data-sort": column.name, onclick: () => { this.sort = { column, down: sorted && !this.sort.down }; this.page = 0; this.drawHead(); this.update(); this.head.querySelector(`[data-sort="${CSS.escape(column.name)}"]`).focus(); } }, column.name + arrow));
-    }));
+    this.head.replaceChildren(
+      ...this.columns.map((column) => {
+        const sorted = this.sort.column === column;
+        const arrow = sorted ? (this.sort.down ? " ▼" : " ▲") : "";
+        return element(
+          "th",
+          {
+            scope: "col",
+            class: column.number ? "number" : "",
+            "aria-sort": sorted ? (this.sort.down ? "descending" : "ascending") : "none",
+          },
+          element(
+            "button",
+            {
+              type: "button",
+              "data-sort": column.name,
+              onclick: () => {
+                this.sort = { column, down: sorted && !this.sort.down };
+                this.page = 0;
+                this.drawHead();
+                this.update();
+                this.head.querySelector(`[data-sort="${CSS.escape(column.name)}"]`).focus();
+              },
+            },
+            column.name + arrow,
+          ),
+        );
+      }),
+    );
   }
 
   rows() {
     const allowed = new Set(this.pool);
     let rows = run.networks.id.map((_, n) => n).filter((n) => allowed.has(run.networks.configuration[n]));
     if (this.outcome !== null) rows = rows.filter((n) => run.networks.outcome[n] === this.outcome);
-    if (this.words) rows = rows.filter((n) => this.columns.some((column) => column.cell(n).toLowerCase().includes(this.words)));
+    if (this.words)
+      rows = rows.filter((n) => this.columns.some((column) => column.cell(n).toLowerCase().includes(this.words)));
     const { column, down } = this.sort;
     if (column) {
       // Empty cells come last either way.
-      rows = rows.map((n) => [column.order(n), n]).sort(([a, m], [b, n]) => {
-        if (a === null || b === null) return (a === null) - (b === null) || m - n;
-        return (a < b ? -1 : a > b ? 1 : 0) * (down ? -1 : 1) || m - n;
-      }).map(([, n]) => n);
+      rows = rows
+        .map((n) => [column.order(n), n])
+        .sort(([a, m], [b, n]) => {
+          if (a === null || b === null) return (a === null) - (b === null) || m - n;
+          return (a < b ? -1 : a > b ? 1 : 0) * (down ? -1 : 1) || m - n;
+        })
+        .map(([, n]) => n);
     }
     return rows;
   }
 
   update() {
-    const rows = this.rows(), pages = Math.max(1, Math.ceil(rows.length / ROWS_PER_PAGE));
+    const rows = this.rows(),
+      pages = Math.max(1, Math.ceil(rows.length / ROWS_PER_PAGE));
     this.page = Math.min(Math.max(this.page, 0), pages - 1);
-    const first = this.page * ROWS_PER_PAGE, some = rows.slice(first, first + ROWS_PER_PAGE);
-    this.body.replaceChildren(...some.map((n) => {
-      const title = configurationText(run.networks.configuration[n]).replace(/<br>/g, "\n").replace(/<\/?b>/g, "");
-      return element("tr", { title: unescaped(title) }, ...this.columns.map((column) => {
-        const text = column.cell(n);
-        if (!column.outcome || !text) return element("td", { class: column.number ? "number" : "text" }, text);
-        const word = element("span", { class: "outcome" }, text);
-        word.style.setProperty("--shade", OUTCOME_COLORS[text]);
-        return element("td", {}, word);
-      }));
-    }));
+    const first = this.page * ROWS_PER_PAGE,
+      some = rows.slice(first, first + ROWS_PER_PAGE);
+    this.body.replaceChildren(
+      ...some.map((n) => {
+        const title = configurationText(run.networks.configuration[n])
+          .replace(/<br>/g, "\n")
+          .replace(/<\/?b>/g, "");
+        return element(
+          "tr",
+          { title: unescaped(title) },
+          ...this.columns.map((column) => {
+            const text = column.cell(n);
+            if (!column.outcome || !text) return element("td", { class: column.number ? "number" : "text" }, text);
+            const word = element("span", { class: "outcome" }, text);
+            word.style.setProperty("--shade", OUTCOME_COLORS[text]);
+            return element("td", {}, word);
+          }),
+        );
+      }),
+    );
     this.previous.disabled = this.page === 0;
     this.next.disabled = this.page === pages - 1;
-    const counts = OUTCOMES.map((word, i) => [word, rows.filter((n) => run.networks.outcome[n] === i).length]).filter(([, n]) => n).map(([word, n]) => `${n.toLocaleString("en")} ${word}`);
-    const range = rows.length ? `Networks ${(first + 1).toLocaleString("en")} to ${(first + some.length).toLocaleString("en")} of ${rows.length.toLocaleString("en")}` : "No network passes the filters";
+    const counts = OUTCOMES.map((word, i) => [word, rows.filter((n) => run.networks.outcome[n] === i).length])
+      .filter(([, n]) => n)
+      .map(([word, n]) => `${thousands(n)} ${word}`);
+    const range = rows.length
+      ? `Networks ${thousands(first + 1)} to ${thousands(first + some.length)} of ${thousands(rows.length)}`
+      : "No network passes the filters";
     this.summary.textContent = `${range}${counts.length ? ": " + counts.join(", ") : ""}.`;
     this.section.dataset.drawn = Number(this.section.dataset.drawn ?? 0) + 1;
   }
 
   table() {
-    return { header: this.columns.map((c) => c.name), rows: this.rows().map((n) => this.columns.map((column) => (column.raw ? column.raw(n) : column.cell(n)))) };
+    return {
+      header: this.columns.map((c) => c.name),
+      rows: this.rows().map((n) => this.columns.map((column) => (column.raw ? column.raw(n) : column.cell(n)))),
+    };
   }
 }
 
-const unescaped = (text) => text.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&#36;", "$").replaceAll("&amp;", "&");
+const unescaped = (text) =>
+  text.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&#36;", "$").replaceAll("&amp;", "&");

@@ -1,0 +1,409 @@
+//! A drawing with one pair of axes: frame, ticks, legend outside the data, colour bar, and marks in data coordinates.
+//! Everything is drawn four times as large as it is shown, because plotters places points on whole pixels.
+
+use plotters::coord::Shift;
+use plotters::element::{Circle, DashedPathElement, PathElement, Polygon, Rectangle, Text};
+use plotters::prelude::{DrawingArea, IntoDrawingArea, SVGBackend};
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{Color, FontTransform, IntoFont, RGBColor, TextStyle, WHITE};
+
+use super::super::ReportError;
+
+const SCALE: i32 = 4;
+/// Sizes of text in shown pixels.
+const SMALL: i32 = 13;
+const LARGE: i32 = 15;
+/// Height of a row of tick texts.
+const ROW: i32 = 16;
+/// Shown pixels per character of small text, on average.
+const CHARACTER: f64 = 7.0;
+
+const INK: RGBColor = RGBColor(0x1b, 0x1f, 0x24);
+const GRID: RGBColor = RGBColor(0xe4, 0xe7, 0xeb);
+
+fn failed<E: std::error::Error + Send + Sync>(error: plotters::drawing::DrawingAreaErrorKind<E>) -> ReportError {
+    ReportError::Draw(error.to_string())
+}
+
+/// One axis: what it spans, and where it is marked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Axis {
+    pub label: String,
+    /// In the axis' own coordinate: the logarithm where it is logarithmic.
+    pub range: (f64, f64),
+    pub ticks: Vec<(f64, String)>,
+    pub grid: bool,
+}
+
+impl Axis {
+    /// Spans these values with a little room, ticks at round numbers.
+    pub fn linear(label: impl Into<String>, values: impl IntoIterator<Item = f64>) -> Self {
+        let (low, high) = spanned(values);
+        let room = 0.03 * (high - low);
+        Axis {
+            label: label.into(),
+            range: (low - room, high + room),
+            ticks: round_ticks(low - room, high + room),
+            grid: true,
+        }
+    }
+
+    /// Spans the decimal logarithms `values` of positive numbers, ticks at 1, 2 and 5 times powers of ten.
+    pub fn logarithmic(label: impl Into<String>, values: impl IntoIterator<Item = f64>) -> Self {
+        let (low, high) = spanned(values);
+        let room = 0.04 * (high - low);
+        let (low, high) = (low - room, high + room);
+        let factors: &[f64] = if high - low > 2.5 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+        let powers = low.floor() as i32..=high.ceil() as i32;
+        let step = (powers.clone().count() / 9 + 1) as i32;
+        let powers = powers.filter(|p| p.rem_euclid(step) == 0);
+        let ticks = powers.flat_map(|p| factors.iter().map(move |f| (f64::from(p) + f.log10(), power_text(*f, p))));
+        let ticks = ticks.filter(|(place, _)| (low..=high).contains(place)).collect();
+        Axis { label: label.into(), range: (low, high), ticks, grid: true }
+    }
+
+    /// One place after the other for these words.
+    pub fn words(label: impl Into<String>, words: &[String]) -> Self {
+        // Not more labels than there is room for.
+        let every = words.len().div_ceil(16).max(1);
+        let ticks = words.iter().enumerate().step_by(every).map(|(i, word)| (i as f64, word.clone())).collect();
+        Axis { label: label.into(), range: (-0.5, words.len() as f64 - 0.5), ticks, grid: false }
+    }
+}
+
+/// Lowest and highest of the finite values; at least a small span around a lone one.
+fn spanned(values: impl IntoIterator<Item = f64>) -> (f64, f64) {
+    let finite = values.into_iter().filter(|x| x.is_finite());
+    let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
+    match (low <= high, low < high) {
+        (false, _) => (0.0, 1.0),
+        (true, false) => (low - 0.5, high + 0.5),
+        (true, true) => (low, high),
+    }
+}
+
+fn power_text(factor: f64, power: i32) -> String {
+    if (0..=5).contains(&power) {
+        return format!("{}", factor * 10f64.powi(power));
+    }
+    let power = power.to_string();
+    let digits = power.chars().map(|c| match c {
+        '-' => '⁻',
+        '1' => '¹',
+        '2' => '²',
+        '3' => '³',
+        digit => char::from_u32(u32::from(digit) - u32::from('0') + 0x2070).unwrap_or(digit),
+    });
+    let power: String = digits.collect();
+    if factor == 1.0 { format!("10{power}") } else { format!("{factor}·10{power}") }
+}
+
+/// At most nine multiples of 1, 2 or 5 times a power of ten.
+fn round_ticks(low: f64, high: f64) -> Vec<(f64, String)> {
+    let rough = (high - low) / 8.0;
+    let power = 10f64.powf(rough.log10().floor());
+    let step = [1.0, 2.0, 5.0, 10.0].iter().map(|f| f * power).find(|s| *s >= rough).unwrap_or(rough);
+    let decimals = (-step.log10().floor()).clamp(0.0, 12.0) as usize;
+    let ticks = (low / step).ceil() as i64..=(high / step).floor() as i64;
+    ticks.map(|i| (i as f64 * step, format!("{:.decimals$}", i as f64 * step).replace('-', "−"))).collect()
+}
+
+/// How a legend entry looks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Mark {
+    Line,
+    Dashes,
+    Dot,
+    Cross,
+}
+
+/// A line of the legend.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub text: String,
+    pub color: RGBColor,
+    pub mark: Mark,
+}
+
+/// A colour bar beside the data.
+#[derive(Clone)]
+pub struct Bar {
+    pub label: String,
+    /// From 0 at the bottom to 1 at the top.
+    pub ticks: Vec<(f64, String)>,
+    pub color: fn(f64) -> RGBColor,
+}
+
+/// What stands around the data.
+#[derive(Clone, Default)]
+pub struct Around {
+    pub title: Option<String>,
+    /// Above the first entry of the legend.
+    pub heading: Option<String>,
+    pub legend: Vec<Entry>,
+    pub bar: Option<Bar>,
+}
+
+/// The drawing of one figure.
+pub struct Canvas<'a> {
+    area: DrawingArea<SVGBackend<'a>, Shift>,
+    /// Left, top, right, bottom of the data, in drawn pixels.
+    frame: [i32; 4],
+    /// Rows of tick texts below the data.
+    rows: i32,
+    x: Axis,
+    y: Axis,
+}
+
+/// Draws a figure of this size: axes, then what `marks` draws, then frame and legend.
+pub fn figure(
+    size: (u32, u32),
+    (x, y): (Axis, Axis),
+    around: Around,
+    marks: impl FnOnce(&Canvas) -> Result<(), ReportError>,
+) -> Result<String, ReportError> {
+    let mut text = String::new();
+    let drawn = (size.0 * SCALE as u32, size.1 * SCALE as u32);
+    {
+        let area = SVGBackend::with_string(&mut text, drawn).into_drawing_area();
+        area.fill(&WHITE).map_err(failed)?;
+        let wide = |texts: &mut dyn Iterator<Item = &String>| {
+            (texts.map(|t| t.chars().count()).max().unwrap_or(0) as f64 * CHARACTER) as i32
+        };
+        let left = 44 + wide(&mut y.ticks.iter().map(|t| &t.1)).max(14);
+        let legend = if around.legend.is_empty() {
+            0
+        } else {
+            48 + wide(&mut around.legend.iter().map(|e| &e.text).chain(&around.heading))
+        };
+        let bar = around.bar.as_ref().map_or(0, |b| 76 + wide(&mut b.ticks.iter().map(|t| &t.1)));
+        let rows_above = if around.bar.is_some() { around.legend.len() as i32 } else { 0 };
+        let top = 18 + 20 * rows_above + if around.title.is_some() { 26 } else { 0 };
+        let right = if around.bar.is_some() { bar } else { legend.max(24) };
+        let (width, height) = (size.0 as i32, size.1 as i32);
+        let right = (width - right).max(left + 40);
+        // Ticks whose texts would meet stand in two rows.
+        let room = (right - left) / (x.ticks.len().max(1) as i32);
+        let rows = if wide(&mut x.ticks.iter().map(|t| &t.1)) + 8 > room { 2 } else { 1 };
+        let bottom = (height - 42 - ROW * rows).max(top + 40);
+        let canvas = Canvas { area, frame: [left, top, right, bottom].map(|p| p * SCALE), rows, x, y };
+        canvas.grid()?;
+        marks(&canvas)?;
+        canvas.axes()?;
+        canvas.around(&around, rows_above)?;
+        canvas.area.present().map_err(failed)?;
+    }
+    let inner = format!("width=\"{}\" height=\"{}\" viewBox", drawn.0, drawn.1);
+    Ok(text.replacen(&inner, &format!("width=\"{}\" height=\"{}\" viewBox", size.0, size.1), 1))
+}
+
+impl Canvas<'_> {
+    /// Drawn pixels of a point, clipped to the surroundings of the frame.
+    fn place(&self, (x, y): (f64, f64)) -> (i32, i32) {
+        let [left, top, right, bottom] = self.frame;
+        let part = |value: f64, (low, high): (f64, f64)| ((value - low) / (high - low)).clamp(-0.5, 1.5);
+        let across = part(x, self.x.range) * f64::from(right - left);
+        let up = part(y, self.y.range) * f64::from(bottom - top);
+        (left + across.round() as i32, bottom - up.round() as i32)
+    }
+
+    /// A line in data coordinates; gaps where there is no number.
+    pub fn line(
+        &self,
+        points: &[(f64, Option<f64>)],
+        color: RGBColor,
+        width: f64,
+        dashed: bool,
+    ) -> Result<(), ReportError> {
+        for run in points.split(|(_, y)| y.is_none()) {
+            let places: Vec<(i32, i32)> = run.iter().filter_map(|(x, y)| Some(self.place((*x, (*y)?)))).collect();
+            self.path(places, color, width, dashed)?;
+        }
+        Ok(())
+    }
+
+    fn path(&self, places: Vec<(i32, i32)>, color: RGBColor, width: f64, dashed: bool) -> Result<(), ReportError> {
+        if places.len() < 2 {
+            return Ok(());
+        }
+        let style = color.stroke_width((width * f64::from(SCALE)).round() as u32);
+        if dashed {
+            let (dash, gap) = (7 * SCALE, 5 * SCALE);
+            return self.area.draw(&DashedPathElement::new(places, dash, gap, style)).map_err(failed);
+        }
+        self.area.draw(&PathElement::new(places, style)).map_err(failed)
+    }
+
+    /// The band between two lines where both have numbers.
+    pub fn band(&self, points: &[(f64, Option<f64>, Option<f64>)], color: RGBColor) -> Result<(), ReportError> {
+        for run in points.split(|(_, low, high)| low.is_none() || high.is_none()) {
+            let low = run.iter().filter_map(|(x, low, _)| Some(self.place((*x, (*low)?))));
+            let high = run.iter().rev().filter_map(|(x, _, high)| Some(self.place((*x, (*high)?))));
+            let places: Vec<(i32, i32)> = low.chain(high).collect();
+            if places.len() >= 4 {
+                self.area.draw(&Polygon::new(places, color.mix(0.18))).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub fn dot(&self, point: (f64, f64), radius: f64, color: RGBColor, opacity: f64) -> Result<(), ReportError> {
+        let radius = (radius * f64::from(SCALE)).round() as i32;
+        self.area.draw(&Circle::new(self.place(point), radius, color.mix(opacity).filled())).map_err(failed)
+    }
+
+    pub fn cross(&self, point: (f64, f64), color: RGBColor) -> Result<(), ReportError> {
+        self.cross_at(self.place(point), color)
+    }
+
+    fn cross_at(&self, (x, y): (i32, i32), color: RGBColor) -> Result<(), ReportError> {
+        let r = 4 * SCALE;
+        self.path(vec![(x - r, y - r), (x + r, y + r)], color, 1.6, false)?;
+        self.path(vec![(x - r, y + r), (x + r, y - r)], color, 1.6, false)
+    }
+
+    /// A filled rectangle between two corners in data coordinates.
+    pub fn cell(&self, low: (f64, f64), high: (f64, f64), color: RGBColor) -> Result<(), ReportError> {
+        // One pixel over the border, so that no seam shows between neighbours.
+        let (a, b) = (self.place(low), self.place(high));
+        let [_, top, right, _] = self.frame;
+        let b = ((b.0 + 1).min(right), (b.1 - 1).max(top));
+        self.area.draw(&Rectangle::new([(a.0, b.1), (b.0, a.1)], color.filled())).map_err(failed)
+    }
+
+    /// Small text in the middle of a point, on white.
+    pub fn tag(&self, point: (f64, f64), text: &str) -> Result<(), ReportError> {
+        let (x, y) = self.place(point);
+        let half = (text.chars().count() as f64 * 3.4 * f64::from(SCALE)) as i32 + SCALE;
+        let ground = Rectangle::new([(x - half, y - 7 * SCALE), (x + half, y + 7 * SCALE)], WHITE.mix(0.8).filled());
+        self.area.draw(&ground).map_err(failed)?;
+        self.text(text, (x, y), SMALL - 2, HPos::Center, VPos::Center)
+    }
+
+    fn text(&self, text: &str, place: (i32, i32), size: i32, h: HPos, v: VPos) -> Result<(), ReportError> {
+        // plotters writes sizes divided by 1.24.
+        let font = ("sans-serif", f64::from(size * SCALE) * 1.24).into_font();
+        let style = TextStyle::from(font).pos(Pos::new(h, v)).color(&INK);
+        self.area.draw(&Text::new(text.to_string(), place, style)).map_err(failed)
+    }
+
+    fn upright(&self, text: &str, place: (i32, i32)) -> Result<(), ReportError> {
+        let font = ("sans-serif", f64::from(LARGE * SCALE) * 1.24).into_font().transform(FontTransform::Rotate270);
+        let style = TextStyle::from(font).pos(Pos::new(HPos::Center, VPos::Center)).color(&INK);
+        self.area.draw(&Text::new(text.to_string(), place, style)).map_err(failed)
+    }
+
+    fn grid(&self) -> Result<(), ReportError> {
+        let [left, top, right, bottom] = self.frame;
+        for (x, _) in self.x.ticks.iter().filter(|_| self.x.grid) {
+            let x = self.place((*x, self.y.range.0)).0;
+            self.path(vec![(x, top), (x, bottom)], GRID, 1.0, false)?;
+        }
+        for (y, _) in self.y.ticks.iter().filter(|_| self.y.grid) {
+            let y = self.place((self.x.range.0, *y)).1;
+            self.path(vec![(left, y), (right, y)], GRID, 1.0, false)?;
+        }
+        Ok(())
+    }
+
+    fn axes(&self) -> Result<(), ReportError> {
+        let [left, top, right, bottom] = self.frame;
+        self.path(vec![(left, top), (left, bottom), (right, bottom)], INK, 1.2, false)?;
+        let mark = 5 * SCALE;
+        for (i, (x, text)) in self.x.ticks.iter().enumerate() {
+            let x = self.place((*x, self.y.range.0)).0;
+            let below = mark + ROW * SCALE * (i as i32 % self.rows);
+            self.path(vec![(x, bottom), (x, bottom + below)], INK, 1.2, false)?;
+            self.text(text, (x, bottom + below + 3 * SCALE), SMALL, HPos::Center, VPos::Top)?;
+        }
+        for (y, text) in &self.y.ticks {
+            let y = self.place((self.x.range.0, *y)).1;
+            self.path(vec![(left - mark, y), (left, y)], INK, 1.2, false)?;
+            self.text(text, (left - mark - 3 * SCALE, y), SMALL, HPos::Right, VPos::Center)?;
+        }
+        self.text(
+            &self.x.label,
+            ((left + right) / 2, bottom + (14 + ROW * self.rows) * SCALE),
+            LARGE,
+            HPos::Center,
+            VPos::Top,
+        )?;
+        self.upright(&self.y.label, (16 * SCALE, (top + bottom) / 2))
+    }
+
+    fn around(&self, around: &Around, rows_above: i32) -> Result<(), ReportError> {
+        let [left, top, right, bottom] = self.frame;
+        if let Some(title) = &around.title {
+            self.text(title, ((left + right) / 2, 18 * SCALE), LARGE + 1, HPos::Center, VPos::Center)?;
+        }
+        let start =
+            if rows_above > 0 { (left, top - 20 * SCALE * rows_above) } else { (right + 14 * SCALE, top + 10 * SCALE) };
+        let below = i32::from(around.heading.is_some());
+        if let Some(heading) = &around.heading {
+            self.text(heading, start, SMALL, HPos::Left, VPos::Center)?;
+        }
+        for (i, entry) in around.legend.iter().enumerate() {
+            let (x, y) = (start.0, start.1 + 20 * SCALE * (i as i32 + below));
+            let line = vec![(x, y), (x + 24 * SCALE, y)];
+            match entry.mark {
+                Mark::Line => self.path(line, entry.color, 2.4, false)?,
+                Mark::Dashes => self.path(line, entry.color, 1.8, true)?,
+                Mark::Dot => {
+                    let dot = Circle::new((x + 12 * SCALE, y), 4 * SCALE, entry.color.filled());
+                    self.area.draw(&dot).map_err(failed)?;
+                }
+                Mark::Cross => self.cross_at((x + 12 * SCALE, y), entry.color)?,
+            }
+            self.text(&entry.text, (x + 30 * SCALE, y), SMALL, HPos::Left, VPos::Center)?;
+        }
+        if let Some(bar) = &around.bar {
+            self.bar(bar, (right + 18 * SCALE, top, bottom))?;
+        }
+        Ok(())
+    }
+
+    fn bar(&self, bar: &Bar, (left, top, bottom): (i32, i32, i32)) -> Result<(), ReportError> {
+        const STEPS: i32 = 100;
+        let right = left + 16 * SCALE;
+        let height = |t: f64| bottom - (t * f64::from(bottom - top)).round() as i32;
+        for i in 0..STEPS {
+            let (low, high) = (f64::from(i) / f64::from(STEPS), f64::from(i + 1) / f64::from(STEPS));
+            let rectangle =
+                Rectangle::new([(left, top), (right, height(low))], (bar.color)((low + high) / 2.0).filled());
+            self.area.draw(&rectangle).map_err(failed)?;
+        }
+        let mut widest = 0;
+        for (t, text) in &bar.ticks {
+            let y = height(*t);
+            self.path(vec![(right, y), (right + 4 * SCALE, y)], INK, 1.2, false)?;
+            self.text(text, (right + 7 * SCALE, y), SMALL, HPos::Left, VPos::Center)?;
+            widest = widest.max((text.chars().count() as f64 * CHARACTER) as i32 * SCALE);
+        }
+        self.upright(&bar.label, (right + 24 * SCALE + widest, (top + bottom) / 2))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_stand_at_round_numbers() {
+        let texts = |axis: Axis| axis.ticks.into_iter().map(|t| t.1).collect::<Vec<_>>();
+        assert_eq!(texts(Axis::linear("", [0.5, 3.5])), ["0.5", "1.0", "1.5", "2.0", "2.5", "3.0", "3.5"]);
+        assert_eq!(texts(Axis::linear("", [-31.0, 2.0])), ["−30", "−25", "−20", "−15", "−10", "−5", "0"]);
+        assert_eq!(texts(Axis::linear("", [7.0])), ["6.6", "6.8", "7.0", "7.2", "7.4"]);
+        assert_eq!(texts(Axis::logarithmic("", [0.0, 1.0])), ["1", "2", "5", "10"]);
+        assert_eq!(texts(Axis::logarithmic("", [-9.0, 1.0])), ["10⁻⁸", "10⁻⁶", "10⁻⁴", "10⁻²", "1"]);
+        assert_eq!(Axis::linear("", []).range, (-0.03, 1.03));
+    }
+
+    #[test]
+    fn a_figure_has_the_size_asked_for_and_text_stays_text() {
+        let axes = (Axis::linear("<script>", [0.0, 1.0]), Axis::words("up & down", &["a<b".to_string()]));
+        let svg = figure((300, 200), axes, Around::default(), |canvas| canvas.dot((0.5, 0.0), 3.0, INK, 1.0)).unwrap();
+        assert!(svg.starts_with("<svg width=\"300\" height=\"200\" viewBox=\"0 0 1200 800\""), "{}", &svg[..80]);
+        assert!(svg.contains("&lt;script&gt;") && svg.contains("up &amp; down") && svg.contains("a&lt;b"));
+        assert!(!svg.contains("<script"));
+    }
+}

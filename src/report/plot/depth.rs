@@ -1,0 +1,159 @@
+//! Figure (c): the depth to which a gradient survives, against a scale of the weights or another key.
+
+use std::collections::BTreeMap;
+
+use super::super::ReportError;
+use super::super::data::{Configuration, Run, metric, prediction};
+use super::Wish;
+use super::canvas::{Axis, Entry, Mark, figure};
+use super::palette::{GREY, Palette};
+use super::select::{distinct, key, preferred, slice};
+
+const LINES: usize = 16;
+const BANDS: usize = 12;
+/// Keys that are scales, the likeliest first.
+const SCALES: [&str; 8] = ["sigma_w", "gain", "sigma_b", "residual_scale", "width", "batch_size", "init", "depth"];
+
+/// The first of them along which there are lines, with two points or more on average.
+fn scale(run: &Run) -> Option<usize> {
+    let rank = |k: &usize| {
+        let applies = |c: &usize| run.configurations[*c].values[*k].is_some();
+        let with: Vec<usize> = (0..run.configurations.len()).filter(applies).collect();
+        let points = with.len() < 2 * lines(run, &with, *k).len();
+        (points, SCALES.iter().position(|s| *s == run.keys[*k].name).unwrap_or(SCALES.len()))
+    };
+    run.varying.iter().copied().min_by_key(rank)
+}
+
+/// Configurations that differ in nothing but key `x`, in its order. Keys that apply to some alone follow from the others
+/// where one configuration is left per value of `x`: then they do not cut a line.
+fn lines(run: &Run, shown: &[usize], x: usize) -> Vec<Vec<usize>> {
+    let others: Vec<usize> = run.varying.iter().copied().filter(|k| *k != x).collect();
+    let applies = |k: &usize| shown.iter().all(|c| run.configurations[*c].values[*k].is_some());
+    let everywhere: Vec<usize> = others.iter().copied().filter(applies).collect();
+    let mut lines = grouped(run, shown, &everywhere);
+    if lines.iter().any(|line| distinct(run, line, x).len() < line.len()) {
+        lines = grouped(run, shown, &others);
+    }
+    lines.iter_mut().for_each(|line| line.sort_by_key(|c| run.configurations[*c].values[x]));
+    lines
+}
+
+fn grouped(run: &Run, shown: &[usize], keys: &[usize]) -> Vec<Vec<usize>> {
+    let mut groups: BTreeMap<Vec<Option<u32>>, Vec<usize>> = BTreeMap::new();
+    for c in shown {
+        let group = keys.iter().map(|k| run.configurations[*c].values[*k]).collect();
+        groups.entry(group).or_default().push(*c);
+    }
+    groups.into_values().collect()
+}
+
+/// log10 of the predicted depth: |delta| changes by a decade in 2 xi ln 10 layers.
+fn predicted(run: &Run, configuration: &Configuration) -> Option<f64> {
+    let xi = configuration.predicted[prediction("xi_grad")].get()?;
+    Some((1.0 + 2.0 * std::f64::consts::LN_10 * xi * run.threshold?).log10())
+}
+
+pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
+    let asked = wish.x.as_deref().map(|name| key(run, name)).transpose()?;
+    let Some(x) = asked.or_else(|| scale(run)) else {
+        return Err(ReportError::Usage("this figure takes a key that varies, and this run has none".to_string()));
+    };
+    let asked = wish.color.as_deref().map(|name| key(run, name)).transpose()?;
+    let color = asked.or(preferred(run).into_iter().find(|k| *k != x));
+    let free: Vec<usize> = [Some(x), color].into_iter().flatten().collect();
+    let m = metric("max_trainable_depth");
+    let known = |c: &usize| {
+        let configuration = &run.configurations[*c];
+        configuration.values[x].is_some() && configuration.metrics[m].median.get().is_some()
+    };
+    let pool: Vec<usize> = (0..run.configurations.len()).filter(known).collect();
+    if pool.is_empty() {
+        let what = "no network here has a max_trainable_depth, which takes three hidden layers with a gradient";
+        return Err(ReportError::Usage(what.to_string()));
+    }
+    let chosen = slice(run, pool, &free, &wish.hold, |shown| lines(run, shown, x).len() <= LINES)?;
+    let lines = lines(run, &chosen.shown, x);
+    let heads: Vec<usize> = lines.iter().map(|line| line[0]).collect();
+    let palette = Palette::of_lines(run, &heads, color, asked.is_some());
+
+    let values = distinct(run, &chosen.shown, x);
+    let numbers = run.keys[x].numbers.as_ref();
+    let place = |c: &Configuration| match numbers {
+        Some(_) => run.number(c, x).unwrap_or(f64::NAN),
+        None => values.iter().position(|v| Some(*v) == c.values[x]).map_or(f64::NAN, |i| i as f64),
+    };
+    let words: Vec<String> = values.iter().map(|v| run.keys[x].values[*v as usize].clone()).collect();
+    let name = run.keys[x].name.clone();
+    let x_axis = match numbers {
+        Some(numbers) => Axis::linear(name.clone(), values.iter().map(|v| numbers[*v as usize])),
+        None => Axis::words(name.clone(), &words),
+    };
+    let bands = lines.len() <= BANDS;
+    let log = |x: Option<f64>| x.filter(|x| *x > 0.0).map(f64::log10);
+    let heights = chosen.shown.iter().flat_map(|c| {
+        let configuration = &run.configurations[*c];
+        let spread = &configuration.metrics[m];
+        let band = if bands { [spread.low, spread.high] } else { [spread.median; 2] };
+        [log(band[0].get()), log(spread.median.get()), log(band[1].get()), predicted(run, configuration)]
+    });
+    let threshold = run.threshold.map_or("the threshold".to_string(), |t| format!("{t} decades"));
+    let y_axis = Axis::logarithmic(format!("layers until |δ| changes by {threshold}"), heights.flatten());
+
+    let mut around = palette.around(&wish.title, Mark::Line);
+    if chosen.shown.iter().any(|c| predicted(run, &run.configurations[*c]).is_some()) {
+        around.legend.push(Entry { text: "predicted".to_string(), color: GREY, mark: Mark::Dashes });
+    }
+    let svg = figure(wish.size, (x_axis, y_axis), around, |canvas| {
+        for (i, line) in lines.iter().enumerate() {
+            let at = |i: &usize| &run.configurations[*i];
+            let paint = palette.of(i);
+            let spread = |c: &Configuration| c.metrics[m];
+            if bands {
+                let band = |c: &Configuration| (place(c), log(spread(c).low.get()), log(spread(c).high.get()));
+                canvas.band(&line.iter().map(|c| band(at(c))).collect::<Vec<_>>(), paint)?;
+            }
+            let median = |c: &Configuration| (place(c), log(spread(c).median.get()));
+            let points: Vec<_> = line.iter().map(|c| median(at(c))).collect();
+            canvas.line(&points, paint, 2.0, false)?;
+            for (x, y) in &points {
+                if let Some(y) = y {
+                    canvas.dot((*x, *y), 2.8, paint, 1.0)?;
+                }
+            }
+            let dashes: Vec<_> = line.iter().map(|c| (place(at(c)), predicted(run, at(c)))).collect();
+            canvas.line(&dashes, paint, 1.6, true)?;
+        }
+        Ok(())
+    })?;
+    let text = format!("median max_trainable_depth of {} lines over {name}{}", lines.len(), chosen.held_text(run));
+    Ok((svg, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::data::Key;
+    use super::*;
+
+    #[test]
+    fn keys_that_follow_from_others_do_not_cut_a_line() {
+        let key = |name: &str| Key { name: name.into(), ..Key::default() };
+        let configuration =
+            |values: [Option<u32>; 3]| Configuration { values: values.to_vec(), ..Configuration::default() };
+        // init, activation, sigma_w: the last one only where init = 2, where it follows from the activation.
+        let mut configurations = Vec::new();
+        for activation in 0..2 {
+            for init in 0..3 {
+                let sigma_w = (init == 2).then_some(activation);
+                configurations.push(configuration([Some(init), Some(activation), sigma_w]));
+            }
+        }
+        let keys = ["init", "activation", "sigma_w"].map(key).to_vec();
+        let mut run = Run { keys, varying: vec![0, 1, 2], configurations, ..Run::default() };
+        assert_eq!(lines(&run, &[0, 1, 2, 3, 4, 5], 0), [[0, 1, 2], [3, 4, 5]]);
+        assert_eq!(scale(&run), Some(0));
+        // A second sigma_w for one init and activation: now it is a key of its own.
+        run.configurations.push(configuration([Some(2), Some(0), Some(5)]));
+        assert_eq!(lines(&run, &[0, 1, 2, 6], 0).len(), 3);
+    }
+}

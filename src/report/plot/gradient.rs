@@ -1,0 +1,175 @@
+//! Figure (a): the size of the gradient against the layer, one line per configuration.
+
+use super::super::ReportError;
+use super::super::data::{Profile, Run};
+use super::Wish;
+use super::canvas::{Axis, Entry, Mark, figure};
+use super::palette::{GREY, Palette};
+use super::select::{key, preferred, slice};
+
+/// Lines that can be told apart.
+const LINES: usize = 16;
+/// Most lines with bands over seeds.
+const BANDS: usize = 12;
+
+/// Values of a curve with their layers, in log10 |delta|.
+struct Curve {
+    /// Layer, and median, 10 % and 90 % quantile.
+    points: Vec<(f64, [Option<f64>; 3])>,
+    predicted: Vec<(f64, Option<f64>)>,
+    /// Layers at which some network's gradient is exactly zero.
+    dead: Vec<f64>,
+}
+
+fn curve(profile: &Profile) -> Curve {
+    let gradient = &profile.gradient;
+    let layers = || profile.layers.iter().map(|l| f64::from(*l)).enumerate();
+    let points = layers().map(|(i, l)| (l, [gradient.median(i), gradient.low(i), gradient.high(i)])).collect();
+    // The prediction is a ratio: it starts at the last hidden layer as measured.
+    let last = profile.layers.len().checked_sub(1).and_then(|i| gradient.median(i));
+    let at = |i: usize| Some(last? + profile.predicted_to_last.get(i)?.get()? / 2.0);
+    let predicted = layers().map(|(i, l)| (l, at(i))).collect();
+    let dead = layers().filter(|(i, _)| gradient.zeros(*i) > 0).map(|(_, l)| l).collect();
+    Curve { points, predicted, dead }
+}
+
+pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
+    if !run.recorded.gradient {
+        let what =
+            "layers.csv has no preact_grad_log10_l2, which this figure draws; record it under [record] statistics";
+        return Err(ReportError::Usage(what.to_string()));
+    }
+    let asked = wish.color.as_deref().map(|name| key(run, name)).transpose()?;
+    let color = asked.or(preferred(run).first().copied());
+    let pool = (0..run.configurations.len()).filter(|c| run.configurations[*c].profile.is_some()).collect();
+    let free: Vec<usize> = color.into_iter().collect();
+    let chosen = slice(run, pool, &free, &wish.hold, |shown| shown.len() <= LINES)?;
+    let shown = &chosen.shown;
+    let palette = Palette::of_lines(run, shown, color, asked.is_some());
+
+    let curves: Vec<Curve> = shown.iter().filter_map(|c| run.configurations[*c].profile.as_ref()).map(curve).collect();
+    let bands = shown.len() <= BANDS;
+    let across = curves.iter().flat_map(|c| c.points.iter().map(|p| p.0));
+    let heights = curves.iter().flat_map(|c| {
+        let measured = c.points.iter().flat_map(move |p| if bands { p.1 } else { [p.1[0], None, None] });
+        measured.chain(c.predicted.iter().map(|p| p.1)).flatten()
+    });
+    let mut x = Axis::linear("layer (1 = nearest the input)", across);
+    x.ticks.retain(|(layer, _)| *layer >= 1.0);
+    let mut y = Axis::linear("log₁₀ |δ|,  δ = dLoss/dz", heights);
+    let dead = curves.iter().any(|c| !c.dead.is_empty());
+    let floor = y.range.0;
+    if dead {
+        y.range.0 -= 0.06 * (y.range.1 - y.range.0);
+    }
+
+    let mut around = palette.around(&wish.title, Mark::Line);
+    if curves.iter().any(|c| c.predicted.iter().any(|p| p.1.is_some())) {
+        around.legend.push(Entry { text: "predicted".to_string(), color: GREY, mark: Mark::Dashes });
+    }
+    if dead {
+        around.legend.push(Entry { text: "some are exactly 0".to_string(), color: GREY, mark: Mark::Cross });
+    }
+    let svg = figure(wish.size, (x, y), around, |canvas| {
+        for (i, curve) in curves.iter().enumerate() {
+            let color = palette.of(i);
+            if bands {
+                let band: Vec<_> = curve.points.iter().map(|p| (p.0, p.1[1], p.1[2])).collect();
+                canvas.band(&band, color)?;
+            }
+            let line: Vec<_> = curve.points.iter().map(|p| (p.0, p.1[0])).collect();
+            canvas.line(&line, color, 2.0, false)?;
+            canvas.line(&curve.predicted, color, 1.6, true)?;
+            for layer in &curve.dead {
+                canvas.cross((*layer, floor), color)?;
+            }
+        }
+        Ok(())
+    })?;
+    let networks: u32 = shown.iter().map(|c| run.configurations[*c].networks).sum();
+    let text = format!(
+        "median log10 |dLoss/dz| of {} lines ({networks} networks){}{}",
+        shown.len(),
+        chosen.held_text(run),
+        if bands { ", bands from the 10 % to the 90 % quantile over seeds" } else { "" }
+    );
+    Ok((svg, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::data::{Band, Configuration, Key, Recorded};
+    use super::super::super::spread::Number;
+    use super::*;
+
+    /// Points of the polylines of a colour, in drawn pixels.
+    fn polylines(svg: &str, stroke: &str) -> Vec<Vec<(f64, f64)>> {
+        let lines = svg.lines().filter(|line| line.starts_with("<polyline") && line.contains(stroke));
+        let point = |text: &str| {
+            let (x, y) = text.split_once(',').expect("two coordinates");
+            (x.parse().expect("a number"), y.parse().expect("a number"))
+        };
+        let points =
+            |line: &str| line.split("points=\"").nth(1).and_then(|rest| rest.split('"').next()).map(str::to_string);
+        lines.filter_map(points).map(|text| text.split_whitespace().map(point).collect()).collect()
+    }
+
+    /// log10 |delta_l| = l - 4, with a prediction that falls half as fast, and a gap at layer 3.
+    fn run() -> Run {
+        let numbers = |f: fn(u32) -> Option<f64>| (1..=5).map(|l| Number(f(l))).collect::<Vec<_>>();
+        let median = numbers(|l| (l != 3).then_some(f64::from(l) - 4.0));
+        let zeros = vec![0, 0, 2, 0, 0];
+        let profile = Profile {
+            layers: (1..=5).collect(),
+            gradient: Band { median, zeros, ..Band::default() },
+            predicted_to_last: numbers(|l| Some(f64::from(l) - 5.0)),
+            ..Profile::default()
+        };
+        let key = Key { name: "init".into(), values: vec!["he_normal".into(), "other".into()], numbers: None };
+        let configuration =
+            |profile| Configuration { values: vec![Some(0)], networks: 3, profile, ..Configuration::default() };
+        Run {
+            keys: vec![key],
+            varying: vec![0],
+            configurations: vec![configuration(Some(profile)), configuration(None)],
+            recorded: Recorded { gradient: true, ..Recorded::default() },
+            ..Run::default()
+        }
+    }
+
+    #[test]
+    fn lines_stand_where_their_numbers_are() {
+        let wish = Wish { size: (600, 400), ..Wish::default() };
+        let (svg, text) = draw(&run(), &wish).unwrap();
+        assert_eq!(
+            text,
+            "median log10 |dLoss/dz| of 1 lines (3 networks), bands from the 10 % to the 90 % quantile over seeds"
+        );
+        let solid: Vec<_> = polylines(&svg, "#0072B2");
+        // Measured: layers 1 to 2 and 4 to 5, a gap between; predicted: dashes on a line of half the slope that ends with it.
+        let (left, right) = (&solid[0], &solid[1]);
+        let slope = |a: (f64, f64), b: (f64, f64)| (b.1 - a.1) / (b.0 - a.0);
+        assert_eq!((left.len(), right.len()), (2, 2));
+        assert!((slope(left[0], left[1]) - slope(left[0], right[1])).abs() < 0.01, "{left:?} {right:?}");
+        assert!((right[0].0 - left[1].0 - 2.0 * (left[1].0 - left[0].0)).abs() < 3.0);
+        let half = slope(left[0], right[1]) / 2.0;
+        let on_it = |p: &(f64, f64)| (right[1].1 + half * (p.0 - right[1].0) - p.1).abs() < 2.0;
+        let dashes: Vec<_> = solid[2..].iter().filter(|path| path.iter().all(on_it)).collect();
+        assert!(dashes.len() > 5, "{solid:?}");
+        let reach = dashes
+            .iter()
+            .flat_map(|path| path.iter().map(|p| p.0))
+            .fold((f64::MAX, 0.0), |(a, b), x| (x.min(a), x.max(b)));
+        assert!((reach.0 - left[0].0).abs() < 1.0 && (reach.1 - right[1].0).abs() < 50.0, "{reach:?}");
+        for name in ["he_normal", "init", "predicted", "some are exactly 0"] {
+            assert!(svg.contains(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn without_the_column_the_figure_says_what_it_takes() {
+        let run = Run { recorded: Recorded::default(), ..run() };
+        let error = draw(&run, &Wish { size: (600, 400), ..Wish::default() }).unwrap_err();
+        assert!(error.to_string().contains("has no preact_grad_log10_l2"));
+    }
+}

@@ -1,0 +1,340 @@
+//! Figure (b): a number of the networks over the plane of two keys, with the edge of chaos and contours of depth scale.
+
+use plotters::style::RGBColor;
+
+use super::super::ReportError;
+use super::super::data::{METRICS, OUTCOMES, Run, metric, prediction};
+use super::Wish;
+use super::canvas::{Around, Axis, Bar, Canvas, Entry, Mark, figure};
+use super::color::{diverging, sequential};
+use super::select::{distinct, key, slice};
+
+/// Depth scales with a contour, in layers.
+const CONTOURS: [f64; 5] = [3.0, 10.0, 30.0, 100.0, 300.0];
+const INK: RGBColor = RGBColor(0x1b, 0x1f, 0x24);
+
+/// How a column is coloured: around zero, by its logarithm, or as it is.
+#[derive(Clone, Copy, PartialEq)]
+enum Scale {
+    Diverging,
+    Logarithmic,
+    Plain,
+}
+
+/// Column, name for people, colours.
+const COLUMNS: [(&str, &str, Scale); 6] = [
+    ("log10_grad_ratio_total", "log₁₀ |δ(1)|² / |δ(L)|²", Scale::Diverging),
+    ("grad_decades_per_layer", "decades of |δ| per layer", Scale::Diverging),
+    ("depth_scale", "depth scale (layers)", Scale::Logarithmic),
+    ("max_trainable_depth", "trainable depth (layers)", Scale::Logarithmic),
+    ("log10_loss", "log₁₀ loss", Scale::Plain),
+    ("grad_ratio_deviation", "measured − predicted, in seed scatters", Scale::Diverging),
+];
+
+/// The two keys: those asked for, and the best of the rest.
+fn plane(run: &Run, wish: &Wish) -> Result<[usize; 2], ReportError> {
+    let asked = |name: &Option<String>| name.as_deref().map(|name| key(run, name)).transpose();
+    let (x, y) = (asked(&wish.x)?, asked(&wish.y)?);
+    let of = |wish: Option<usize>| wish.map_or(run.varying.clone(), |k| vec![k]);
+    let pairs = of(x).into_iter().flat_map(|x| of(y).into_iter().map(move |y| [x, y])).filter(|[x, y]| x != y);
+    let best = pairs.max_by_key(|pair| worth(run, *pair));
+    let needed = || ReportError::Usage("this figure takes two keys that vary; name them with --x and --y".to_string());
+    best.ok_or_else(needed)
+}
+
+/// How well two keys span a plane: it must be filled at least by half, the scales of weights and biases come first, then
+/// the number of cells; numbers go across, and more values go across.
+fn worth(run: &Run, [x, y]: [usize; 2]) -> (bool, bool, usize, bool, usize) {
+    let (across, up) = (run.keys[x].values.len(), run.keys[y].values.len());
+    let mut filled = vec![false; across * up];
+    for configuration in &run.configurations {
+        if let (Some(i), Some(j)) = (configuration.values[x], configuration.values[y]) {
+            filled[j as usize * across + i as usize] = true;
+        }
+    }
+    let cells = filled.iter().filter(|f| **f).count();
+    let scales = run.keys[x].name == "sigma_w" && run.keys[y].name == "sigma_b";
+    (2 * cells >= across * up, scales, cells, run.keys[x].numbers.is_some(), across)
+}
+
+/// Values of a key along an axis: as numbers where they are evenly spaced, else one after the other.
+struct Side {
+    values: Vec<u32>,
+    places: Vec<f64>,
+    numbers: Option<Vec<f64>>,
+    even: bool,
+    axis: Axis,
+}
+
+impl Side {
+    fn new(run: &Run, shown: &[usize], k: usize) -> Self {
+        let values = distinct(run, shown, k);
+        let numbers: Option<Vec<f64>> =
+            run.keys[k].numbers.as_ref().map(|n| values.iter().map(|v| n[*v as usize]).collect());
+        let even = numbers.as_ref().is_some_and(|n| {
+            let step = (n[n.len() - 1] - n[0]) / (n.len() - 1).max(1) as f64;
+            n.len() > 2 && n.windows(2).all(|pair| ((pair[1] - pair[0]) / step - 1.0).abs() < 0.01)
+        });
+        let name = run.keys[k].name.clone();
+        let places: Vec<f64> = match &numbers {
+            Some(numbers) if even => numbers.clone(),
+            _ => (0..values.len()).map(|i| i as f64).collect(),
+        };
+        let axis = if even {
+            let half = (places[1] - places[0]) / 2.0;
+            let range = (places[0] - half, places[places.len() - 1] + half);
+            Axis { range, grid: false, ..Axis::linear(name, places.iter().copied()) }
+        } else {
+            let words: Vec<String> = values.iter().map(|v| run.keys[k].values[*v as usize].clone()).collect();
+            Axis::words(name, &words)
+        };
+        Side { values, places, numbers, even, axis }
+    }
+
+    /// Half the size of a cell.
+    fn half(&self) -> f64 {
+        if self.even { (self.places[1] - self.places[0]) / 2.0 } else { 0.5 }
+    }
+
+    /// Where a number lies, between the values if need be; `None` outside them.
+    fn between(&self, x: f64) -> Option<f64> {
+        if self.even {
+            return (self.axis.range.0..=self.axis.range.1).contains(&x).then_some(x);
+        }
+        let numbers = self.numbers.as_ref()?;
+        let i = numbers.windows(2).position(|pair| (pair[0]..=pair[1]).contains(&x))?;
+        Some(i as f64 + (x - numbers[i]) / (numbers[i + 1] - numbers[i]))
+    }
+}
+
+/// A piece of a line.
+type Segment = [(f64, f64); 2];
+
+/// A number per cell, rows upwards.
+type Grid = Vec<Vec<Option<f64>>>;
+
+pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
+    let [x, y] = plane(run, wish)?;
+    let wanted = wish.color.as_deref().unwrap_or(METRICS[0]);
+    let Some(&(column, name, scale)) = COLUMNS.iter().find(|c| c.0 == wanted) else {
+        let names: Vec<&str> = COLUMNS.iter().map(|c| c.0).collect();
+        let hint = format!("; it may be {}", names.join(", "));
+        return Err(ReportError::Usage(format!("--color-by of a phase diagram is no `{wanted}`{hint}")));
+    };
+    let has_both = |c: &usize| [x, y].iter().all(|k| run.configurations[*c].values[*k].is_some());
+    let pool = (0..run.configurations.len()).filter(has_both).collect();
+    let single = |shown: &[usize]| {
+        let mut cells: Vec<_> = shown.iter().map(|c| [x, y].map(|k| run.configurations[*c].values[k])).collect();
+        cells.sort_unstable();
+        cells.windows(2).all(|pair| pair[0] != pair[1])
+    };
+    let chosen = slice(run, pool, &[x, y], &wish.hold, single)?;
+    let (across, up) = (Side::new(run, &chosen.shown, x), Side::new(run, &chosen.shown, y));
+    let mut cells: Vec<Vec<Option<usize>>> = vec![vec![None; across.values.len()]; up.values.len()];
+    for c in &chosen.shown {
+        let at = |side: &Side, k: usize| side.values.iter().position(|v| Some(*v) == run.configurations[*c].values[k]);
+        if let (Some(i), Some(j)) = (at(&across, x), at(&up, y)) {
+            cells[j][i] = Some(*c);
+        }
+    }
+    let grid = |f: &dyn Fn(usize) -> Option<f64>| -> Grid {
+        cells.iter().map(|row| row.iter().map(|c| c.and_then(f)).collect()).collect()
+    };
+    let median = |name: &str| {
+        let m = metric(name);
+        grid(&|c| run.configurations[c].metrics[m].median.get())
+    };
+    let values: Grid = match scale {
+        Scale::Logarithmic => median(column)
+            .iter()
+            .map(|row| row.iter().map(|z| z.filter(|z| *z > 0.0).map(f64::log10)).collect())
+            .collect(),
+        _ => median(column),
+    };
+    let flat = || values.iter().flatten().copied().flatten();
+    let (mut low, mut high) = flat().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), z| (l.min(z), h.max(z)));
+    if low > high {
+        return Err(ReportError::Usage(format!("no network shown here has `{column}`")));
+    }
+    if scale == Scale::Diverging {
+        high = high.abs().max(low.abs()).max(1e-9);
+        low = -high;
+    } else if low == high {
+        (low, high) = (low - 0.5, high + 0.5);
+    }
+    let color = if scale == Scale::Diverging { diverging } else { sequential };
+    let part = |z: f64| (z - low) / (high - low);
+    let ticks = match scale {
+        Scale::Logarithmic => Axis::logarithmic("", [low, high]).ticks,
+        _ => Axis::linear("", [low, high]).ticks,
+    };
+    let ticks = ticks.into_iter().filter(|(z, _)| (low..=high).contains(z)).map(|(z, text)| (part(z), text)).collect();
+
+    let scales = median("depth_scale");
+    // Between words there is nothing that a contour could pass.
+    let contours = across.numbers.is_some() && up.numbers.is_some();
+    let edge = edge(run, &chosen.shown, [x, y], &across, &up).unwrap_or_else(|| match contours {
+        true => contour(&grid(&|c| run.configurations[c].predicted[prediction("chi_1")].get()), &across, &up, 1.0),
+        false => Vec::new(),
+    });
+    let dead = OUTCOMES.iter().position(|o| *o == "dead").unwrap_or(0);
+    let has_dead = |c: &usize| run.configurations[*c].outcomes[dead] > 0;
+    let mut legend = Vec::new();
+    let mut entry = |wanted: bool, text: &str, mark: Mark| {
+        if wanted {
+            legend.push(Entry { text: text.to_string(), color: INK, mark });
+        }
+    };
+    let lines: Vec<(f64, Vec<Segment>)> = if contours {
+        CONTOURS.iter().map(|level| (*level, contour(&scales, &across, &up, *level))).collect()
+    } else {
+        Vec::new()
+    };
+    entry(!edge.is_empty(), "edge of chaos (theory, χ₁ = 1)", Mark::Dashes);
+    entry(lines.iter().any(|l| !l.1.is_empty()), "measured depth scale (layers)", Mark::Line);
+    entry(chosen.shown.iter().any(has_dead), "has dead networks", Mark::Cross);
+    let bar = Bar { label: name.to_string(), ticks, color };
+    let around = Around { title: wish.title.clone(), legend, bar: Some(bar), ..Around::default() };
+    let svg = figure(wish.size, (across.axis.clone(), up.axis.clone()), around, |canvas| {
+        for (j, row) in values.iter().enumerate() {
+            for (i, z) in row.iter().enumerate() {
+                let (cx, cy, hx, hy) = (across.places[i], up.places[j], across.half(), up.half());
+                if let Some(z) = z {
+                    canvas.cell((cx - hx, cy - hy), (cx + hx, cy + hy), color(part(*z)))?;
+                }
+                if cells[j][i].is_some_and(|c| has_dead(&c)) {
+                    canvas.cross((cx, cy), INK)?;
+                }
+            }
+        }
+        for (level, segments) in &lines {
+            let paths = joined(segments);
+            paths.iter().try_for_each(|path| stroke(canvas, path, 1.0, false))?;
+            if let Some(longest) = paths.iter().max_by_key(|path| path.len()) {
+                canvas.tag(longest[longest.len() / 2], &format!("{level}"))?;
+            }
+        }
+        joined(&edge).iter().try_for_each(|path| stroke(canvas, path, 2.6, true))
+    })?;
+    let names = (&run.keys[x].name, &run.keys[y].name);
+    let text = format!(
+        "median {column} of {} configurations over {} and {}{}",
+        chosen.shown.len(),
+        names.0,
+        names.1,
+        chosen.held_text(run)
+    );
+    Ok((svg, text))
+}
+
+fn stroke(canvas: &Canvas, path: &[(f64, f64)], width: f64, dashed: bool) -> Result<(), ReportError> {
+    let points: Vec<(f64, Option<f64>)> = path.iter().map(|(x, y)| (*x, Some(*y))).collect();
+    canvas.line(&points, INK, width, dashed)
+}
+
+/// Paths made of segments that share ends, so that dashes run on.
+fn joined(segments: &[Segment]) -> Vec<Vec<(f64, f64)>> {
+    let mut left: Vec<Segment> = segments.to_vec();
+    let near = |a: (f64, f64), b: (f64, f64)| (a.0 - b.0).abs() + (a.1 - b.1).abs() < 1e-9;
+    let mut paths = Vec::new();
+    while let Some([start, end]) = left.pop() {
+        let mut path = vec![start, end];
+        for _ in 0..2 {
+            let mut last = path[path.len() - 1];
+            while let Some(i) = left.iter().position(|s| near(s[0], last) || near(s[1], last)) {
+                let [a, b] = left.swap_remove(i);
+                last = if near(a, last) { b } else { a };
+                path.push(last);
+            }
+            path.reverse();
+        }
+        paths.push(path);
+    }
+    paths
+}
+
+/// The line of theory in the plane of sigma_w and sigma_b, for plain layers of one activation.
+fn edge(run: &Run, shown: &[usize], [x, y]: [usize; 2], across: &Side, up: &Side) -> Option<Vec<Segment>> {
+    let (w, b) = (run.key("sigma_w")?, run.key("sigma_b")?);
+    if [x, y] != [w, b] && [x, y] != [b, w] {
+        return None;
+    }
+    let plain = |name: &str| {
+        run.key(name)
+            .is_none_or(|k| shown.iter().all(|c| ["", "none"].contains(&run.value(&run.configurations[*c], k))))
+    };
+    let activation = run.key("activation")?;
+    let [only] = distinct(run, shown, activation)[..] else { return None };
+    if !plain("norm") || !plain("residual") {
+        return None;
+    }
+    let edge = run.edges.iter().find(|e| e.activation == run.keys[activation].values[only as usize])?;
+    let pairs = edge.sigma_w.iter().zip(&edge.sigma_b);
+    let points: Vec<Option<(f64, f64)>> = pairs
+        .map(|(sw, sb)| {
+            let (x_value, y_value) = if x == w { (*sw, *sb) } else { (*sb, *sw) };
+            Some((across.between(x_value)?, up.between(y_value)?))
+        })
+        .collect();
+    Some(points.windows(2).filter_map(|pair| Some([pair[0]?, pair[1]?])).collect())
+}
+
+/// Segments along which a grid, linear between its points, has the value `level` (marching squares over triangles, which
+/// leave no case open).
+fn contour(grid: &Grid, across: &Side, up: &Side, level: f64) -> Vec<Segment> {
+    let mut segments = Vec::new();
+    for j in 1..grid.len() {
+        for i in 1..grid[j].len() {
+            let corner = |i: usize, j: usize| Some((across.places[i], up.places[j], grid[j][i]?));
+            let corners = [corner(i - 1, j - 1), corner(i, j - 1), corner(i, j), corner(i - 1, j)];
+            let [Some(a), Some(b), Some(c), Some(d)] = corners else { continue };
+            for triangle in [[a, b, c], [a, c, d]] {
+                let mut ends = Vec::new();
+                for (p, q) in [(0, 1), (1, 2), (2, 0)] {
+                    let (p, q) = (triangle[p], triangle[q]);
+                    // One side is below and the other is not; the order of the two must not change the crossing.
+                    if (p.2 < level) != (q.2 < level) {
+                        let (p, q) = if p.2 < level { (p, q) } else { (q, p) };
+                        let t = (level - p.2) / (q.2 - p.2);
+                        ends.push((p.0 + t * (q.0 - p.0), p.1 + t * (q.1 - p.1)));
+                    }
+                }
+                if let [a, b] = ends[..] {
+                    segments.push([a, b]);
+                }
+            }
+        }
+    }
+    segments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn side(n: usize) -> Side {
+        let places: Vec<f64> = (0..n).map(|i| i as f64).collect();
+        let axis = Axis::linear("", places.iter().copied());
+        Side { values: (0..n as u32).collect(), numbers: Some(places.clone()), places, even: true, axis }
+    }
+
+    #[test]
+    fn a_contour_of_a_plane_is_a_straight_line() {
+        let grid: Grid = (0..5).map(|j| (0..6).map(|i| Some(f64::from(i) + 2.0 * f64::from(j))).collect()).collect();
+        let segments = contour(&grid, &side(6), &side(5), 5.5);
+        assert!(segments.len() > 4);
+        assert!(segments.iter().flatten().all(|(x, y)| (x + 2.0 * y - 5.5).abs() < 1e-12));
+        let paths = joined(&segments);
+        assert_eq!(paths.len(), 1, "{paths:?}");
+        assert_eq!(paths[0].len(), segments.len() + 1);
+        assert!(contour(&grid, &side(6), &side(5), 100.0).is_empty());
+    }
+
+    #[test]
+    fn no_contour_passes_a_cell_without_a_number() {
+        let mut grid: Grid = (0..3).map(|_| (0..3).map(|i| Some(f64::from(i))).collect()).collect();
+        assert_eq!(contour(&grid, &side(3), &side(3), 0.5).len(), 4);
+        grid[0][0] = None;
+        assert_eq!(contour(&grid, &side(3), &side(3), 0.5).len(), 2);
+    }
+}
