@@ -67,7 +67,10 @@ impl PowerMap {
     /// The map with these coefficients. `at_one` and `slope_at_one` are f(1) and, where it is finite, f'(1): they fix
     /// the terms beyond the last kept one, so that the map is exact at c = 1 also for functions with kinks.
     fn new(coefficients: &[f64; TERMS], at_one: f64, slope_at_one: Option<f64>) -> Self {
-        let squares: Vec<f64> = coefficients.iter().map(|a| a * a).collect();
+        let mut squares: Vec<f64> = coefficients.iter().map(|a| a * a).collect();
+        // Smooth functions need few.
+        let kept = squares.iter().rposition(|a| *a > 1e-18 * at_one).map_or(1, |last| last + 1);
+        squares.truncate(kept);
         let rest = at_one - squares.iter().sum::<f64>();
         let slope: f64 = squares.iter().enumerate().map(|(k, a)| k as f64 * a).sum();
         if rest <= 1e-13 * at_one {
@@ -92,14 +95,16 @@ impl PowerMap {
 #[derive(Clone, Debug)]
 pub struct Blend {
     squares: [f64; TERMS],
+    length: usize,
     /// Weight times rest, and its power, of every map that has one.
     rests: Vec<(f64, f64)>,
 }
 
 impl Blend {
     pub fn new<'a>(maps: impl Iterator<Item = (f64, &'a PowerMap)>) -> Self {
-        let mut blend = Blend { squares: [0.0; TERMS], rests: Vec::new() };
+        let mut blend = Blend { squares: [0.0; TERMS], length: 0, rests: Vec::new() };
         for (weight, map) in maps {
+            blend.length = blend.length.max(map.squares.len());
             blend.squares.iter_mut().zip(&map.squares).for_each(|(sum, a)| *sum += weight * a);
             if map.rest != 0.0 {
                 blend.rests.push((weight * map.rest, map.rest_power));
@@ -108,15 +113,19 @@ impl Blend {
         blend
     }
 
-    /// f(c) for -1 <= c <= 1.
-    pub fn value(&self, c: f64) -> f64 {
-        series(&self.squares, c) + self.rests.iter().map(|(rest, power)| rest * tail_power(c, *power)).sum::<f64>()
-    }
-
-    /// f'(c).
-    pub fn slope(&self, c: f64) -> f64 {
-        let rests = self.rests.iter().map(|(rest, power)| rest * power * tail_power(c, power - 1.0));
-        series_slope(&self.squares, c) + rests.sum::<f64>()
+    /// f(c) and f'(c) for -1 <= c <= 1.
+    pub fn value_and_slope(&self, c: f64) -> (f64, f64) {
+        let (mut value, mut slope) = (0.0, 0.0);
+        for a in self.squares[..terms(c, self.length)].iter().rev() {
+            slope = slope * c + value;
+            value = value * c + a;
+        }
+        for (rest, power) in &self.rests {
+            let below = rest * tail_power(c, power - 1.0);
+            value += below * c;
+            slope += below * power;
+        }
+        (value, slope)
     }
 }
 
@@ -126,17 +135,17 @@ fn tail_power(c: f64, power: f64) -> f64 {
 }
 
 /// How many powers of c matter in float64.
-fn terms(c: f64) -> usize {
+fn terms(c: f64, length: usize) -> usize {
     let size = c.abs();
-    if size >= 0.9 { TERMS } else { TERMS.min(2 + (-42.0 / size.max(1e-20).ln()) as usize) }
+    if size >= 0.9 { length } else { length.min(2 + (-42.0 / size.max(1e-20).ln()) as usize) }
 }
 
 fn series(squares: &[f64], c: f64) -> f64 {
-    squares[..terms(c)].iter().rev().fold(0.0, |sum, a| sum * c + a)
+    squares[..terms(c, squares.len())].iter().rev().fold(0.0, |sum, a| sum * c + a)
 }
 
 fn series_slope(squares: &[f64], c: f64) -> f64 {
-    squares[..terms(c)].iter().enumerate().skip(1).rev().fold(0.0, |sum, (k, a)| sum * c + k as f64 * a)
+    squares[..terms(c, squares.len())].iter().enumerate().skip(1).rev().fold(0.0, |sum, (k, a)| sum * c + k as f64 * a)
 }
 
 /// The maps of one activation at one variance.

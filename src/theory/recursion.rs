@@ -96,7 +96,7 @@ struct LastMaps(Option<(f64, PairMaps)>);
 impl LastMaps {
     fn at(&mut self, table: &Tabulated, q: f64, c: f64) -> Pair {
         match &self.0 {
-            Some((known, maps)) if *known == q => maps.at(c),
+            Some((known, maps)) if (known / q - 1.0).abs() < 1e-12 => maps.at(c),
             _ => self.0.insert((q, table.pair_maps(q))).1.at(c),
         }
     }

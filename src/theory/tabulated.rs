@@ -3,7 +3,7 @@
 //! on the activation alone, so results do not depend on what was asked before.
 
 use std::collections::HashMap;
-use std::f64::consts::{LN_2, PI};
+use std::f64::consts::PI;
 use std::sync::{Arc, LazyLock, OnceLock, RwLock};
 
 use super::correlation::{Blend, Maps, PowerMap, maps};
@@ -45,11 +45,11 @@ impl PairMaps {
         match self {
             PairMaps::Lines(slopes, q) => lines(*slopes, *q, c),
             PairMaps::Sine(q) => sine(*q, c),
-            PairMaps::Blended(maps, factor) => Pair {
-                value: factor * maps[0].value(c),
-                slope: factor * maps[0].slope(c),
-                derivative_square: maps[1].value(c),
-            },
+            PairMaps::Blended(maps, factor) => {
+                let (value, slope) = maps[0].value_and_slope(c);
+                let (derivative_square, _) = maps[1].value_and_slope(c);
+                Pair { value: factor * value, slope: factor * slope, derivative_square }
+            }
         }
     }
 }
@@ -116,14 +116,15 @@ impl Tabulated {
         let Some(segment) = segment(q).filter(|_| !closed) else {
             return moments(&self.activation, q);
         };
+        let rule = &*MOMENT_RULE;
         let nodes = self.moments[(segment - FIRST_SEGMENT) as usize].get_or_init(|| {
             std::array::from_fn(|j| {
-                let m = moments(&self.activation, node::<MOMENT_NODES>(segment, j));
+                let m = moments(&self.activation, rule.variance(segment, j));
                 [m.mean, m.square, m.derivative_square, m.derivative_fourth, m.square_slope]
             })
         });
         let mut sums = [0.0; 5];
-        for (weight, values) in weights::<MOMENT_NODES>(segment, q).iter().zip(nodes) {
+        for (weight, values) in rule.weights(segment, q).iter().zip(nodes) {
             sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += weight * value);
         }
         let [mean, square, derivative_square, derivative_fourth, square_slope] = sums;
@@ -140,9 +141,10 @@ impl Tabulated {
         }
         let (inside, factor) = self.inside(q);
         let segment = segment(inside).expect("between the ends of the table");
+        let rule = &*MAP_RULE;
         let nodes = self.maps[(segment - FIRST_SEGMENT) as usize]
-            .get_or_init(|| (0..MAP_NODES).map(|j| maps(&self.activation, node::<MAP_NODES>(segment, j))).collect());
-        let weights = weights::<MAP_NODES>(segment, inside);
+            .get_or_init(|| (0..MAP_NODES).map(|j| maps(&self.activation, rule.variance(segment, j))).collect());
+        let weights = rule.weights(segment, inside);
         let blend = |map: fn(&Maps) -> &PowerMap| Blend::new(weights.iter().copied().zip(nodes.iter().map(map)));
         PairMaps::Blended(Box::new([blend(|m| &m.value), blend(|m| &m.derivative_square)]), factor)
     }
@@ -167,31 +169,36 @@ fn segment(q: f64) -> Option<i32> {
     (q > 0.0 && (FIRST_SEGMENT..=LAST_SEGMENT).contains(&segment)).then_some(segment)
 }
 
-/// Position of Chebyshev node j of N in (-1, 1).
-fn position<const N: usize>(j: usize) -> f64 {
-    libm::cos((2 * j + 1) as f64 * PI / (2 * N) as f64)
-}
+/// Chebyshev nodes in (-1, 1) and their barycentric weights.
+struct Chebyshev<const N: usize>([(f64, f64); N]);
 
-fn node<const N: usize>(segment: i32, j: usize) -> f64 {
-    libm::exp(LN_2 * (f64::from(2 * segment + 1) + position::<N>(j)))
-}
+static MOMENT_RULE: LazyLock<Chebyshev<MOMENT_NODES>> = LazyLock::new(Chebyshev::new);
+static MAP_RULE: LazyLock<Chebyshev<MAP_NODES>> = LazyLock::new(Chebyshev::new);
 
-/// Weights of the nodes at q: the barycentric formula (Berrut & Trefethen 2004).
-fn weights<const N: usize>(segment: i32, q: f64) -> [f64; N] {
-    let t = libm::log2(q) - f64::from(2 * segment + 1);
-    let mut weights = [0.0; N];
-    for (j, weight) in weights.iter_mut().enumerate() {
-        let distance = t - position::<N>(j);
-        if distance == 0.0 {
-            weights = [0.0; N];
-            weights[j] = 1.0;
-            return weights;
-        }
-        let sign = if j % 2 == 0 { 1.0 } else { -1.0 };
-        *weight = sign * libm::sin((2 * j + 1) as f64 * PI / (2 * N) as f64) / distance;
+impl<const N: usize> Chebyshev<N> {
+    fn new() -> Self {
+        Chebyshev(std::array::from_fn(|j| {
+            let angle = (2 * j + 1) as f64 * PI / (2 * N) as f64;
+            (libm::cos(angle), if j % 2 == 0 { libm::sin(angle) } else { -libm::sin(angle) })
+        }))
     }
-    let sum: f64 = weights.iter().sum();
-    weights.map(|weight| weight / sum)
+
+    /// The variance of node j of a segment.
+    fn variance(&self, segment: i32, j: usize) -> f64 {
+        libm::exp2(f64::from(2 * segment + 1) + self.0[j].0)
+    }
+
+    /// What the values at the nodes are to be multiplied by at q: the barycentric formula (Berrut & Trefethen 2004).
+    fn weights(&self, segment: i32, q: f64) -> [f64; N] {
+        let t = libm::log2(q) - f64::from(2 * segment + 1);
+        let mut weights = self.0.map(|(node, weight)| weight / (t - node));
+        if let Some(hit) = self.0.iter().position(|(node, _)| *node == t) {
+            weights = [0.0; N];
+            weights[hit] = 1.0;
+        }
+        let sum: f64 = weights.iter().sum();
+        weights.map(|weight| weight / sum)
+    }
 }
 
 #[cfg(test)]
