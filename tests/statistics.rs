@@ -305,7 +305,8 @@ fn every_column_is_its_definition_on_the_networks_tensors() {
             }
         }
     }
-    for column in CATALOG.iter() {
+    // Those on request are tested in `jacobian.rs`.
+    for column in CATALOG.iter().filter(|column| column.level != catalog::Level::Request) {
         assert!(filled.get(&*column.name).is_some_and(|&n| n >= 20), "{} was hardly tested", column.name);
     }
 }

@@ -16,7 +16,7 @@ use crate::plan::Plan;
 use crate::report::{self, Budget};
 use crate::run::progress::{Mode, Progress, Snapshot};
 use crate::run::stream::Stream;
-use crate::run::{Ending, Job, Station, Tables, check_memory, execute, human, identity};
+use crate::run::{Ending, Job, Station, Tables, check_memory, check_precision, execute, human, identity};
 use crate::store::{Begin, Disk, Manifest, Opened, RunDirectory, Tally};
 
 /// Run a sweep and write its tables
@@ -89,6 +89,7 @@ pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
     let plan = Arc::new(planning::plan(&file, console)?);
     console.status("Planned", &describe(&plan));
     plan.notes.iter().for_each(|note| console.note(note));
+    check_precision(&plan, args.device.precision.into()).map_err(Failure::usage)?;
     match &args.output {
         Some(path) if path.as_os_str() == "-" && args.report => {
             Err(Failure::usage("--report draws a directory of tables, and `-o -` writes none; name a directory"))
@@ -115,7 +116,7 @@ fn describe(plan: &Plan) -> String {
 }
 
 /// Engines of the selection, each with the way to open it again.
-fn stations(args: &DeviceArgs) -> Result<Vec<Station>, Failure> {
+pub(super) fn stations(args: &DeviceArgs) -> Result<Vec<Station>, Failure> {
     let precision = Precision::from(args.precision);
     let selection = select::for_precision(&args.device, precision);
     let devices = select::choose(&selection, &select::devices_for(&selection))?;
@@ -346,7 +347,7 @@ fn warn_of_little_space(console: &Console, plan: &Plan, path: &Path) {
 }
 
 /// The first signal asks the run to stop in order; the second one ends the process at once.
-fn stop_on_signals() -> Arc<AtomicBool> {
+pub(super) fn stop_on_signals() -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     #[cfg(unix)]
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {

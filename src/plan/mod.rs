@@ -16,6 +16,7 @@ use crate::config::{Key, LayersRequest, StatisticsRequest, SweepError, SweepFile
 use crate::engine::LayerSelection;
 use crate::network::NetworkSpec;
 use crate::program::ProgramKey;
+use crate::stats::catalog::StatisticRow;
 use crate::stats::{RecordMask, catalog};
 use crate::theory::Known;
 use chunk::Member;
@@ -144,6 +145,7 @@ impl Plan {
             LayersRequest::All => LayerSelection::All,
             LayersRequest::Only(list) => LayerSelection::Only(list.clone()),
         };
+        check_jacobian(file, &requested, &expansion)?;
         check_record(file, &layers, &expansion)?;
         if matches!(file.record.statistics, StatisticsRequest::List(_)) {
             for row in requested.iter().filter(|row| !expansion.columns.iter().any(|c| c.name == row.name)) {
@@ -315,6 +317,19 @@ impl Plan {
         }
         buckets
     }
+}
+
+/// The Jacobian's columns are dear and narrow: asking for them where they cannot be had is a mistake.
+fn check_jacobian(file: &SweepFile, requested: &[&StatisticRow], expansion: &Expansion) -> Result<(), SweepError> {
+    let mut reporter = file.reporter();
+    let wanted = requested.iter().find(|row| row.mask.contains(RecordMask::JACOBIAN));
+    if let Some(row) = wanted
+        && let Some(reason) = expansion.keys.iter().find_map(catalog::jacobian_refusal)
+    {
+        let message = format!("`{}` and its like cannot be had of every network of this file: {reason}", row.name);
+        reporter.at(file.record.statistics_mark, message);
+    }
+    reporter.check()
 }
 
 /// A selection that leaves nothing to record is a mistake.

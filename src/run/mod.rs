@@ -19,6 +19,7 @@ use rayon::prelude::*;
 use crate::engine::{Engine, EngineError, LayerSelection, NUMERICS_VERSION, NetworkResult, Precision};
 use crate::output::{LayersWriter, NetworksWriter, TheoryWriter, datapackage};
 use crate::plan::{Plan, PlannedNetwork};
+use crate::stats::RecordMask;
 use crate::store::{Extra, Headers, Identity, NetworkRows, RunDirectory, StoreError, SweepIdentity, Tally};
 use progress::{Progress, Snapshot};
 use queue::Queue;
@@ -286,6 +287,14 @@ impl Assembly<'_> {
         }
         Ok(())
     }
+}
+
+/// Why a plan cannot be run in this arithmetic, if it cannot. GPU engines compute in f32.
+pub fn check_precision(plan: &Plan, precision: Precision) -> Result<(), String> {
+    if plan.record.mask.contains(RecordMask::JACOBIAN) && precision != Precision::F64 {
+        return Err("the columns jacobian_* are computed in f64 by the CPU engine; add --precision f64".to_string());
+    }
+    Ok(())
 }
 
 /// Whether every network of a plan fits an engine, one at a time. Found out before anything runs.

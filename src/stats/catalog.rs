@@ -13,6 +13,7 @@ use super::record::{Quantity, Record, RecordMask};
 use crate::engine::LayerSelection;
 use crate::network::NetworkSpec;
 
+pub use derived::jacobian_refusal;
 pub use markdown::markdown;
 pub use request::{UnknownStatistic, columns, words};
 
@@ -47,6 +48,8 @@ impl From<Option<f64>> for Cell {
 pub enum Level {
     Basic,
     Full,
+    /// In no set: only where it is named.
+    Request,
 }
 
 impl Level {
@@ -54,6 +57,7 @@ impl Level {
         match self {
             Level::Basic => "basic",
             Level::Full => "full",
+            Level::Request => "on request",
         }
     }
 }

@@ -7,4 +7,4 @@ pub mod record;
 mod scaled;
 pub mod summary;
 
-pub use record::{Count, Moments, Quantity, Record, RecordMask, Scaled, Sum};
+pub use record::{Count, Moments, Quantity, Record, RecordMask, Scaled, Spectrum, Sum};

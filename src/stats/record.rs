@@ -249,9 +249,11 @@ impl RecordMask {
     pub const SAMPLE_SPREAD: RecordMask = RecordMask(1 << 14);
     pub const WEIGHT_DOT_GRAD: RecordMask = RecordMask(1 << 15);
     pub const BRANCH: RecordMask = RecordMask(1 << 16);
+    /// Singular values of dh_L/dh_0: the float64 CPU engine alone, and in no set.
+    pub const JACOBIAN: RecordMask = RecordMask(1 << 17);
     /// Everything that is cheap: the `basic` statistics.
     pub const BASIC: RecordMask = RecordMask(0x1_ffff & !(1 << 8) & !(1 << 9) & !(1 << 12));
-    /// Everything.
+    /// Everything but the Jacobian: the `full` statistics.
     pub const FULL: RecordMask = RecordMask(0x1_ffff);
 
     /// The bit of one quantity's moments.
@@ -266,12 +268,29 @@ impl RecordMask {
     }
 }
 
+/// Singular values s of dh_L/dh_0, in the row of layer L. Absent unless [`RecordMask::JACOBIAN`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spectrum {
+    pub min: Scaled,
+    /// Mean of s^2.
+    pub mean_square: Scaled,
+    pub max: Scaled,
+    /// Mean of s^4 over the square of the mean of s^2.
+    pub m4_ratio: Scaled,
+}
+
+impl Spectrum {
+    pub const ABSENT: Spectrum =
+        Spectrum { min: Scaled::ABSENT, mean_square: Scaled::ABSENT, max: Scaled::ABSENT, m4_ratio: Scaled::ABSENT };
+}
+
 /// Everything an engine reports of one row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Record {
     pub moments: [Moments; Quantity::COUNT],
     pub sums: [Scaled; Sum::COUNT],
     pub counts: [u64; Count::COUNT],
+    pub spectrum: Spectrum,
 }
 
 impl Record {
@@ -279,6 +298,7 @@ impl Record {
         moments: [Moments::NONE; Quantity::COUNT],
         sums: [Scaled::ABSENT; Sum::COUNT],
         counts: [0; Count::COUNT],
+        spectrum: Spectrum::ABSENT,
     };
 
     pub fn moments(&self, q: Quantity) -> &Moments {

@@ -5,6 +5,7 @@ mod activate;
 mod backward;
 mod deviation;
 mod forward;
+mod jacobian;
 mod kernels;
 mod loss;
 mod math;

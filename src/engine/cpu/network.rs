@@ -47,6 +47,9 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
     pub fn run(mut self, data: &NetworkData<T>, given: Option<&GivenTensors>) -> Outcome {
         self.prepare(data, given);
         self.forward();
+        if self.mask.contains(RecordMask::JACOBIAN) && self.spec.batch_size == 1 {
+            self.jacobian();
+        }
         let loss = self.start_backward(data);
         self.backward();
         Outcome { records: self.records, loss }

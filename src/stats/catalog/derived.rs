@@ -2,6 +2,7 @@
 
 use super::{Cell, Formula, Level, RowContext, StatisticRow};
 use crate::network::{NetworkSpec, Norm, Residual};
+use crate::program::ProgramKey;
 use crate::stats::record::{Count, Quantity, RecordMask, Scaled, Sum};
 
 struct DerivedRow {
@@ -18,11 +19,12 @@ struct DerivedRow {
 }
 
 /// Names of the groups of derived columns, with what they are about.
-pub(super) const GROUPS: [(&str, &str); 4] = [
+pub(super) const GROUPS: [(&str, &str); 5] = [
     ("flow", "how the gradient changes from layer to layer"),
     ("path", "the factor that a gradient takes along one path, and what the paths add up to"),
     ("phi", "slopes and states of the activation function"),
     ("similarity", "how alike the samples of a batch are"),
+    ("jacobian", "singular values s of dh_L/dh_0, in float64 (`--precision f64`)"),
 ];
 
 fn is_hidden(spec: &NetworkSpec, layer: u32) -> bool {
@@ -48,6 +50,28 @@ fn has_chi(spec: &NetworkSpec, layer: u32) -> bool {
 /// z_l and delta_l of two samples or more.
 fn has_preact_pairs(spec: &NetworkSpec, layer: u32) -> bool {
     layer >= 1 && spec.batch_size >= 2
+}
+
+/// The last hidden layer of a plain network at one sample, of a size that a dense decomposition can take.
+fn has_jacobian(spec: &NetworkSpec, layer: u32) -> bool {
+    layer == spec.depth && jacobian_refusal(&ProgramKey::of(spec)).is_none()
+}
+
+/// Largest width and input_size of the Jacobian's columns.
+const LARGEST_JACOBIAN: u32 = 256;
+
+/// Why networks of this key have no `jacobian_*` columns, if they have none.
+pub fn jacobian_refusal(key: &ProgramKey) -> Option<String> {
+    let largest = LARGEST_JACOBIAN;
+    if key.batch_size != 1 {
+        return Some(format!("they are for one sample (batch_size = 1), and a network here has {}", key.batch_size));
+    }
+    if key.norm != Norm::None || key.residual != Residual::None {
+        return Some("they are for networks without norm and residual".to_string());
+    }
+    let size = key.width.max(key.input_size);
+    (size > largest)
+        .then(|| format!("they are for width and input_size up to {largest}, and a network here has {size}"))
 }
 
 fn log10_grad_ratio(row: &RowContext) -> Cell {
@@ -97,6 +121,7 @@ fn sample_log10_grad_std(row: &RowContext) -> Cell {
 
 const PHI_ROWS: &str = "hidden (not the stem of pre_act)";
 const PATH_ROWS: &str = "hidden with a next layer (pre_act: every hidden row but the stem)";
+const JACOBIAN_ROWS: &str = "the last hidden row, in networks without norm and residual at batch_size 1";
 const DELTA: RecordMask = RecordMask::quantity(Quantity::PreactGrad);
 
 macro_rules! table {
@@ -177,6 +202,19 @@ static TABLE: &[DerivedRow] = table!(
     "sample_log10_grad_std" "similarity" Basic "log10" RecordMask::SAMPLE_SPREAD, "hidden, readout", has_preact_pairs,
         sample_log10_grad_std,
         "population standard deviation over samples b of log10 |delta_l(b)|; samples without gradient are left out";
+    "jacobian_sv_min" "jacobian" Request "value" RecordMask::JACOBIAN, JACOBIAN_ROWS, has_jacobian,
+        |row| row.this.spectrum.min.value().into(),
+        "smallest of the min(width, input_size) singular values s of dh_L/dh_0, the product of diag(phi'(u_l)) W_l; 0 below \
+        1e-14 of the largest";
+    "jacobian_sv_mean_sq" "jacobian" Request "value" RecordMask::JACOBIAN, JACOBIAN_ROWS, has_jacobian,
+        |row| row.this.spectrum.mean_square.value().into(),
+        "mean of s^2 over the singular values s of dh_L/dh_0";
+    "jacobian_sv_max" "jacobian" Request "value" RecordMask::JACOBIAN, JACOBIAN_ROWS, has_jacobian,
+        |row| row.this.spectrum.max.value().into(),
+        "largest singular value s of dh_L/dh_0";
+    "jacobian_m4_ratio" "jacobian" Request "ratio" RecordMask::JACOBIAN, JACOBIAN_ROWS, has_jacobian,
+        |row| row.this.spectrum.m4_ratio.value().into(),
+        "mean of s^4 over the square of the mean of s^2: 1 where all s are equal (dynamical isometry, Pennington et al. 2017)";
 );
 
 pub(super) fn rows() -> Vec<StatisticRow> {

@@ -53,9 +53,10 @@ What theory predicts before anything is run: one row per configuration and layer
 `layers.csv`. It starts with `configuration, sweep, layer, layer_kind` and the varying keys, then come the columns below;
 it joins `layers.csv` on `configuration` and `layer`. A column exists if theory is known for some network of the sweep
 file, and a cell is empty where it is not known for this one: weights that are no random matrix (`constant`, `identity`
-but for linear networks, `zeros`), batch norm below 4 samples or with samples that are not independent. Width is taken to be
-large and the gradient at the top independent of the forward pass (with mse and outputs well above their targets it is not
-quite: it leans by about output_size / width); the predictions start from the mean square of the actual kind of input.
+but for linear networks, `zeros`), deep `post_act` networks whose activations have a mean, batch norm below 4 samples or
+with samples that are not independent. Width is taken to be large and the gradient at the top independent of the forward
+pass (with mse and outputs well above their targets it is not quite: it leans by about output_size / width); the
+predictions start from the mean square of the actual kind of input.
 
 | column | unit | rows | definition |
 |---|---|---|---|

@@ -12,7 +12,7 @@ pub struct UnknownStatistic {
 }
 
 /// The columns that a request names, in catalog order, each once. A word is `basic`, `full`, a column, a quantity or
-/// group (its basic columns), or a statistic (`rms`: that of every quantity).
+/// group (its basic columns, or those on request), or a statistic (`rms`: that of every quantity).
 pub fn columns<S: AsRef<str>>(request: &[S]) -> Result<Vec<&'static StatisticRow>, UnknownStatistic> {
     let mut wanted = vec![false; CATALOG.len()];
     for word in request {
@@ -32,9 +32,9 @@ pub fn columns<S: AsRef<str>>(request: &[S]) -> Result<Vec<&'static StatisticRow
 
 fn names(word: &str, row: &StatisticRow) -> bool {
     match word {
-        "full" => true,
+        "full" => row.level != Level::Request,
         "basic" => row.level == Level::Basic,
-        _ => row.name == word || row.statistic == word || (row.group == word && row.level == Level::Basic),
+        _ => row.name == word || row.statistic == word || (row.group == word && row.level != Level::Full),
     }
 }
 
