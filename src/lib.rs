@@ -9,6 +9,7 @@ pub mod output;
 pub mod plan;
 pub mod program;
 pub mod report;
+pub mod reproduce;
 pub mod run;
 pub mod sampler;
 pub mod stats;

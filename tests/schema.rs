@@ -65,7 +65,9 @@ fn the_schema_takes_good_files_and_refuses_bad_ones() {
     let init = program().args(["init", "init.toml"]).current_dir(&good).output().expect("it starts");
     assert!(init.status.success());
     let mut files = 1;
-    for path in toml_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("configs")) {
+    let sweeps = toml_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("configs"));
+    // What stands beside the sweep files of papers is no sweep file.
+    for path in sweeps.into_iter().filter(|path| !path.to_string_lossy().ends_with(".statements.toml")) {
         fs::copy(&path, good.join(format!("configs{files}.toml"))).expect("writable");
         files += 1;
     }

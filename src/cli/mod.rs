@@ -19,6 +19,7 @@ mod man;
 mod plan;
 mod plot;
 mod report;
+mod reproduce;
 mod run;
 mod schema;
 mod theory;
@@ -68,6 +69,7 @@ enum Command {
     Man(man::Args),
     Report(report::Args),
     Plot(plot::Args),
+    Reproduce(reproduce::Args),
 }
 
 /// The command line as data.
@@ -120,6 +122,7 @@ fn start() -> Exit {
         Command::Man(args) => man::run(&args, &console),
         Command::Report(args) => report::run(&args, &console),
         Command::Plot(args) => plot::run(&args, &console),
+        Command::Reproduce(args) => reproduce::run(&args, &console),
     };
     outcome.unwrap_or_else(|failure| failure.report(&console))
 }

@@ -117,7 +117,7 @@ impl From<PrecisionArg> for Precision {
 }
 
 /// What to compute on.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub struct DeviceArgs {
     /// Device: auto, cpu, gpu, all, index:K, pci:BUS or part of a name (see `gradsweep devices`)
     #[arg(

@@ -1,0 +1,185 @@
+//! Published results: every paper's statements hold as the files say, `docs/reproductions.md` lists them, and the evaluator
+//! can fail.
+
+use std::fs;
+use std::path::Path;
+
+use assert_cmd::Command;
+use gradsweep::config::{Overrides, SweepFile};
+use gradsweep::plan::Plan;
+use gradsweep::reproduce::{Outcome, PAPERS, ReadNetwork, ReadRun, Statement, evaluate};
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gradsweep"));
+    command.env_remove("GRADSWEEP_DEVICE");
+    command
+}
+
+#[test]
+fn published_results_are_reproduced() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let out = program()
+        .args(["reproduce", "--json", "-q", "--device", "cpu", "-o"])
+        .arg(folder.path())
+        .output()
+        .expect("it starts");
+    let text = String::from_utf8_lossy(&out.stdout);
+    let report: serde_json::Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"));
+    let papers = report["papers"].as_array().expect("papers");
+    assert_eq!(papers.len(), PAPERS.len());
+    for paper in papers {
+        for statement in paper["statements"].as_array().expect("statements") {
+            let outcome = statement["outcome"].as_str().expect("a word");
+            assert_ne!(outcome, "FAIL", "{}: {statement:#}", paper["name"]);
+            println!("{}: {}: {outcome}", paper["name"], statement["says"]);
+        }
+    }
+    assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stderr));
+    // The runs are kept, and used again: this takes no time and needs no engine.
+    let again = program()
+        .args(["reproduce", "he_2015", "hanin_2018", "--device", "no such device", "-o"])
+        .arg(folder.path())
+        .output()
+        .expect("it starts");
+    assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
+    let text = String::from_utf8_lossy(&again.stdout);
+    assert!(text.contains("pass") && text.contains("sum 1/n_l"), "{text}");
+}
+
+#[test]
+fn every_paper_plans_at_both_sizes_cites_its_source_and_says_what_to_expect() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs/papers");
+    let files = fs::read_dir(&folder).expect("the folder is part of the repository").count();
+    assert_eq!(files, 2 * PAPERS.len(), "every file belongs to a paper");
+    for file in PAPERS {
+        let paper = file.parse().unwrap_or_else(|e| panic!("{e}"));
+        assert!(!paper.statements.is_empty(), "{}", file.name);
+        for part in ["# Shows: ", "# Expect: "] {
+            assert!(file.sweep.contains(part), "{}: {part}", file.name);
+        }
+        for set in [Vec::new(), paper.full.clone()] {
+            let overrides = Overrides { set, ..Overrides::default() };
+            let sweep = SweepFile::parse(file.sweep, file.name, &overrides).unwrap_or_else(|e| panic!("{e}"));
+            let plan = Plan::new(&sweep).unwrap_or_else(|e| panic!("{e}"));
+            assert!(plan.notes.is_empty(), "{}: {:?}", file.name, plan.notes);
+            assert_eq!(plan.name, file.name.replace('_', "-"));
+        }
+        for statement in &paper.statements {
+            let reason = statement.tolerance > 0.0 || !statement.holds;
+            assert_eq!(reason, !statement.because.is_empty(), "{}: {}", file.name, statement.says);
+        }
+    }
+}
+
+#[test]
+fn the_page_of_reproductions_lists_every_statement_and_its_outcome() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reproductions.md"))
+        .expect("docs/reproductions.md is part of the repository");
+    let mut rows = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| statement"));
+    for file in PAPERS {
+        let paper = file.parse().unwrap_or_else(|e| panic!("{e}"));
+        assert!(page.contains(&format!("\n## {}\n\n`configs/papers/{}.toml`\n", paper.paper, file.name)));
+        for statement in &paper.statements {
+            let row = rows.next().unwrap_or_else(|| panic!("{}: {} is missing", file.name, statement.says));
+            let outcome =
+                if statement.holds { "pass |".to_string() } else { format!("does not hold: {} |", statement.because) };
+            let start = format!("| {} | ", statement.says.replace('|', "\\|"));
+            assert!(
+                row.starts_with(&start) && row.ends_with(&outcome),
+                "{row}\nis out of date: gradsweep reproduce --markdown > docs/reproductions.md"
+            );
+        }
+    }
+    assert_eq!(rows.next(), None);
+}
+
+/// A run of two configurations with four seeds each, whose `loss` is given.
+fn run(losses: [[f64; 4]; 2]) -> ReadRun {
+    let networks = losses.iter().enumerate().flat_map(|(i, losses)| {
+        losses.iter().map(move |loss| {
+            let cells = [
+                ("configuration", format!("c-{i}")),
+                ("depth", format!("{}", 10 * (i + 1))),
+                ("activation", "tanh".to_string()),
+                ("loss", loss.to_string()),
+            ];
+            let cells = cells.map(|(name, cell)| (name.to_string(), cell)).into_iter().collect();
+            ReadNetwork { cells, layers: [(3, vec![7.5, f64::NAN])].into_iter().collect() }
+        })
+    });
+    ReadRun {
+        networks: networks.collect(),
+        layer_columns: vec!["chi".to_string(), "act_mean".to_string()],
+        ..ReadRun::default()
+    }
+}
+
+/// The outcome of one statement on a run with means 2 and 5.
+fn judged(statement: &str) -> (Outcome, String) {
+    let statement: Statement = toml::from_str(&format!("says = \"x\"\n{statement}")).expect("a statement");
+    let run = run([[1.9, 2.1, 1.95, 2.05], [4.9, 5.1, 4.95, 5.05]]);
+    let finding = evaluate(run, &[statement]).remove(0);
+    (finding.outcome, finding.error.unwrap_or_default())
+}
+
+#[test]
+fn a_statement_passes_or_fails_by_its_numbers() {
+    use Outcome::{DoesNotHold, Fail, Pass};
+    // The standard error of the mean is 0.0456.
+    for (statement, outcome) in [
+        ("measured = \"loss\"\npredicted = \"2.1\"\nselect = \"depth == 10\"\ntest = \"equal\"", Pass),
+        ("measured = \"loss\"\npredicted = \"2.25\"\nselect = \"depth == 10\"\ntest = \"equal\"", Fail),
+        (
+            "measured = \"loss\"\npredicted = \"2.25\"\nselect = \"depth == 10\"\ntest = \"equal\"\ntolerance = 0.1",
+            Pass,
+        ),
+        ("measured = \"loss\"\npredicted = \"2.1\"\ntest = \"equal\"", Fail),
+        ("measured = \"loss / depth\"\npredicted = \"0.3\"\ntest = \"below\"", Pass),
+        ("measured = \"loss\"\npredicted = \"4.0\"\ntest = \"below\"", Fail),
+        ("measured = \"loss\"\npredicted = \"1.9\"\nselect = \"depth == 10\"\ntest = \"above\"", Fail),
+        ("measured = \"loss\"\npredicted = \"1.5\"\nselect = \"depth == 10\"\ntest = \"above\"", Pass),
+        (
+            "measured = \"loss\"\npredicted = \"3.0\"\nselect = \"depth == 20\"\nversus = { depth = \"10\" }\ntest = \"equal\"",
+            Pass,
+        ),
+        ("measured = \"loss\"\npredicted = \"9.0\"\ntest = \"equal\"\nholds = false", DoesNotHold),
+        ("measured = \"loss\"\npredicted = \"2.0\"\nselect = \"depth == 10\"\ntest = \"equal\"\nholds = false", Fail),
+        ("measured = \"loss\"\npredicted = \"2.0\"\nselect = \"depth == 10\"\ntest = \"equal\"\neffect = 0.4", Fail),
+        // The unbiased variance is 0.00833.
+        (
+            "measured = \"loss\"\nstatistic = \"variance\"\npredicted = \"0.00833\"\nselect = \"depth == 10\"\ntest = \"equal\"",
+            Pass,
+        ),
+        ("measured = \"row(3.0, \\\"chi\\\")\"\npredicted = \"7.5\"\ntest = \"equal\"", Pass),
+    ] {
+        let (found, error) = judged(statement);
+        assert_eq!(found, outcome, "{statement}: {error}");
+    }
+}
+
+#[test]
+fn a_statement_that_cannot_be_judged_fails_with_the_reason() {
+    for (statement, reason) in [
+        ("measured = \"row(3.0, \\\"act_mean\\\")\"\ntest = \"equal\"", "no act_mean in row 3"),
+        ("measured = \"row(4.0, \\\"chi\\\")\"\ntest = \"equal\"", "no chi in row 4"),
+        ("measured = \"loss +\"\ntest = \"equal\"", "loss +"),
+        ("measured = \"lss\"\ntest = \"equal\"", "lss"),
+        ("measured = \"loss\"\nselect = \"depth == 11\"\ntest = \"equal\"", "no network is selected"),
+        ("measured = \"loss\"\nversus = { depth = \"11\" }\ntest = \"equal\"", "counterpart"),
+    ] {
+        let (found, error) = judged(statement);
+        assert_eq!(found, Outcome::Fail);
+        assert!(error.contains(reason), "{statement}: {error}");
+    }
+}
+
+#[test]
+fn an_unknown_paper_is_a_usage_error_and_the_list_names_all() {
+    let out = program().args(["reproduce", "hannin_2018"]).output().expect("it starts");
+    assert_eq!(out.status.code(), Some(2));
+    let text = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(text.contains("unknown paper `hannin_2018`; did you mean `hanin_2018`?"), "{text}");
+    let out = program().args(["reproduce", "--list"]).output().expect("it starts");
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(PAPERS.iter().all(|paper| text.contains(paper.name)), "{text}");
+}
