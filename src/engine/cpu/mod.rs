@@ -125,7 +125,8 @@ impl Engine for CpuEngine {
         let (b, n) = (u64::from(key.batch_size), u64::from(key.width));
         let per_layer = n * n + b * n * if key.residual == Residual::None { 3 } else { 5 };
         let input = b * u64::from(key.input_size) + n * u64::from(key.input_size);
-        let scratch = 6 * b * n + n * n + input;
+        // The layer at hand, and four spare gradients.
+        let scratch = 9 * b * n + n * n + input;
         let workspaces: u64 = at_work.map(|&l| (u64::from(l) * per_layer + scratch) * element).sum();
         let records: u64 = depths.iter().map(|&l| (u64::from(l) + 2) * size_of::<Row>() as u64).sum();
         workspaces + records
