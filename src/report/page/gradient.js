@@ -36,9 +36,11 @@ const gradientFigure = {
       rows = [],
       dead = [];
     const named = new Set();
-    let lowest = Infinity;
+    const curves = lines.map((c) => gradientCurve(c, options));
+    const { floor, step } = floorOf(curves, options);
+    let deadRows = 0;
     for (const c of lines) {
-      const curve = gradientCurve(c, options);
+      const curve = curves[lines.indexOf(c)];
       const value = colorValue(c, options.color);
       const group = { legendgroup: `v${value}`, showlegend: false };
       const color = paint.of(value);
@@ -49,7 +51,8 @@ const gradientFigure = {
           type: "scatter",
           mode: "lines",
           x: curve.x,
-          y: curve.low,
+          // A quantile that is exactly zero lies below everything.
+          y: curve.low.map((y, i) => y ?? (curve.zeros?.[i] && curve.high[i] !== null ? floor : null)),
           line: { width: 0 },
           hoverinfo: "skip",
         });
@@ -94,11 +97,10 @@ const gradientFigure = {
           text: curve.layers.map((l, i) => `layer ${l}, predicted: ${format(curve.predicted[i])}<br>${hover}`),
         });
       }
+      if (curve.zeros) deadRows += 1;
       curve.zeros?.forEach((zeros, i) => {
-        if (zeros) dead.push({ x: curve.x[i], zeros, c, layer: curve.layers[i], color });
+        if (zeros) dead.push({ x: curve.x[i], y: floor - step * deadRows, zeros, c, layer: curve.layers[i], color });
       });
-      for (const y of [curve.low, curve.median, curve.predicted])
-        for (const v of y ?? []) if (v !== null && v < lowest) lowest = v;
       curve.layers.forEach((l, i) =>
         rows.push([
           ...keyCells(c),
@@ -122,13 +124,12 @@ const gradientFigure = {
         line: { color: colors.dim, dash: "dash" },
       });
     if (dead.length) {
-      const floor = Number.isFinite(lowest) ? (options.linear ? 0 : lowest - 1) : 0;
       traces.push({
         type: "scatter",
         mode: "markers",
         name: "exactly zero (dead)",
         x: dead.map((d) => d.x),
-        y: dead.map(() => floor),
+        y: dead.map((d) => d.y),
         marker: { symbol: "x", size: 9, color: dead.map((d) => d.color), line: { width: 1, color: colors.text } },
         hoverinfo: "text",
         text: dead.map(
@@ -174,6 +175,17 @@ const gradientFigure = {
     };
   },
 };
+
+// The lowest of what is drawn, and how far apart the rows of crosses below it stand.
+function floorOf(curves, options) {
+  const values = curves.flatMap((curve) =>
+    [curve.low, curve.median, curve.high, curve.predicted].flatMap((y) => y ?? []),
+  );
+  const known = values.filter((y) => y !== null);
+  if (options.linear || !known.length) return { floor: 0, step: 0 };
+  const [low, high] = [known.reduce((a, b) => Math.min(a, b)), known.reduce((a, b) => Math.max(a, b))];
+  return { floor: low, step: Math.max(0.05 * (high - low), 0.1) };
+}
 
 // The curve of one configuration in the units asked for.
 function gradientCurve(c, options) {
@@ -227,6 +239,11 @@ function gradientSummary(lines, shown, held, options) {
       ? `${count(dead, "network")} ${dead === 1 ? "has" : "have"} a gradient of exactly zero somewhere; crosses mark where, and medians count them as lowest.`
       : "No network is dead.",
   );
+  const without = lines.filter((c) => run.configurations[c].profile.gradient.median.includes(null)).length;
+  if (dead && without) {
+    const have = without === 1 ? "configuration has" : "configurations have";
+    parts.push(`${thousands(without)} ${have} no line where half of the networks or more are dead.`);
+  }
   if (options.relative) parts.push("Norms are relative to the last hidden layer.");
   return parts.join(" ");
 }

@@ -57,10 +57,12 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
     let mut x = Axis::linear("layer (1 = nearest the input)", across);
     x.ticks.retain(|(layer, _)| *layer >= 1.0);
     let mut y = Axis::linear("log₁₀ |δ|,  δ = dLoss/dz", heights);
-    let dead = curves.iter().any(|c| !c.dead.is_empty());
-    let floor = y.range.0;
+    // Crosses stand below the lines, a row for every configuration that has some.
+    let rows = curves.iter().filter(|c| !c.dead.is_empty()).count();
+    let (floor, step) = (y.range.0, 0.04 * (y.range.1 - y.range.0));
+    let dead = rows > 0;
     if dead {
-        y.range.0 -= 0.06 * (y.range.1 - y.range.0);
+        y.range.0 -= step * (rows as f64 + 0.5);
     }
 
     let mut around = palette.around(&wish.title, Mark::Line);
@@ -70,18 +72,22 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
     if dead {
         around.legend.push(Entry { text: "some are exactly 0".to_string(), color: GREY, mark: Mark::Cross });
     }
+    let mut row = 0.0;
     let svg = figure(wish.size, (x, y), around, |canvas| {
         for (i, curve) in curves.iter().enumerate() {
             let color = palette.of(i);
             if bands {
-                let band: Vec<_> = curve.points.iter().map(|p| (p.0, p.1[1], p.1[2])).collect();
+                // A quantile that is exactly zero lies below everything.
+                let low = |p: &(f64, [Option<f64>; 3])| p.1[1].or(curve.dead.contains(&p.0).then_some(floor));
+                let band: Vec<_> = curve.points.iter().map(|p| (p.0, low(p), p.1[2])).collect();
                 canvas.band(&band, color)?;
             }
             let line: Vec<_> = curve.points.iter().map(|p| (p.0, p.1[0])).collect();
             canvas.line(&line, color, 2.0, false)?;
             canvas.line(&curve.predicted, color, 1.6, true)?;
+            row += if curve.dead.is_empty() { 0.0 } else { step };
             for layer in &curve.dead {
-                canvas.cross((*layer, floor), color)?;
+                canvas.cross((*layer, floor - row), color)?;
             }
         }
         Ok(())
