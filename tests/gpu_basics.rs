@@ -55,6 +55,16 @@ fn draws_are_bit_identical_to_the_sampler() {
                     let got = engine.drawn_tensor(&spec, Drawn::Bias(slot)).unwrap().unwrap();
                     same_bits(&format!("{name} {:?} b_{layer}", init.kind), &got, &want);
                 }
+                // In a batch weights are drawn and measured in one pass.
+                for (tensor, values, _) in engine.forward_tensors(Arc::new(batch(vec![spec.clone()], None))).unwrap() {
+                    let layer = tensor.strip_suffix(".weight").and_then(|t| t.strip_prefix("layers.")?.parse().ok());
+                    if let Some(layer) = layer {
+                        let mut want = vec![0.0; (spec.fan_in(layer) * spec.fan_out(layer)) as usize];
+                        fill_weight(&spec, layer, &mut want);
+                        let got: Vec<f32> = values.iter().map(|&v| v as f32).collect();
+                        same_bits(&format!("{name} {:?} {tensor}", init.kind), &got, &want);
+                    }
+                }
                 for loss in [Loss::Mse, Loss::Cotangent, Loss::CotangentShared] {
                     let spec = NetworkSpec { loss, ..spec.clone() };
                     let data = network_data(&spec, None);
@@ -254,7 +264,15 @@ fn tensors_spread_over_many_slabs_keep_their_numbers() {
 #[test]
 fn a_dispatch_that_is_lost_is_noticed() {
     on_each_adapter(|name, engine| {
-        for kernel in [Kernel::TensorStats, Kernel::WeightGrad, Kernel::ActivationBack, Kernel::Mse] {
+        for kernel in [
+            Kernel::DrawWeights,
+            Kernel::TensorStats,
+            Kernel::WeightGrad,
+            Kernel::RowPowers,
+            Kernel::ActivationBack,
+            Kernel::LinearBack,
+            Kernel::Mse,
+        ] {
             engine.inject_fault(Some(kernel));
             engine.submit(Arc::new(batch(vec![spec()], None))).unwrap();
             let mut results: Vec<NetworkResult> = Vec::new();

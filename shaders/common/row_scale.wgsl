@@ -46,11 +46,16 @@ fn rows_top(head: u32, network: u32) -> i32 {
     return select(NO_ROW, heads[index].exponent, heads[index].written == 1u);
 }
 
-// The largest exponent of rows that `raise_row_top` has collected.
+// The largest exponent of rows that `raise_row_top` has collected. It leaves 1 where all rows are zero.
 fn collected_top(head: u32, network: u32) -> i32 {
-    return i32(atomicLoad(&heads[head * params.networks + network].row_top)) + NO_ROW;
+    return max(i32(atomicLoad(&heads[head * params.networks + network].row_top)) + NO_ROW - 1, NO_ROW);
 }
 
 fn raise_row_top(head: u32, network: u32, exponent: i32) {
-    atomicMax(&heads[head * params.networks + network].row_top, u32(exponent - NO_ROW));
+    atomicMax(&heads[head * params.networks + network].row_top, u32(exponent - NO_ROW) + 1u);
+}
+
+// The stamp of a record, but 0 where the dispatch that had to collect exponents of rows did not happen.
+fn stamp_of(head: u32, network: u32) -> u32 {
+    return select(params.stamp, 0u, atomicLoad(&heads[head * params.networks + network].row_top) == 0u);
 }

@@ -14,6 +14,7 @@ const FLAG_SPREAD: u32 = 64u;
 // The tensors have an exponent a row.
 const FLAG_ROWS: u32 = 128u;
 const FLAG_ARGUMENT: u32 = 256u;
+const FLAG_MOMENTS: u32 = 512u;
 
 // One dispatch. Tensors are [network, row_pad, column_pad], row-major; logical sizes are `rows` and `columns`, both
 // paddings are multiples of 8 and hold zeros.
@@ -64,7 +65,7 @@ struct Head {
     exponent: i32,
     // Bits of the largest finite |x'|.
     max_bits: atomic<u32>,
-    // For gradients: 2^30 + the largest exponent of a row, where it must be known before the rows are written (0: none).
+    // For gradients: 2^30 + 1 + the largest exponent of a row, where it must be known before the rows are written (0: not collected).
     row_top: atomic<u32>,
     // For arguments of an activation whose value vanishes exponentially: 0x7f800000 - bits of phi's smallest decay (0: none).
     tail_bits: atomic<u32>,

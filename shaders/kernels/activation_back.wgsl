@@ -1,9 +1,9 @@
 // dLoss/du += phi'(u) dLoss/dphi for tensors [networks, row_pad, column_pad], and everything that is recorded of phi'.
 // Bindings: heads; networks; grad: dLoss/dphi; argument: u; target: dLoss/du; columns, readout_columns: sums of |w| per
-// column from `weight_stats`, of the hidden weights and of the readout's; records. Heads: source = grad, other = u, weight,
+// column from `draw_weights`, of the hidden weights and of the readout's; records. Heads: source = grad, other = u, weight,
 // bias = the readout's weights, old and target, whose rows have the exponents that `row_powers` chose. Params: layer.
-// Record a strip: stamp, sum phi', sum phi'^2, the strip's D (phi' stored = phi' * 2^D), path sums |f|, f^2, largest f, exponent of the
-// weights, elements, saturated, active, units, dead units, 1 where there are paths. One workgroup owns a strip.
+// Record a strip: stamp, sum phi', sum phi'^2, the strip's D (phi' stored = phi' * 2^D), path sums |f|, f^2, largest f, exponent of
+// the strip's weights, elements, saturated, active, units, dead units, 1 where there are paths. One workgroup owns a strip.
 // Grid: (strips, 1, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -106,10 +106,10 @@ fn activation_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
     let total = sum_strip(thread, vec4<f32>(sums.x, sums.z, counts.y, counts.z));
     let at_readout = networks[network].depth == params.layer && params.layer != NONE;
     let weight_head = select(params.weight_head, params.bias_head, at_readout);
-    let weight = scale_of(weight_head, network);
     let paths = (params.flags & FLAG_PATHS) != 0u && weight_head != NONE;
     var share = vec4<f32>(0.0);
     var units = vec4<f32>(0.0);
+    var weight_exponent = 0;
     if (inside && thread < LANES) {
         units = vec4<f32>(1.0, select(0.0, 1.0, column_sums.w == 0.0), 0.0, 0.0);
         if (paths) {
@@ -119,6 +119,7 @@ fn activation_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
             } else {
                 of_weights = columns[network * params.column_pad + column];
             }
+            weight_exponent = i32(of_weights.w);
             share = vec4<f32>(of_weights.x * column_sums.y, of_weights.y * column_sums.z, of_weights.z * column_top, 0.0);
         }
     }
@@ -136,14 +137,14 @@ fn activation_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
             write_head(params.target_head, network, top_exponent);
         }
         let at = params.record + network * params.record_stride + group.x * 16u;
-        records[at] = params.stamp;
+        records[at] = stamp_of(params.target_head, network);
         records[at + 1u] = bitcast<u32>(total.x);
         records[at + 2u] = bitcast<u32>(total.y);
         records[at + 3u] = bitcast<u32>(decay);
         records[at + 4u] = bitcast<u32>(path.x);
         records[at + 5u] = bitcast<u32>(path.y);
         records[at + 6u] = bitcast<u32>(path_top);
-        records[at + 7u] = bitcast<u32>(weight.exponent);
+        records[at + 7u] = bitcast<u32>(weight_exponent);
         records[at + 8u] = u32(elements.x);
         records[at + 9u] = u32(total.z);
         records[at + 10u] = u32(total.w);

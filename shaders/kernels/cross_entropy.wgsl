@@ -82,7 +82,7 @@ fn cross_entropy(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
             total += losses[i];
         }
         let at = params.record + network * params.record_stride + group.x * 8u;
-        records[at] = params.stamp;
+        records[at] = stamp_of(params.target_head, network);
         records[at + 1u] = bitcast<u32>(total.x);
         records[at + 2u] = bitcast<u32>(y.exponent);
         records[at + 3u] = bitcast<u32>(total.y);

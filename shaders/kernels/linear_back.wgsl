@@ -1,5 +1,6 @@
 // dLoss/dh += W^T delta: the product of delta [networks, row_pad, inner] and W [networks, inner, column_pad].
-// Bindings: heads; left: delta; right: W; target: dLoss/dh [networks, row_pad, column_pad].
+// Bindings: heads; left: delta; right: W; target: dLoss/dh [networks, row_pad, column_pad]; records. With FLAG_MOMENTS a
+// record a tile has the moments of what was written.
 // Heads: source = delta, weight = W, old = target before (its first writer sets), target. Row b of the product comes of
 // row b of delta alone: exponents of rows are added and joined in the epilogue.
 // One lane owns an 8 x 8 block. Grid: (tiles, 1, networks).
@@ -9,6 +10,7 @@
 @group(0) @binding(2) var<storage, read_write> left: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> right: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> product: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> records: array<u32>;
 
 var<workgroup> largest: atomic<u32>;
 
@@ -39,6 +41,7 @@ fn linear_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocatio
     var words_low = vec4<f32>(0.0);
     var words_high = vec4<f32>(0.0);
     var bits = 0u;
+    var zeros = 0.0;
     for (var r = 0u; r < 8u; r += 1u) {
         let row = block_row(place, r);
         if (row < rows) {
@@ -65,6 +68,13 @@ fn linear_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocatio
                     }
                     product[index] = v;
                     let f = v * flat;
+                    values[2u * r + half] = f;
+                    if (row < params.rows) {
+                        // Padding holds zeros beyond the logical columns.
+                        let zero = select(vec4<f32>(0.0), vec4<f32>(1.0), v == vec4<f32>(0.0));
+                        let logical = vec4<u32>(column, column + 1u, column + 2u, column + 3u) < vec4<u32>(params.columns);
+                        zeros += dot(zero, select(vec4<f32>(0.0), vec4<f32>(1.0), logical));
+                    }
                     bits = max(bits, max(max(finite_bits(f.x), finite_bits(f.y)), max(finite_bits(f.z), finite_bits(f.w))));
                 }
             }
@@ -85,8 +95,13 @@ fn linear_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocatio
     workgroupBarrier(); // `largest` is 0
     atomicMax(&largest, bits);
     workgroupBarrier(); // every lane has raised `largest`
+    let top = atomicLoad(&largest);
+    if ((params.flags & FLAG_MOMENTS) != 0u) {
+        let at = params.record + network * params.record_stride + group.x * RECORD_WORDS;
+        tile_moments(thread, at, place, values, zeros, top, select(top_exponent, 0, top_exponent == NO_ROW));
+    }
     if (thread == 0u) {
-        raise_max(params.target_head, network, atomicLoad(&largest));
+        raise_max(params.target_head, network, top);
         if (group.x == 0u) {
             write_head(params.target_head, network, top_exponent);
         }

@@ -19,23 +19,6 @@ const SUM_SHIFT: i32 = 13;
 
 var<workgroup> bins: array<atomic<u32>, BINS>;
 var<workgroup> largest: atomic<u32>;
-var<workgroup> partial: array<vec4<f32>, THREADS>;
-
-// Sum over the lanes in their order; the same value in each.
-fn sum_lanes(thread: u32, v: vec4<f32>) -> vec4<f32> {
-    partial[thread] = v;
-    workgroupBarrier(); // all parts are stored
-    for (var step = THREADS / 2u; step > 0u; step /= 2u) {
-        if (thread < step) {
-            partial[thread] += partial[thread + step];
-        }
-        workgroupBarrier(); // this round's sums are stored
-    }
-    let total = partial[0];
-    workgroupBarrier(); // the total is read before `partial` is used again
-    return total;
-}
-
 @compute @workgroup_size(THREADS)
 fn weight_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let network = params.first + group.z;

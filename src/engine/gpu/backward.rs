@@ -5,8 +5,8 @@ use super::describe::LayerSlot;
 use super::forward::row_of;
 use super::kernels::Kernel;
 use super::layout::{
-    FLAG_ARGUMENT, FLAG_CENTRE, FLAG_COLUMN_MOMENTS, FLAG_HISTOGRAM, FLAG_PATHS, FLAG_SPREAD, NONE, Params,
-    RECORD_WORDS, SLOT_BRANCH, SLOT_OLD, SLOT_SOURCE, SLOT_TARGET,
+    FLAG_ARGUMENT, FLAG_CENTRE, FLAG_COLUMN_MOMENTS, FLAG_HISTOGRAM, FLAG_MOMENTS, FLAG_PATHS, FLAG_SPREAD, NONE,
+    Params, RECORD_WORDS, SLOT_BRANCH, SLOT_OLD, SLOT_SOURCE, SLOT_TARGET,
 };
 use super::memory::Region;
 use super::schedule::{Bind, Builder, HISTOGRAM_WEIGHT_GRAD};
@@ -35,6 +35,9 @@ impl Builder<'_> {
             gradients.preact = Some(delta);
             self.layer_back(LayerSlot::Readout, &mut gradients);
         }
+        if self.fuses_act_grad() {
+            self.tensor_stats(RowSlot::Last, &[(Quantity::ActGrad, self.final_grad)], self.networks(), 0);
+        }
         for layer in (1..=deepest).rev() {
             // The networks that end here take dLoss/dh_L.
             let (first, alive) = (self.alive(layer + 1), self.alive(layer));
@@ -48,6 +51,7 @@ impl Builder<'_> {
             self.layer_back(LayerSlot::Hidden(layer), &mut gradients);
         }
         if self.selected(LayerSlot::Hidden(0))
+            && self.reads_act_grad()
             && let Some(grad) = gradients.acts[0]
         {
             let flags = self.stat_flags() & FLAG_HISTOGRAM;
@@ -126,7 +130,9 @@ impl Builder<'_> {
         let mut tensors = vec![(Quantity::PreactGrad, delta)];
         let mut flags = 0;
         if self.selected(slot) {
-            if let LayerSlot::Hidden(layer) = slot {
+            if let LayerSlot::Hidden(layer) = slot
+                && self.reads_act_grad()
+            {
                 let grad =
                     gradients.acts[layer as usize].expect("dLoss/dh_l is complete before layer l runs backwards");
                 tensors.push((Quantity::ActGrad, grad));
@@ -194,7 +200,11 @@ impl Builder<'_> {
                 }
                 let weight = self.state(slot).weight.expect("weights are drawn in the forward half");
                 let (old, target) = self.target(slot, src, gradients);
+                let (record, record_stride) = self.act_grad_record(slot, target);
                 let params = Params {
+                    flags: if record_stride > 0 { FLAG_MOMENTS } else { 0 },
+                    record,
+                    record_stride,
                     source_head: delta.head,
                     weight_head: weight.head,
                     old_head: head(old),
@@ -203,7 +213,7 @@ impl Builder<'_> {
                     ..self.params(&target)
                 };
                 let storage = [delta.region, weight.region, target.region].map(Bind::Region);
-                let storage = std::iter::once(Bind::Heads).chain(storage).collect();
+                let storage = std::iter::once(Bind::Heads).chain(storage).chain([Bind::Records]).collect();
                 self.push_product(Kernel::LinearBack, params, storage, alive);
             }
             Op::Norm { src, dst } => {
@@ -333,6 +343,30 @@ impl Builder<'_> {
             ];
             self.push(Kernel::PathsAboveOne, params, storage, [items, 1, alive]);
         }
+    }
+
+    /// Whether the product that completes dLoss/dh_l takes its moments; a residual branch of `pre_act` ends in another
+    /// kernel.
+    pub(super) fn fuses_act_grad(&self) -> bool {
+        self.key().residual != Residual::PreAct
+    }
+
+    /// Whether `tensor_stats` reads dLoss/dh as well: for all of it, or for the histogram, whose bins need the tensor's
+    /// largest element first.
+    fn reads_act_grad(&self) -> bool {
+        !self.fuses_act_grad() || self.wants(RecordMask::QUANTILES)
+    }
+
+    /// Room for the moments of dLoss/dh of the layer below, and the words a network takes: 0 where they are not wanted.
+    fn act_grad_record(&mut self, slot: LayerSlot, target: Tensor) -> (u32, u32) {
+        let LayerSlot::Hidden(layer) = slot else { return (0, 0) };
+        if !self.fuses_act_grad() || !self.selected(LayerSlot::Hidden(layer - 1)) {
+            return (0, 0);
+        }
+        let tile = self.request.products.tile(target.row_pad(), target.column_pad());
+        let items = tile.groups(target.row_pad(), target.column_pad());
+        let what = What::Moments { quantity: Quantity::ActGrad, cosines: false };
+        self.ledger.record(RowSlot::Layer(layer - 1), what, items, RECORD_WORDS, self.alive_at(slot))
     }
 
     /// What dLoss/dW is formed from: under a batch norm that follows directly, h less its mean over the batch.

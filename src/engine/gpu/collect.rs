@@ -32,6 +32,7 @@ pub fn collect(batch: &InFlight, words: &[u32]) -> Result<Vec<NetworkResult>, En
             let row = match expected.row {
                 RowSlot::Layer(layer) => layer,
                 RowSlot::Readout => spec.depth + 1,
+                RowSlot::Last => spec.depth,
             };
             if expected.what == What::MeanSquared || expected.what == What::CrossEntropy {
                 network.loss = loss(expected.what, &items, spec);
@@ -85,8 +86,27 @@ fn tile(w: &[u32], full: bool) -> Moments {
     }
 }
 
+/// The same moments at a larger exponent.
+fn at_exponent(t: Moments, exponent: i32) -> Moments {
+    let down = t.exponent.saturating_sub(exponent).min(0);
+    let scaled = |v: f64, power: i32| if down == 0 { v } else { libm::scalbn(v, down.saturating_mul(power)) };
+    Moments {
+        exponent,
+        mean: scaled(t.mean, 1),
+        m2: scaled(t.m2, 2),
+        m3: scaled(t.m3, 3),
+        m4: scaled(t.m4, 4),
+        abs_max: scaled(t.abs_max, 1),
+        ..t
+    }
+}
+
 fn merged(items: &[&[u32]], full: bool, old: &Moments) -> Moments {
-    let joined = items.iter().map(|w| tile(w, full)).fold(Moments::NONE, |a, b| a.merge(&b));
+    let tiles = items.iter().map(|w| tile(w, full));
+    // A tile of zeros may stand at any exponent.
+    let exponent = tiles.clone().filter(|t| t.abs_max > 0.0).map(|t| t.exponent).max();
+    let exponent = exponent.unwrap_or(items[0][10] as i32);
+    let joined = tiles.map(|t| at_exponent(t, exponent)).fold(Moments::NONE, |a, b| a.merge(&b));
     Moments { abs_quantiles: old.abs_quantiles, ..joined }
 }
 
@@ -172,11 +192,11 @@ fn cosines(record: &mut Record, quantity: Quantity, items: &[&[u32]], spec: &Net
 
 fn phi(record: &mut Record, items: &[&[u32]], spec: &NetworkSpec, row: u32) {
     // Every strip has a power of two of its own.
-    let joined = |word: usize, power: i32, exponent: i32| {
-        aligned(items.iter().map(|w| Scaled::new(float(w[word]), power * (exponent - w[3] as i32))))
+    let joined = |word: usize, power: i32, exponent: fn(&[u32]) -> i32| {
+        aligned(items.iter().map(|w| Scaled::new(float(w[word]), power * (exponent(w) - w[3] as i32))))
     };
-    record.sums[Sum::PhiGrad as usize] = joined(1, 1, 0);
-    record.sums[Sum::PhiGradSquare as usize] = joined(2, 2, 0);
+    record.sums[Sum::PhiGrad as usize] = joined(1, 1, |_| 0);
+    record.sums[Sum::PhiGradSquare as usize] = joined(2, 2, |_| 0);
     for (place, word) in [
         (Count::PhiElements, 8),
         (Count::Saturated, 9),
@@ -197,11 +217,11 @@ fn phi(record: &mut Record, items: &[&[u32]], spec: &NetworkSpec, row: u32) {
         Residual::PreAct => (row, spec.residual_scale.abs()),
         _ => (row + 1, 1.0),
     };
-    let exponent = items[0][7] as i32;
+    let exponent = |w: &[u32]| w[7] as i32;
     let scaled = |s: Scaled, factor: f64| Scaled::new(factor * s.mantissa, s.exponent);
     record.sums[Sum::PathAbs as usize] = scaled(joined(4, 1, exponent), scale);
     record.sums[Sum::PathSquare as usize] = scaled(joined(5, 2, exponent), scale * scale);
-    let largest = items.iter().map(|w| Scaled::new(float(w[6]), exponent - w[3] as i32));
+    let largest = items.iter().map(|w| Scaled::new(float(w[6]), exponent(w) - w[3] as i32));
     let largest = largest.fold(Scaled::ZERO, |a, b| if b.log10_abs() > a.log10_abs() { b } else { a });
     record.sums[Sum::PathMax as usize] = scaled(largest, scale);
     record.counts[Count::Paths as usize] = count(items, 8) * u64::from(spec.fan_out(next));

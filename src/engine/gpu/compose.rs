@@ -17,6 +17,7 @@ sources!(
     "common/scale.wgsl",
     "common/row_scale.wgsl",
     "common/rng.wgsl",
+    "common/drawing.wgsl",
     "common/math.wgsl",
     "common/regime.wgsl",
     "common/records.wgsl",
@@ -24,6 +25,7 @@ sources!(
     "common/row.wgsl",
     "common/norm.wgsl",
     "common/block.wgsl",
+    "common/tile_moments.wgsl",
     "common/multiply_flat.wgsl",
     "common/multiply_tiled.wgsl",
     "table/activation.wgsl",
@@ -38,6 +40,7 @@ sources!(
     "kernels/cross_entropy.wgsl",
     "kernels/cross_entropy_rows.wgsl",
     "kernels/draw.wgsl",
+    "kernels/draw_weights.wgsl",
     "kernels/linear.wgsl",
     "kernels/linear_back.wgsl",
     "kernels/loop_probe.wgsl",
@@ -52,7 +55,7 @@ sources!(
     "kernels/sample_directions.wgsl",
     "kernels/tensor_stats.wgsl",
     "kernels/weight_grad.wgsl",
-    "kernels/weight_stats.wgsl",
+    "kernels/weight_histogram.wgsl",
 );
 
 /// A joined module.

@@ -82,7 +82,6 @@ impl Builder<'_> {
     fn weights(&mut self, slot: LayerSlot) {
         let (fan_in, fan_out, alive) = (self.fan_in(slot), self.fan_out(slot), self.alive_at(slot));
         let weight = self.ledger.tensor(fan_out, fan_in, alive);
-        self.draw(Drawn::Weight(slot), weight, alive, fan_out);
         let bias = self.has_bias(slot).then(|| self.ledger.tensor(1, fan_out, alive));
         if let Some(bias) = bias {
             self.draw(Drawn::Bias(slot), bias, alive, 1);
@@ -90,18 +89,17 @@ impl Builder<'_> {
         let columns = self.ledger.words(4 * u64::from(padded(fan_in)) * u64::from(alive));
         let what = What::Moments { quantity: Quantity::Weight, cosines: false };
         let (record, record_stride) = self.ledger.record(row_of(slot), what, strips(fan_in), RECORD_WORDS, alive);
-        let flags = if self.wants(RecordMask::QUANTILES) { FLAG_HISTOGRAM } else { 0 };
-        let params = Params {
-            source_head: weight.head,
-            record,
-            record_stride,
-            histogram: HISTOGRAM_WEIGHT,
-            flags,
-            ..self.params(&weight)
-        };
-        let storage =
-            vec![Bind::Heads, Bind::Region(weight.region), Bind::Region(columns), Bind::Records, Bind::Histogram];
-        self.push(Kernel::WeightStats, params, storage, [strips(fan_in), 1, alive]);
+        let params = Params { record, record_stride, ..self.params(&weight) };
+        let params = Params { draw: self.drawn.len() as u32, repeat_rows: fan_out, ..params };
+        self.drawn.push((Drawn::Weight(slot), weight, alive));
+        let storage = [Bind::Heads, Bind::Networks, Bind::Draws, Bind::Table].into_iter();
+        let storage = storage.chain([weight.region, columns].map(Bind::Region)).chain([Bind::Records]).collect();
+        self.push(Kernel::DrawWeights, params, storage, [strips(fan_in), 1, alive]);
+        if self.wants(RecordMask::QUANTILES) {
+            let params = Params { source_head: weight.head, histogram: HISTOGRAM_WEIGHT, ..params };
+            let storage = vec![Bind::Heads, Bind::Region(weight.region), Bind::Histogram, Bind::Records];
+            self.push(Kernel::WeightHistogram, params, storage, [strips(fan_in), 1, alive]);
+        }
         self.quantiles(row_of(slot), &[(HISTOGRAM_WEIGHT, Quantity::Weight)], alive);
         let state = self.state(slot);
         (state.weight, state.bias, state.weight_columns) = (Some(weight), bias, Some(columns));
@@ -279,6 +277,10 @@ impl Builder<'_> {
         let stride = count * items * step;
         let record = self.ledger.reserve(stride, alive);
         for (i, (quantity, _)) in tensors.iter().enumerate() {
+            if *quantity == Quantity::ActGrad && self.fuses_act_grad() && row != RowSlot::Last {
+                // Only its histogram is taken here.
+                continue;
+            }
             let offset = record + i as u32 * items * step;
             let what = What::Moments { quantity: *quantity, cosines: cosines && *quantity != Quantity::ActGrad };
             self.ledger.expect(row, what, offset, stride, (items, step), alive);

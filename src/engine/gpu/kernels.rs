@@ -83,9 +83,10 @@ kernels! {
     Copy "copy" 3 ["scale", "row_scale"] None;
     CrossEntropy "cross_entropy" 6 ["scale", "row_scale", "math", "regime"] None;
     CrossEntropyRows "cross_entropy_rows" 6 ["scale", "row_scale", "math", "regime"] None;
-    Draw "draw" 5 ["scale", "row_scale", "rng"] None;
+    Draw "draw" 5 ["scale", "row_scale", "rng", "drawing"] None;
+    DrawWeights "draw_weights" 7 ["scale", "rng", "drawing", "records", "strip"] None;
     Linear "linear" 5 ["scale", "row_scale", "block"] Some([true, true]);
-    LinearBack "linear_back" 4 ["scale", "row_scale", "block"] Some([true, false]);
+    LinearBack "linear_back" 5 ["scale", "row_scale", "records", "block", "tile_moments"] Some([true, false]);
     LoopProbe "loop_probe" 1 [] None;
     Mse "mse" 5 ["scale", "row_scale", "strip"] None;
     NormColumns "norm_columns" 5 ["scale", "norm", "strip"] None;
@@ -97,8 +98,8 @@ kernels! {
     RowPowers "row_powers" 5 ["scale", "row_scale", "math", "activation", "regime"] None;
     SampleDirections "sample_directions" 5 ["scale", "row_scale", "math"] None;
     TensorStats "tensor_stats" 7 ["scale", "row_scale", "records", "strip"] None;
-    WeightGrad "weight_grad" 6 ["scale", "row_scale", "records", "block"] Some([false, false]);
-    WeightStats "weight_stats" 5 ["scale", "records", "strip"] None;
+    WeightGrad "weight_grad" 6 ["scale", "row_scale", "records", "block", "tile_moments"] Some([false, false]);
+    WeightHistogram "weight_histogram" 4 ["scale", "records", "strip"] None;
 }
 
 impl Kernel {

@@ -13,6 +13,7 @@ pub const FLAG_PATHS: u32 = 32;
 pub const FLAG_SPREAD: u32 = 64;
 pub const FLAG_ROWS: u32 = 128;
 pub const FLAG_ARGUMENT: u32 = 256;
+pub const FLAG_MOMENTS: u32 = 512;
 
 /// Bits of `Params::slots`.
 pub const SLOT_SOURCE: u32 = 0;
@@ -122,7 +123,7 @@ pub struct Draw {
     pub tensor: u32,
 }
 
-/// Laws of [`Draw`], as in `shaders/kernels/draw.wgsl`.
+/// Laws of [`Draw`], as in `shaders/common/drawing.wgsl`.
 pub const LAW_GIVEN: u32 = 0;
 pub const LAW_NORMAL: u32 = 1;
 pub const LAW_UNIFORM: u32 = 2;
@@ -177,7 +178,7 @@ mod tests {
     fn constants_equal_the_shaders_constants() {
         let files = ["common/types.wgsl", "common/float.wgsl", "common/row_scale.wgsl", "common/rng.wgsl"];
         let mut text = compose::compose(&files).text;
-        text += &compose::compose(&["common/records.wgsl", "kernels/draw.wgsl"]).text;
+        text += &compose::compose(&["common/records.wgsl", "common/drawing.wgsl"]).text;
         for (name, value) in [
             ("FLAG_COSINES", FLAG_COSINES),
             ("FLAG_HISTOGRAM", FLAG_HISTOGRAM),
@@ -187,6 +188,7 @@ mod tests {
             ("FLAG_SPREAD", FLAG_SPREAD),
             ("FLAG_ROWS", FLAG_ROWS),
             ("FLAG_ARGUMENT", FLAG_ARGUMENT),
+            ("FLAG_MOMENTS", FLAG_MOMENTS),
             ("SLOT_SOURCE", SLOT_SOURCE),
             ("SLOT_OTHER", SLOT_OTHER),
             ("SLOT_OLD", SLOT_OLD),

@@ -33,7 +33,7 @@ use layout::Params;
 use schedule::{Request, Schedule};
 
 /// Changes whenever results of this engine may change.
-pub const NUMERICS: u32 = 2;
+pub const NUMERICS: u32 = 3;
 
 /// The engine on one adapter.
 #[derive(Debug)]
@@ -145,8 +145,9 @@ impl GpuEngine {
         Ok(Some(logical.collect()))
     }
 
-    /// h_l of every layer, z_l where no norm follows, and the prediction of one network, as the device computes them: what
-    /// checks of the backward pass start from. Names as in `layers.3.act`; values are to be multiplied by 2^(the number).
+    /// h_l and W_l of every layer, z_l where no norm follows, and the prediction of one network, as the device computes
+    /// them: what checks of the backward pass start from. Names as in `layers.3.act`; the values are to be multiplied by
+    /// 2^(the number).
     pub fn forward_tensors(&mut self, batch: Arc<Batch>) -> Result<Vec<(String, Vec<f64>, i32)>, EngineError> {
         let depth = batch.networks[0].depth;
         self.submit(batch)?;

@@ -212,13 +212,14 @@ impl<'a> Builder<'a> {
             LayerSlot::Readout => &mut self.layers[last],
         }
     }
-    /// h_l of every layer, z_l where no norm follows it, and the prediction: what nothing overwrites.
+    /// h_l and W_l of every layer, z_l where no norm follows it, and the prediction: what nothing overwrites.
     fn forward_tensors(&mut self) -> Vec<(LayerSlot, &'static str, Tensor)> {
         let mut list = Vec::new();
         let plain = self.key().norm == Norm::None && self.key().residual != Residual::PreAct;
         for layer in 1..=self.deepest() {
             let slot = LayerSlot::Hidden(layer);
             list.push((slot, "act", self.acts[layer as usize]));
+            list.extend(self.state(slot).weight.map(|w| (slot, "weight", w)));
             list.extend(self.state(slot).preact.filter(|_| plain).map(|z| (slot, "preact", z)));
         }
         list.extend(self.state(LayerSlot::Readout).preact.map(|y| (LayerSlot::Readout, "preact", y)));

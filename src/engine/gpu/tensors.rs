@@ -60,6 +60,8 @@ pub struct Expected {
 pub enum RowSlot {
     Layer(u32),
     Readout,
+    /// The last hidden layer of each network.
+    Last,
 }
 
 /// The kinds of records.
