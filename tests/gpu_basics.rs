@@ -265,8 +265,14 @@ fn tensors_spread_over_many_slabs_keep_their_numbers() {
 fn a_dispatch_that_is_lost_is_noticed() {
     on_each_adapter(|name, engine| {
         for kernel in [
+            Kernel::Draw,
             Kernel::DrawWeights,
-            Kernel::TensorStats,
+            Kernel::Linear,
+            Kernel::Activation,
+            Kernel::SampleDirections,
+            Kernel::Cosines,
+            Kernel::Histogram,
+            Kernel::Quantiles,
             Kernel::WeightGrad,
             Kernel::RowPowers,
             Kernel::ActivationBack,
@@ -320,6 +326,17 @@ fn memory_is_priced_and_too_much_is_refused() {
         assert!(matches!(error, EngineError::OutOfMemory(_)), "{name}: {error}");
         assert_eq!(engine.info().precision, Precision::F32);
         assert_eq!(run_batch(engine, batch(vec![spec()], None)).len(), 1, "{name}: the engine goes on");
+    });
+}
+
+#[test]
+fn the_probe_of_long_loops_is_reported() {
+    on_each_adapter(|name, engine| {
+        let notes = &engine.info().notes;
+        assert_eq!(notes.len(), 1, "{name}: {notes:?}");
+        // gradsweep's kernels run on both kinds of drivers; which kind it is, `doctor` says.
+        let (long, short) = (notes[0].contains("run to their end"), notes[0].contains("ends loops before 70000"));
+        assert!(long != short, "{name}: {notes:?}");
     });
 }
 

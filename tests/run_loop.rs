@@ -72,6 +72,7 @@ fn fake(memory_budget: u64, batch_flops: f64, faults: &Arc<Faults>) -> Fake {
         fingerprint: "fake f32".into(),
         memory_budget,
         batch_flops,
+        notes: Vec::new(),
     };
     Fake { info, in_flight: VecDeque::new(), faults: Arc::clone(faults) }
 }

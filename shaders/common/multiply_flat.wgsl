@@ -9,9 +9,12 @@ override RIGHT_INNER: bool = true;
 // Whether the summed index of the left operand counts rows with exponents of their own.
 override LEFT_ROWS: bool = false;
 
-// Rows of the left operand that are summed over (LEFT_ROWS): their exponents' place, and the largest of them.
+// Rows of the left operand that are summed over (LEFT_ROWS): their exponents' place, and the largest of them; in the lanes
+// whose columns are the first, the sums of the flattened left operand itself.
 var<private> left_rows: u32;
 var<private> left_top: i32;
+var<private> left_sum_low: vec4<f32>;
+var<private> left_sum_high: vec4<f32>;
 
 fn flatten_left(head: u32, network: u32, place: u32) {
     left_rows = place;
@@ -85,6 +88,10 @@ fn multiply(
                 right[o + 1u], right[o + right_stride + 1u], right[o + 2u * right_stride + 1u],
                 right[o + 3u * right_stride + 1u],
             );
+        }
+        if (LEFT_ROWS && place.column_low == 0u) {
+            left_sum_low += al * vec4<f32>(1.0);
+            left_sum_high += ah * vec4<f32>(1.0);
         }
         outer(al[0], ah[0], bl[0], bh[0]);
         outer(al[1], ah[1], bl[1], bh[1]);

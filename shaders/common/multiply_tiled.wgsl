@@ -17,9 +17,12 @@ override QUADS: u32 = TILE / 4u;
 var<workgroup> left_tile: array<vec4<f32>, 2u * DEPTH * TILE / 4u>;
 var<workgroup> right_tile: array<vec4<f32>, 2u * DEPTH * TILE / 4u>;
 
-// Rows of the left operand that are summed over (LEFT_ROWS): their exponents' place, and the largest of them.
+// Rows of the left operand that are summed over (LEFT_ROWS): their exponents' place, and the largest of them; in the lanes
+// whose columns are the first, the sums of the flattened left operand itself.
 var<private> left_rows: u32;
 var<private> left_top: i32;
+var<private> left_sum_low: vec4<f32>;
+var<private> left_sum_high: vec4<f32>;
 
 fn flatten_left(head: u32, network: u32, place: u32) {
     left_rows = place;
@@ -137,9 +140,13 @@ fn multiply(
         }
         for (var i = 0u; i < DEPTH; i += 1u) {
             let at = (buffer * DEPTH + i) * QUADS;
-            outer(
-                left_tile[at + y], left_tile[at + y + lanes], right_tile[at + x], right_tile[at + x + lanes],
-            );
+            let al = left_tile[at + y];
+            let ah = left_tile[at + y + lanes];
+            if (LEFT_ROWS && place.column_low == 0u) {
+                left_sum_low += al;
+                left_sum_high += ah;
+            }
+            outer(al, ah, right_tile[at + x], right_tile[at + x + lanes]);
         }
         buffer = 1u - buffer;
         store_left(thread, buffer, l0);

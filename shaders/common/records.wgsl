@@ -4,12 +4,6 @@
 // kernel says.
 
 const RECORD_WORDS: u32 = 16u;
-// Four bins an octave for 2^-127 <= |x| < 2; bin 0 also takes zero.
-const BINS: u32 = 512u;
-
-fn bin_of(x: f32) -> u32 {
-    return min(abs_bits(x) >> 21u, BINS - 1u);
-}
 
 fn powers_of(d: f32) -> vec4<f32> {
     let square = d * d;

@@ -1,5 +1,7 @@
 // Rows: a workgroup of 256 lanes owns 32 rows, eight neighbouring lanes each.
 
+const THREADS: u32 = 256u;
+
 var<workgroup> row_parts: array<vec2<f32>, 256>;
 var<workgroup> largest: atomic<u32>;
 

@@ -8,7 +8,6 @@
 const ROW_LIMIT: i32 = 1073000000;
 // Bits of Params.slots.
 const SLOT_SOURCE: u32 = 0u;
-const SLOT_OTHER: u32 = 1u;
 const SLOT_OLD: u32 = 2u;
 const SLOT_TARGET: u32 = 3u;
 const SLOT_BRANCH: u32 = 4u;

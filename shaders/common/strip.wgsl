@@ -33,7 +33,7 @@ fn max_column(thread: u32, v: f32) -> f32 {
 }
 
 // Sum over all lanes; the same value in each of them.
-fn sum_strip(thread: u32, v: vec4<f32>) -> vec4<f32> {
+fn sum_lanes(thread: u32, v: vec4<f32>) -> vec4<f32> {
     partial[thread] = v;
     workgroupBarrier(); // all parts are stored
     if (thread < LANES) {
@@ -58,8 +58,8 @@ fn sum_strip(thread: u32, v: vec4<f32>) -> vec4<f32> {
 }
 
 // Sum over the lanes of the first slice (one value a column); the same value in each lane of the workgroup.
-fn sum_lanes(thread: u32, v: vec4<f32>) -> vec4<f32> {
-    return sum_strip(thread, select(vec4<f32>(0.0), v, thread < LANES));
+fn sum_columns(thread: u32, v: vec4<f32>) -> vec4<f32> {
+    return sum_lanes(thread, select(vec4<f32>(0.0), v, thread < LANES));
 }
 
 // The largest of all lanes' bits. Every lane must have passed a barrier since `clear_largest`.

@@ -1,66 +1,34 @@
-// Moments of the block that a product's workgroup holds in registers, at the tile's own exponent: nobody knows the tensor's
-// largest element yet. Needs block, records and one of the products.
+// Moments of the block that a product's workgroup holds in registers. Needs block, moments and one of the products.
 
-var<workgroup> tile_parts: array<vec4<f32>, THREADS>;
-
-// Sum over the lanes in a fixed order; the same value in each.
-fn sum_lanes(thread: u32, v: vec4<f32>) -> vec4<f32> {
-    tile_parts[thread] = v;
-    workgroupBarrier(); // all parts are stored
-    for (var step = THREADS / 2u; step > 0u; step /= 2u) {
-        if (thread < step) {
-            tile_parts[thread] += tile_parts[thread + step];
-        }
-        workgroupBarrier(); // this round's sums are stored
-    }
-    let total = tile_parts[0];
-    workgroupBarrier(); // the total is read before the parts are used again
-    return total;
-}
-
-// Records `values` (as `block_values`), whose largest finite element has the bits `top`, at `exponent`; zeros among them
-// that were not zero before they were flattened are not counted: `zeros` is this lane's number of true ones.
+// Records `values` (as `block_values`), whose largest finite element in the workgroup has the bits `top`; `lane_seen` is
+// what this lane has seen of them.
 fn tile_moments(
-    thread: u32, at: u32, place: Place, values: array<vec4<f32>, 16>, zeros: f32, top: u32, exponent: i32,
+    thread: u32, at: u32, place: Place, values: array<vec4<f32>, 16>, lane_seen: vec4<f32>, top: u32, exponent: i32,
 ) {
     var v = values;
-    let shift = select(max(-exponent_of(top), -126), 0, top < 0x00800000u);
-    let factor = pow2(shift);
-    var counts = vec4<f32>(0.0, 0.0, zeros, 0.0);
-    for (var r = 0u; r < 8u; r += 1u) {
-        let row = block_row(place, r);
-        for (var half = 0u; half < 2u; half += 1u) {
-            let column = select(place.column_high, place.column_low, half == 0u);
-            for (var i = 0u; i < 4u; i += 1u) {
-                if (row < params.rows && column + i < params.columns) {
-                    let x = v[2u * r + half][i];
-                    counts.x += 1.0;
-                    if (is_finite(x)) {
-                        counts.w += x * factor;
-                    } else {
-                        counts.y += 1.0;
-                    }
-                }
-            }
-        }
-    }
-    let total = sum_lanes(thread, counts);
-    let mean = total.w / max(total.x - total.y, 1.0);
+    let c = centre_of(thread, lane_seen, top);
     var powers = vec4<f32>(0.0);
     for (var r = 0u; r < 8u; r += 1u) {
         let row = block_row(place, r);
         for (var half = 0u; half < 2u; half += 1u) {
             let column = select(place.column_high, place.column_low, half == 0u);
             for (var i = 0u; i < 4u; i += 1u) {
-                let x = v[2u * r + half][i];
-                if (row < params.rows && column + i < params.columns && is_finite(x)) {
-                    powers += powers_of(x * factor - mean);
+                if (row < params.rows && column + i < params.columns) {
+                    powers += deviation_powers(v[2u * r + half][i], c);
                 }
             }
         }
     }
-    let sums = sum_lanes(thread, powers);
-    if (thread == 0u) {
-        write_moments(at, total, mean, sums, abs_bits(bitcast<f32>(top) * factor), exponent - shift);
+    record_moments(thread, at, c, powers, exponent);
+}
+
+// What a lane sees of four neighbouring elements; those beyond the logical columns do not count.
+fn seen_quad(v: vec4<f32>, flat: vec4<f32>, column: u32) -> vec4<f32> {
+    var sum = vec4<f32>(0.0);
+    for (var i = 0u; i < 4u; i += 1u) {
+        if (column + i < params.columns) {
+            sum += seen(v[i], flat[i]);
+        }
     }
+    return sum;
 }

@@ -4,16 +4,14 @@
 const NONE: u32 = 0xffffffffu;
 
 // Bits of Params.flags.
-const FLAG_COSINES: u32 = 1u;
 const FLAG_HISTOGRAM: u32 = 2u;
-const FLAG_COLUMN_MOMENTS: u32 = 4u;
 const FLAG_CENTRE: u32 = 8u;
-const FLAG_READOUT: u32 = 16u;
 const FLAG_PATHS: u32 = 32u;
 const FLAG_SPREAD: u32 = 64u;
 // The tensors have an exponent a row.
 const FLAG_ROWS: u32 = 128u;
 const FLAG_ARGUMENT: u32 = 256u;
+// The kernel records the moments of what it writes (weight_grad: of dLoss/db).
 const FLAG_MOMENTS: u32 = 512u;
 
 // One dispatch. Tensors are [network, row_pad, column_pad], row-major; logical sizes are `rows` and `columns`, both
@@ -49,8 +47,9 @@ struct Params {
     record_stride: u32,
     // Words between the records of the two tensors, or histogram slots, of one dispatch.
     other_record: u32,
-    // First histogram slot of the dispatch.
+    // Histogram slot of the dispatch, and of dLoss/db.
     histogram: u32,
+    histogram_bias: u32,
     // Written into every record: proves that this batch wrote it.
     stamp: u32,
     // Rows of the readout's weights, where a kernel chooses between two weight matrices.

@@ -1,5 +1,6 @@
 // h = phi(u) for tensors [networks, row_pad, column_pad], in the regime of u; records the smallest decay of phi in u's head
-// where phi has an exponential tail. Bindings: heads; networks; source: u; target: h. Heads: source, target.
+// where phi has an exponential tail. Bindings: heads; networks; source: u; target: h; records. Heads: source, target. With
+// FLAG_MOMENTS a record a strip has the moments of h.
 // One workgroup owns a strip. Grid: (strips, 1, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -7,6 +8,7 @@
 @group(0) @binding(2) var<storage, read_write> networks: array<Network>;
 @group(0) @binding(3) var<storage, read_write> source: array<f32>;
 @group(0) @binding(4) var<storage, read_write> values: array<f32>;
+@group(0) @binding(5) var<storage, read_write> records: array<u32>;
 
 var<workgroup> most_tail: atomic<u32>;
 
@@ -38,6 +40,7 @@ fn activation(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
     }
     clear_largest(thread);
     var bits = 0u;
+    var lane_seen = vec4<f32>(0.0);
     var tail_bits = 0u;
     if (column < params.column_pad) {
         for (var row = thread / LANES; row < params.row_pad; row += SLICES) {
@@ -61,6 +64,7 @@ fn activation(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
                     h = activation_value(kind, clamp(x * pow2(scale.exponent), -limit, limit), p);
                 }
                 bits = max(bits, finite_bits(h));
+                lane_seen += seen(h, h);
                 if (decaying) {
                     let tail = activation_tail(kind, grad_argument(raw, scale, kind), p);
                     if (tail.x != 0.0 && is_finite(tail.x) && is_finite(tail.y)) {
@@ -80,5 +84,9 @@ fn activation(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
         if (group.x == 0u) {
             write_head(params.target_head, network, exponent);
         }
+    }
+    if ((params.flags & FLAG_MOMENTS) != 0u) {
+        let at = params.record + network * params.record_stride + group.x * RECORD_WORDS;
+        strip_moments(thread, at, base, column < params.columns, lane_seen, top, exponent);
     }
 }

@@ -2,8 +2,9 @@
 // Bindings: heads; networks; grad: dLoss/dphi; argument: u; target: dLoss/du; columns, readout_columns: sums of |w| per
 // column from `draw_weights`, of the hidden weights and of the readout's; records. Heads: source = grad, other = u, weight,
 // bias = the readout's weights, old and target, whose rows have the exponents that `row_powers` chose. Params: layer.
-// Record a strip: stamp, sum phi', sum phi'^2, the strip's D (phi' stored = phi' * 2^D), path sums |f|, f^2, largest f, exponent of
-// the strip's weights, elements, saturated, active, units, dead units, 1 where there are paths. One workgroup owns a strip.
+// Two records a strip; the first: stamp, sum phi', sum phi'^2, the strip's D (phi' stored = phi' * 2^D), path sums |f|, f^2, largest f, exponent of
+// the strip's weights, elements, saturated, active, units, dead units, 1 where there are paths; the
+// second with FLAG_MOMENTS: the moments of what was written. One workgroup owns a strip.
 // Grid: (strips, 1, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -57,6 +58,7 @@ fn activation_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
     workgroupBarrier(); // the smallest decay of the strip is known
     let decay = power_of_decay(atomicLoad(&most_decay));
     var bits = 0u;
+    var lane_seen = vec4<f32>(0.0);
     // Sums of phi', |phi'|, phi'^2; elements that are not flat.
     var sums = vec4<f32>(0.0);
     var highest = 0.0;
@@ -85,7 +87,9 @@ fn activation_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
                 if (old.written) {
                     v += values[at] * row_factor(row_exponent(values[old_rows + row]), exponent);
                 }
-                bits = max(bits, finite_bits(v * row_factor(exponent, top_exponent)));
+                let flat = v * row_factor(exponent, top_exponent);
+                bits = max(bits, finite_bits(flat));
+                lane_seen += seen(v, flat);
                 counts.x += 1.0;
                 if (is_finite(slope)) {
                     sums += vec4<f32>(slope, abs(slope), slope * slope, 0.0);
@@ -103,7 +107,7 @@ fn activation_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
     let top = largest_of(bits);
     let column_sums = sum_column(thread, sums);
     let column_top = max_column(thread, highest);
-    let total = sum_strip(thread, vec4<f32>(sums.x, sums.z, counts.y, counts.z));
+    let total = sum_lanes(thread, vec4<f32>(sums.x, sums.z, counts.y, counts.z));
     let at_readout = networks[network].depth == params.layer && params.layer != NONE;
     let weight_head = select(params.weight_head, params.bias_head, at_readout);
     let paths = (params.flags & FLAG_PATHS) != 0u && weight_head != NONE;
@@ -123,8 +127,21 @@ fn activation_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
             share = vec4<f32>(of_weights.x * column_sums.y, of_weights.y * column_sums.z, of_weights.z * column_top, 0.0);
         }
     }
-    let path = sum_lanes(thread, vec4<f32>(share.x, share.y, units.x, units.y));
-    let elements = sum_strip(thread, counts);
+    let path = sum_columns(thread, vec4<f32>(share.x, share.y, units.x, units.y));
+    let elements = sum_lanes(thread, counts);
+    let at = params.record + network * params.record_stride + group.x * 2u * RECORD_WORDS;
+    if ((params.flags & FLAG_MOMENTS) != 0u) {
+        let c = centre_of(thread, lane_seen, top);
+        var powers = vec4<f32>(0.0);
+        if (inside) {
+            for (var row = thread / LANES; row < params.rows; row += SLICES) {
+                let exponent = row_exponent(values[target_rows + row]);
+                let flat = values[base + row * params.column_pad] * row_factor(exponent, top_exponent);
+                powers += deviation_powers(flat, c);
+            }
+        }
+        record_moments(thread, at + RECORD_WORDS, c, powers, top_exponent);
+    }
     partial[thread].x = select(0.0, share.z, thread < LANES);
     workgroupBarrier(); // the columns' largest factors are stored
     if (thread == 0u) {
@@ -136,7 +153,6 @@ fn activation_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
         if (group.x == 0u) {
             write_head(params.target_head, network, top_exponent);
         }
-        let at = params.record + network * params.record_stride + group.x * 16u;
         records[at] = stamp_of(params.target_head, network);
         records[at + 1u] = bitcast<u32>(total.x);
         records[at + 2u] = bitcast<u32>(total.y);

@@ -1,6 +1,7 @@
 // h = skip + a branch for tensors [networks, row_pad, column_pad], joined at the larger exponent. Bindings: heads;
 // networks; skip; branch; target; records. Heads: source = skip, other = branch, target.
-// Record a strip: stamp, sum skip^2, its exponent / 2, sum (a branch)^2, its exponent / 2. One workgroup owns a strip.
+// Two records a strip: with FLAG_MOMENTS the moments of h; then stamp, sum skip^2, its exponent / 2, sum (a branch)^2, its
+// exponent / 2. One workgroup owns a strip.
 // Grid: (strips, 1, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -26,6 +27,7 @@ fn add(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index)
     let branch_down = pow2(select(branch_exponent - exponent, 0, branch_zero));
     clear_largest(thread);
     var bits = 0u;
+    var lane_seen = vec4<f32>(0.0);
     var squares = vec4<f32>(0.0);
     if (column < params.column_pad) {
         for (var row = thread / LANES; row < params.row_pad; row += SLICES) {
@@ -36,6 +38,7 @@ fn add(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index)
                 let y = (branch[at] * pow2(b.shift)) * a;
                 v = x * skip_down + y * branch_down;
                 bits = max(bits, finite_bits(v));
+                lane_seen += seen(v, v);
                 squares.x += select(0.0, x * x, is_finite(x));
                 squares.y += select(0.0, y * y, is_finite(y));
             }
@@ -43,13 +46,17 @@ fn add(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index)
         }
     }
     let top = largest_of(bits);
-    let total = sum_strip(thread, squares);
+    let total = sum_lanes(thread, squares);
+    let first = params.record + network * params.record_stride + group.x * 2u * RECORD_WORDS;
+    if ((params.flags & FLAG_MOMENTS) != 0u) {
+        strip_moments(thread, first, base, column < params.columns, lane_seen, top, exponent);
+    }
     if (thread == 0u) {
         raise_max(params.target_head, network, top);
         if (group.x == 0u) {
             write_head(params.target_head, network, exponent);
         }
-        let at = params.record + network * params.record_stride + group.x * 8u;
+        let at = first + RECORD_WORDS;
         records[at] = params.stamp;
         records[at + 1u] = bitcast<u32>(total.x);
         records[at + 2u] = bitcast<u32>(s.exponent);

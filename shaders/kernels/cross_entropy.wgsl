@@ -1,7 +1,7 @@
 // Second pass of the mean softmax cross-entropy: delta = (softmax - onehot) / B, where the true class gets minus the sum of
 // the others, at the row's power 2^-D. Bindings: heads; prediction: y [networks, row_pad, column_pad];
 // labels; softmax: from `cross_entropy_rows`; target: delta; records. Heads: source = y, target = delta.
-// Record a workgroup: stamp, sum of (largest - y_true), its exponent, sum of ln(sum of e^..), its exponent.
+// Two records a workgroup: the moments of delta; then stamp, sum of (largest - y_true), its exponent, sum of ln(sum of e^..), its exponent.
 // One lane owns a sample. Grid: (ceil(row_pad / 64), 1, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -12,7 +12,9 @@
 @group(0) @binding(5) var<storage, read_write> values: array<f32>;
 @group(0) @binding(6) var<storage, read_write> records: array<u32>;
 
-var<workgroup> losses: array<vec2<f32>, 64>;
+const THREADS: u32 = 64u;
+
+var<workgroup> losses: array<vec2<f32>, THREADS>;
 var<workgroup> largest: atomic<u32>;
 
 @compute @workgroup_size(64)
@@ -30,6 +32,8 @@ fn cross_entropy(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
     workgroupBarrier(); // `largest` is 0
     var bits = 0u;
     var loss = vec2<f32>(0.0);
+    var lane_seen = vec4<f32>(0.0);
+    var flat = 0.0;
     if (row < params.row_pad) {
         let inside = row < params.rows;
         var others = 0.0;
@@ -42,7 +46,7 @@ fn cross_entropy(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
             let exponent = row_exponent(values[rows_of(SLOT_TARGET, network, params.row_pad, params.column_pad) + row]);
             decay = select(-exponent, 0, exponent == NO_ROW);
         }
-        let flat = pow2(least - decay);
+        flat = pow2(least - decay);
         for (var k = 0u; k < params.column_pad; k += 1u) {
             var v = 0.0;
             if (inside && k < params.columns && k != label) {
@@ -51,6 +55,7 @@ fn cross_entropy(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
                 others += e;
                 v = (e / info.y) / batch;
                 bits = max(bits, finite_bits(v * flat));
+                lane_seen += seen(v, v * flat);
             }
             values[base + k] = v;
         }
@@ -58,6 +63,7 @@ fn cross_entropy(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
             let v = -((others / info.y) / batch);
             values[base + label] = v;
             bits = max(bits, finite_bits(v * flat));
+            lane_seen += seen(v, v * flat);
             let behind = (info.x - prediction[base + label]) * pow2(y.shift);
             var rest = info.y - 1.0;
             if (behind == 0.0) {
@@ -72,16 +78,26 @@ fn cross_entropy(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
     losses[thread] = loss;
     atomicMax(&largest, bits);
     workgroupBarrier(); // losses and `largest` are complete
+    let top = atomicLoad(&largest);
+    let centre = centre_of(thread, lane_seen, top);
+    var powers = vec4<f32>(0.0);
+    if (row < params.rows) {
+        for (var k = 0u; k < params.columns; k += 1u) {
+            powers += deviation_powers(values[base + k] * flat, centre);
+        }
+    }
+    let first = params.record + network * params.record_stride + group.x * 2u * RECORD_WORDS;
+    record_moments(thread, first, centre, powers, -least);
     if (thread == 0u) {
-        raise_max(params.target_head, network, atomicLoad(&largest));
+        raise_max(params.target_head, network, top);
         if (group.x == 0u) {
             write_head(params.target_head, network, -least);
         }
         var total = losses[0];
-        for (var i = 1u; i < 64u; i += 1u) {
+        for (var i = 1u; i < THREADS; i += 1u) {
             total += losses[i];
         }
-        let at = params.record + network * params.record_stride + group.x * 8u;
+        let at = first + RECORD_WORDS;
         records[at] = stamp_of(params.target_head, network);
         records[at + 1u] = bitcast<u32>(total.x);
         records[at + 2u] = bitcast<u32>(y.exponent);

@@ -1,14 +1,17 @@
 // Draws one tensor of every network, or measures one that the host has uploaded; writes its head and, with FLAG_ROWS, the
 // exponents of its rows.
-// Bindings: heads; networks; draws; table: normal nodes; target: [network, row_pad, column_pad / 4].
-// One lane owns four neighbouring elements of a row, padding included. Grid: (ceil(row_pad * column_pad / 256), 1, networks).
+// Bindings: heads; networks; draws; table: normal nodes; records; target: [network, row_pad, column_pad / 4].
+// With FLAG_MOMENTS a record a workgroup has the moments of its elements. One lane owns four neighbouring elements of a row, padding included. Grid: (ceil(row_pad * column_pad / 256), 1, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> heads: array<Head>;
 @group(0) @binding(2) var<storage, read_write> networks: array<Network>;
 @group(0) @binding(3) var<storage, read_write> draws: array<Draw>;
 @group(0) @binding(4) var<storage, read_write> table: array<i32>;
-@group(0) @binding(5) var<storage, read_write> values: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> records: array<u32>;
+@group(0) @binding(6) var<storage, read_write> values: array<vec4<f32>>;
+
+const THREADS: u32 = 64u;
 
 var<workgroup> largest: atomic<u32>;
 
@@ -47,7 +50,25 @@ fn draw(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let bits = max(max(finite_bits(v.x), finite_bits(v.y)), max(finite_bits(v.z), finite_bits(v.w)));
     atomicMax(&largest, bits);
     workgroupBarrier(); // every lane has raised `largest`
+    let top = atomicLoad(&largest);
     if (thread == 0u) {
-        raise_max(params.target_head, network, atomicLoad(&largest));
+        raise_max(params.target_head, network, top);
+    }
+    if ((params.flags & FLAG_MOMENTS) != 0u) {
+        var lane_seen = vec4<f32>(0.0);
+        for (var i = 0u; i < 4u; i += 1u) {
+            if (row < params.rows && column + i < params.columns) {
+                lane_seen += seen(v[i], v[i]);
+            }
+        }
+        let c = centre_of(thread, lane_seen, top);
+        var powers = vec4<f32>(0.0);
+        for (var i = 0u; i < 4u; i += 1u) {
+            if (row < params.rows && column + i < params.columns) {
+                powers += deviation_powers(v[i], c);
+            }
+        }
+        let at = params.record + network * params.record_stride + group.x * RECORD_WORDS;
+        record_moments(thread, at, c, powers, how.exponent);
     }
 }

@@ -50,6 +50,7 @@ fn draw_weights(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
     let base = network * params.row_pad * quads + column / 4u;
     clear_largest(thread);
     var bits = 0u;
+    var lane_seen = vec4<f32>(0.0);
     if (column < params.column_pad) {
         for (var row = slice; row < params.row_pad; row += ROW_SLICES) {
             let at = base + row * quads;
@@ -61,32 +62,31 @@ fn draw_weights(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
                 values[at] = v;
             }
             bits = max(bits, max(max(finite_bits(v.x), finite_bits(v.y)), max(finite_bits(v.z), finite_bits(v.w))));
+            for (var i = 0u; i < 4u; i += 1u) {
+                if (row < params.rows && column + i < params.columns) {
+                    lane_seen += seen(v[i], v[i]);
+                }
+            }
         }
     }
     let top = largest_of(bits);
-    let shift = select(max(-exponent_of(top), -126), 0, top < 0x00800000u);
-    let factor = pow2(shift);
+    let c = centre_of(thread, lane_seen, top);
 
     // What this lane has just written comes back from the cache.
-    var counts = vec4<f32>(0.0);
+    var powers = vec4<f32>(0.0);
     var sums = vec4<f32>(0.0);
     var squares = vec4<f32>(0.0);
     var tops = vec4<f32>(0.0);
     if (column < params.columns) {
         for (var row = slice; row < params.rows; row += ROW_SLICES) {
-            let v = values[base + row * quads] * factor;
+            let raw = values[base + row * quads];
+            let v = raw * pow2(c.shift);
             for (var i = 0u; i < 4u; i += 1u) {
-                if (column + i < params.columns) {
-                    counts.x += 1.0;
-                    if (is_finite(v[i])) {
-                        counts.z += select(0.0, 1.0, v[i] == 0.0);
-                        counts.w += v[i];
-                        sums[i] += abs(v[i]);
-                        squares[i] += v[i] * v[i];
-                        tops[i] = max(tops[i], abs(v[i]));
-                    } else {
-                        counts.y += 1.0;
-                    }
+                if (column + i < params.columns && is_finite(v[i])) {
+                    powers += deviation_powers(raw[i], c);
+                    sums[i] += abs(v[i]);
+                    squares[i] += v[i] * v[i];
+                    tops[i] = max(tops[i], abs(v[i]));
                 }
             }
         }
@@ -94,7 +94,7 @@ fn draw_weights(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
     let column_sums = sum_rows(thread, sums);
     let column_squares = sum_rows(thread, squares);
     let column_tops = max_rows(thread, tops);
-    let exponent = how.exponent - shift;
+    let exponent = how.exponent - c.shift;
     if (slice == 0u) {
         for (var i = 0u; i < 4u; i += 1u) {
             if (column + i < params.columns) {
@@ -103,26 +103,12 @@ fn draw_weights(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
             }
         }
     }
-    let total = sum_strip(thread, counts);
-    let mean = total.w / max(total.x - total.y, 1.0);
-    var powers = vec4<f32>(0.0);
-    if (column < params.columns) {
-        for (var row = slice; row < params.rows; row += ROW_SLICES) {
-            let v = values[base + row * quads] * factor;
-            for (var i = 0u; i < 4u; i += 1u) {
-                if (column + i < params.columns && is_finite(v[i])) {
-                    powers += powers_of(v[i] - mean);
-                }
-            }
-        }
-    }
-    let around = sum_strip(thread, powers);
+    let at = params.record + network * params.record_stride + group.x * RECORD_WORDS;
+    record_moments(thread, at, c, powers, how.exponent);
     if (thread == 0u) {
         raise_max(params.target_head, network, top);
         if (group.x == 0u) {
             write_head(params.target_head, network, how.exponent);
         }
-        let at = params.record + network * params.record_stride + group.x * RECORD_WORDS;
-        write_moments(at, total, mean, around, abs_bits(bitcast<f32>(top) * factor), exponent);
     }
 }

@@ -1,6 +1,7 @@
 // z = W h + b: the product of h [networks, row_pad, inner] and the transpose of W [networks, column_pad, inner].
-// Bindings: heads; left: h; right: W; bias: [networks, 8, column_pad], one row used; target: z [networks, row_pad, column_pad].
-// Heads: source = h, weight = W, bias, target = z. Product and bias are joined at the larger exponent.
+// Bindings: heads; left: h; right: W; bias: [networks, 8, column_pad], one row used; target: z [networks, row_pad, column_pad];
+// records. Heads: source = h, weight = W, bias, target = z. Product and bias are joined at the larger exponent. With
+// FLAG_MOMENTS a record a tile has the moments of z.
 // One lane owns an 8 x 8 block. Grid: (tiles, 1, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -9,6 +10,7 @@
 @group(0) @binding(3) var<storage, read_write> right: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> bias: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> product: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> records: array<u32>;
 
 var<workgroup> largest: atomic<u32>;
 
@@ -35,6 +37,7 @@ fn linear(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
     let bias_down = pow2(select(b.exponent - exponent, 0, b.zero));
     var values = block_values();
     var bits = 0u;
+    var lane_seen = vec4<f32>(0.0);
     for (var r = 0u; r < 8u; r += 1u) {
         let row = block_row(place, r);
         if (row < rows) {
@@ -50,6 +53,10 @@ fn linear(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
                         }
                     }
                     product[(network * rows + row) * quads + column / 4u] = v;
+                    values[2u * r + half] = v;
+                    if (row < params.rows) {
+                        lane_seen += seen_quad(v, v, column);
+                    }
                     bits = max(bits, max(max(finite_bits(v.x), finite_bits(v.y)), max(finite_bits(v.z), finite_bits(v.w))));
                 }
             }
@@ -58,8 +65,13 @@ fn linear(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
     workgroupBarrier(); // `largest` is 0
     atomicMax(&largest, bits);
     workgroupBarrier(); // every lane has raised `largest`
+    let top = atomicLoad(&largest);
+    if ((params.flags & FLAG_MOMENTS) != 0u) {
+        let at = params.record + network * params.record_stride + group.x * RECORD_WORDS;
+        tile_moments(thread, at, place, values, lane_seen, top, exponent);
+    }
     if (thread == 0u) {
-        raise_max(params.target_head, network, atomicLoad(&largest));
+        raise_max(params.target_head, network, top);
         if (group.x == 0u) {
             write_head(params.target_head, network, exponent);
         }

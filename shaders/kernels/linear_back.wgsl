@@ -41,7 +41,7 @@ fn linear_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocatio
     var words_low = vec4<f32>(0.0);
     var words_high = vec4<f32>(0.0);
     var bits = 0u;
-    var zeros = 0.0;
+    var lane_seen = vec4<f32>(0.0);
     for (var r = 0u; r < 8u; r += 1u) {
         let row = block_row(place, r);
         if (row < rows) {
@@ -70,10 +70,7 @@ fn linear_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocatio
                     let f = v * flat;
                     values[2u * r + half] = f;
                     if (row < params.rows) {
-                        // Padding holds zeros beyond the logical columns.
-                        let zero = select(vec4<f32>(0.0), vec4<f32>(1.0), v == vec4<f32>(0.0));
-                        let logical = vec4<u32>(column, column + 1u, column + 2u, column + 3u) < vec4<u32>(params.columns);
-                        zeros += dot(zero, select(vec4<f32>(0.0), vec4<f32>(1.0), logical));
+                        lane_seen += seen_quad(v, f, column);
                     }
                     bits = max(bits, max(max(finite_bits(f.x), finite_bits(f.y)), max(finite_bits(f.z), finite_bits(f.w))));
                 }
@@ -98,7 +95,7 @@ fn linear_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocatio
     let top = atomicLoad(&largest);
     if ((params.flags & FLAG_MOMENTS) != 0u) {
         let at = params.record + network * params.record_stride + group.x * RECORD_WORDS;
-        tile_moments(thread, at, place, values, zeros, top, select(top_exponent, 0, top_exponent == NO_ROW));
+        tile_moments(thread, at, place, values, lane_seen, top, top_exponent);
     }
     if (thread == 0u) {
         raise_max(params.target_head, network, top);

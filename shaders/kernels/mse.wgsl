@@ -1,6 +1,7 @@
 // Mean squared error 1/(2B) sum (y - d)^2: delta = (y - d) / B. Bindings: heads; prediction: y [networks, row_pad,
 // column_pad]; goal: d; target: delta; records. Heads: source = y, other = d, target.
-// Record a strip: stamp, sum (y - d)^2, its exponent / 2. One workgroup owns a strip. Grid: (strips, 1, networks).
+// Two records a strip: the moments of delta; then stamp, sum (y - d)^2, its exponent / 2. One workgroup owns a strip.
+// Grid: (strips, 1, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> heads: array<Head>;
@@ -21,6 +22,7 @@ fn mse(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index)
     let d_down = pow2(select(d.exponent - exponent, 0, d.zero));
     clear_largest(thread);
     var bits = 0u;
+    var lane_seen = vec4<f32>(0.0);
     var squares = vec4<f32>(0.0);
     if (column < params.column_pad) {
         for (var row = thread / LANES; row < params.row_pad; row += SLICES) {
@@ -29,6 +31,9 @@ fn mse(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index)
             let v = difference / f32(params.rows);
             values[at] = v;
             bits = max(bits, finite_bits(v));
+            if (row < params.rows && column < params.columns) {
+                lane_seen += seen(v, v);
+            }
             squares.x += difference * difference;
         }
     }
@@ -38,13 +43,15 @@ fn mse(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index)
         }
     }
     let top = largest_of(bits);
-    let total = sum_strip(thread, squares);
+    let total = sum_lanes(thread, squares);
+    let first = params.record + network * params.record_stride + group.x * 2u * RECORD_WORDS;
+    strip_moments(thread, first, base, column < params.columns, lane_seen, top, exponent);
     if (thread == 0u) {
         raise_max(params.target_head, network, top);
         if (group.x == 0u) {
             write_head(params.target_head, network, exponent);
         }
-        let at = params.record + network * params.record_stride + group.x * 8u;
+        let at = first + RECORD_WORDS;
         records[at] = params.stamp;
         records[at + 1u] = bitcast<u32>(total.x);
         records[at + 2u] = bitcast<u32>(exponent);

@@ -1,7 +1,7 @@
 // Backward of `norm_columns`, through mean and variance: dLoss/dz += (du - mean(du) - u mean(du u)) / deviation, means over
-// the rows of a column. Bindings: heads; networks; grad: dLoss/du; normed: u; inverse; target: dLoss/dz.
+// the rows of a column. Bindings: heads; networks; grad: dLoss/du; normed: u; inverse; target: dLoss/dz; records.
 // Heads: source = grad, other = u, weight = z, old and target. Rows meet here: they are flattened to the largest exponent.
-// One workgroup owns a strip. Grid: (strips, 1, networks).
+// With FLAG_MOMENTS a record a strip has the moments of what was written. One workgroup owns a strip. Grid: (strips, 1, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> heads: array<Head>;
@@ -10,6 +10,7 @@
 @group(0) @binding(4) var<storage, read_write> normed: array<f32>;
 @group(0) @binding(5) var<storage, read_write> inverse: array<f32>;
 @group(0) @binding(6) var<storage, read_write> values: array<f32>;
+@group(0) @binding(7) var<storage, read_write> records: array<u32>;
 
 @compute @workgroup_size(256)
 fn norm_columns_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
@@ -42,6 +43,7 @@ fn norm_columns_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_inv
     }
     let means = sum_column(thread, sums) / f32(params.rows);
     var bits = 0u;
+    var lane_seen = vec4<f32>(0.0);
     if (column < params.column_pad) {
         for (var row = slice; row < params.row_pad; row += SLICES) {
             let at = base + row * params.column_pad;
@@ -59,12 +61,30 @@ fn norm_columns_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_inv
                 if (column == 0u) {
                     values[target_rows + row] = row_word(exponent);
                 }
-                bits = max(bits, finite_bits(v * row_factor(exponent, top_exponent)));
+                let flat = v * row_factor(exponent, top_exponent);
+                bits = max(bits, finite_bits(flat));
+                lane_seen += seen(v, flat);
             }
             values[at] = v;
         }
     }
     let top = largest_of(bits);
+    if ((params.flags & FLAG_MOMENTS) != 0u) {
+        let c = centre_of(thread, lane_seen, top);
+        var powers = vec4<f32>(0.0);
+        if (inside) {
+            for (var row = slice; row < params.rows; row += SLICES) {
+                var exponent = own_top;
+                if (old.written) {
+                    exponent = max(own_top, row_exponent(values[old_rows + row]));
+                }
+                let flat = values[base + row * params.column_pad] * row_factor(exponent, top_exponent);
+                powers += deviation_powers(flat, c);
+            }
+        }
+        let at = params.record + network * params.record_stride + group.x * RECORD_WORDS;
+        record_moments(thread, at, c, powers, top_exponent);
+    }
     if (thread == 0u) {
         raise_max(params.target_head, network, top);
         if (group.x == 0u) {

@@ -1,7 +1,7 @@
 // Backward of `norm_rows`: dLoss/dz += (du - mean(du) - u mean(du u)) / deviation, means over the columns of a row, the
-// first only with FLAG_CENTRE. Bindings: heads; networks; grad: dLoss/du; normed: u; inverse; target: dLoss/dz.
+// first only with FLAG_CENTRE. Bindings: heads; networks; grad: dLoss/du; normed: u; inverse; target: dLoss/dz; records.
 // Heads: source = grad, other = u, weight = z, old and target. A workgroup owns 32 rows, 8 lanes each.
-// Grid: (ceil(row_pad / 32), 1, networks).
+// With FLAG_MOMENTS a record a workgroup has the moments of what was written. Grid: (ceil(row_pad / 32), 1, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> heads: array<Head>;
@@ -10,6 +10,7 @@
 @group(0) @binding(4) var<storage, read_write> normed: array<f32>;
 @group(0) @binding(5) var<storage, read_write> inverse: array<f32>;
 @group(0) @binding(6) var<storage, read_write> values: array<f32>;
+@group(0) @binding(7) var<storage, read_write> records: array<u32>;
 
 @compute @workgroup_size(256)
 fn norm_rows_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
@@ -53,6 +54,7 @@ fn norm_rows_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
         means.x = 0.0;
     }
     var bits = 0u;
+    var lane_seen = vec4<f32>(0.0);
     if (row < params.row_pad) {
         for (var c = lane; c < params.column_pad; c += 8u) {
             var v = 0.0;
@@ -64,6 +66,7 @@ fn norm_rows_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
                     v += values[base + c] * old_down;
                 }
                 bits = max(bits, finite_bits(v * flat));
+                lane_seen += seen(v, v * flat);
             }
             values[base + c] = v;
         }
@@ -72,6 +75,17 @@ fn norm_rows_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
         }
     }
     let top = largest_of(bits);
+    if ((params.flags & FLAG_MOMENTS) != 0u) {
+        let centre = centre_of(thread, lane_seen, top);
+        var powers = vec4<f32>(0.0);
+        if (inside) {
+            for (var c = lane; c < params.columns; c += 8u) {
+                powers += deviation_powers(values[base + c] * flat, centre);
+            }
+        }
+        let at = params.record + network * params.record_stride + group.x * RECORD_WORDS;
+        record_moments(thread, at, centre, powers, top_exponent);
+    }
     if (thread == 0u) {
         raise_max(params.target_head, network, top);
         if (group.x == 0u) {

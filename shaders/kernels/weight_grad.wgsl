@@ -1,9 +1,11 @@
-// Statistics of dLoss/dW = delta^T h, reduced in the tile: the matrix is never written.
+// Statistics of dLoss/dW = delta^T h, and with FLAG_MOMENTS of dLoss/db, the columns' sums of delta, reduced in the tile: neither
+// is ever written.
 // Bindings: heads; left: delta [networks, inner, row_pad]; right: h [networks, inner, column_pad];
 // weight: W [networks, row_pad, column_pad]; records; histogram: [slot, network, BINS]. Here rows = fan_out,
 // columns = fan_in, inner = the batch. Heads: source = delta, other = h, weight = W. Samples meet here: the rows of delta
 // are flattened while they are loaded.
-// Record: moments of the tile (common/records.wgsl), word 14 = <W, dW>. One lane owns an 8 x 8 block.
+// Two records a tile: moments of its part of dW (common/records.wgsl), word 14 = <W, dW>; moments of the elements of db
+// that belong to its rows, in the tiles of the first columns. One lane owns an 8 x 8 block.
 // Grid: (tiles, 1, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -19,6 +21,41 @@ const SUM_SHIFT: i32 = 13;
 
 var<workgroup> bins: array<atomic<u32>, BINS>;
 var<workgroup> largest: atomic<u32>;
+var<workgroup> largest_bias: atomic<u32>;
+
+// The sum over the batch of the left operand's row r of this lane.
+fn left_sum(r: u32) -> f32 {
+    if (r < 4u) {
+        return left_sum_low[r];
+    }
+    return left_sum_high[r - 4u];
+}
+
+// Moments of db, whose elements the lanes of the first columns hold.
+fn bias_grad(thread: u32, at: u32, network: u32, place: Place, d: Scale, counted: bool) {
+    let factor = pow2(d.shift) * pow2(-SUM_SHIFT);
+    var lane_seen = vec4<f32>(0.0);
+    for (var r = 0u; r < 8u; r += 1u) {
+        if (place.column_low == 0u && block_row(place, r) < params.rows) {
+            let x = left_sum(r) * factor;
+            lane_seen += seen(x, x);
+            atomicMax(&largest_bias, finite_bits(x));
+            if (counted && is_finite(x)) {
+                atomicAdd(&histogram[(params.histogram_bias * params.networks + network) * BINS + bin_of(x)], 1u);
+            }
+        }
+    }
+    workgroupBarrier(); // every lane has raised `largest_bias`
+    let c = centre_of(thread, lane_seen, atomicLoad(&largest_bias));
+    var powers = vec4<f32>(0.0);
+    for (var r = 0u; r < 8u; r += 1u) {
+        if (place.column_low == 0u && block_row(place, r) < params.rows) {
+            powers += deviation_powers(left_sum(r) * factor, c);
+        }
+    }
+    record_moments(thread, at, c, powers, d.exponent + SUM_SHIFT);
+}
+
 @compute @workgroup_size(THREADS)
 fn weight_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let network = params.first + group.z;
@@ -29,6 +66,7 @@ fn weight_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocatio
     let counted = (params.flags & FLAG_HISTOGRAM) != 0u;
     if (thread == 0u) {
         atomicStore(&largest, 0u);
+        atomicStore(&largest_bias, 0u);
     }
     for (var i = thread; i < BINS; i += THREADS) {
         atomicStore(&bins[i], 0u);
@@ -94,12 +132,15 @@ fn weight_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocatio
     }
     let sums = sum_lanes(thread, powers);
     let dots = sum_lanes(thread, vec4<f32>(dot_weight, 0.0, 0.0, 0.0));
+    let at = params.record + network * params.record_stride + group.x * 2u * RECORD_WORDS;
     if (thread == 0u) {
-        let at = params.record + network * params.record_stride + group.x * RECORD_WORDS;
         let exponent = d.exponent + h.exponent + SUM_SHIFT;
         write_moments(at, total, mean, sums, atomicLoad(&largest), exponent);
         records[at + 11u] = bitcast<u32>(w.exponent);
         records[at + 14u] = bitcast<u32>(dots.x);
+    }
+    if ((params.flags & FLAG_MOMENTS) != 0u) {
+        bias_grad(thread, at + RECORD_WORDS, network, place, d, counted);
     }
     if (counted) {
         // The barriers of `sum_lanes` stand between the counts and this.

@@ -10,7 +10,7 @@ use super::table::{self, left, right};
 use crate::config::{Overrides, SweepFile};
 use crate::engine::check::{self, Comparison};
 use crate::engine::select::{self, DeviceInfo, DeviceSelection};
-use crate::engine::{Engine, EngineError, Precision};
+use crate::engine::{Engine, EngineError, EngineInfo, Precision};
 use crate::plan::Plan;
 
 /// Check every engine against the float64 CPU engine
@@ -50,15 +50,17 @@ pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
     for device in &devices {
         let title = format!("{} ({})", device.name, device.kind);
         let outcome = examine(device, &plan, args.inject_fault)
-            .map(|(label, results)| (label, check::compare(&plan, &reference, &results)));
+            .map(|(info, results)| (info, check::compare(&plan, &reference, &results)));
         match outcome {
-            Ok((label, comparisons)) => {
+            Ok((EngineInfo { label, notes, .. }, comparisons)) => {
                 failures += comparisons.iter().filter(|c| !c.passed()).count();
                 if !console.json {
                     writeln!(out, "{BOLD}{label}{BOLD:#}, f32, against cpu f64")?;
                     lines(&plan, &comparisons).iter().try_for_each(|line| writeln!(out, "{line}"))?;
+                    notes.iter().try_for_each(|note| writeln!(out, "  {note}"))?;
                 }
-                report.push(json!({ "device": label, "checks": comparisons.iter().map(to_json).collect::<Vec<_>>() }));
+                let checks: Vec<_> = comparisons.iter().map(to_json).collect();
+                report.push(json!({ "device": label, "checks": checks, "notes": notes }));
             }
             Err(error) => {
                 failures += 1;
@@ -80,13 +82,13 @@ pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
     Ok(if failures == 0 { Exit::Done } else { Exit::Failed })
 }
 
-fn examine(device: &DeviceInfo, plan: &Plan, inject_fault: bool) -> Result<(String, check::Results), EngineError> {
+fn examine(device: &DeviceInfo, plan: &Plan, inject_fault: bool) -> Result<(EngineInfo, check::Results), EngineError> {
     let mut engine: Box<dyn Engine> = select::open_device(device, Precision::F32, None)?;
     let mut results = check::results(&mut *engine, plan)?;
     if inject_fault {
         check::spoil(&mut results);
     }
-    Ok((engine.info().label.clone(), results))
+    Ok((engine.info().clone(), results))
 }
 
 /// One line per check; under a failed one, which network it was.

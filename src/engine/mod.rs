@@ -122,6 +122,8 @@ pub struct EngineInfo {
     pub memory_budget: u64,
     /// A batch should have at least this many floating point operations to be worth a submission.
     pub batch_flops: f64,
+    /// What start-up probes found: sentences for `doctor`.
+    pub notes: Vec<String>,
 }
 
 /// Why an engine could not go on.

@@ -56,6 +56,19 @@ pub enum Op {
     Copy { src: Slot, dst: Slot },
 }
 
+impl Op {
+    /// The slots that it reads.
+    pub fn sources(self) -> impl Iterator<Item = Slot> {
+        let (first, second) = match self {
+            Op::Linear { src, .. } | Op::Norm { src, .. } | Op::Activation { src, .. } | Op::Copy { src, .. } => {
+                (src, None)
+            }
+            Op::Add { skip, branch, .. } => (skip, Some(branch)),
+        };
+        std::iter::once(first).chain(second)
+    }
+}
+
 /// Operations of one layer, in forward order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {

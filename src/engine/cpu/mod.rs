@@ -86,6 +86,7 @@ impl CpuEngine {
             fingerprint: format!("cpu {} {simd} {}", precision.name(), std::env::consts::ARCH),
             memory_budget: memory_budget(),
             batch_flops: 2e10,
+            notes: Vec::new(),
         };
         Ok(CpuEngine { info, arch, pool: Arc::new(pool), in_flight: VecDeque::new() })
     }

@@ -5,11 +5,11 @@ use super::describe::LayerSlot;
 use super::forward::row_of;
 use super::kernels::Kernel;
 use super::layout::{
-    FLAG_ARGUMENT, FLAG_CENTRE, FLAG_COLUMN_MOMENTS, FLAG_HISTOGRAM, FLAG_MOMENTS, FLAG_PATHS, FLAG_SPREAD, NONE,
-    Params, RECORD_WORDS, SLOT_BRANCH, SLOT_OLD, SLOT_SOURCE, SLOT_TARGET,
+    FLAG_ARGUMENT, FLAG_CENTRE, FLAG_HISTOGRAM, FLAG_PATHS, NONE, Params, SLOT_BRANCH, SLOT_OLD, SLOT_SOURCE,
+    SLOT_TARGET,
 };
 use super::memory::Region;
-use super::schedule::{Bind, Builder, HISTOGRAM_WEIGHT_GRAD};
+use super::schedule::{Bind, Builder, HISTOGRAM_BIAS_GRAD, HISTOGRAM_WEIGHT_GRAD};
 use super::tensors::{RowSlot, Tensor, What, head, slots, strips};
 use crate::network::{Norm, Residual};
 use crate::program::{Op, Slot};
@@ -35,9 +35,6 @@ impl Builder<'_> {
             gradients.preact = Some(delta);
             self.layer_back(LayerSlot::Readout, &mut gradients);
         }
-        if self.fuses_act_grad() {
-            self.tensor_stats(RowSlot::Last, &[(Quantity::ActGrad, self.final_grad)], self.networks(), 0);
-        }
         for layer in (1..=deepest).rev() {
             // The networks that end here take dLoss/dh_L.
             let (first, alive) = (self.alive(layer + 1), self.alive(layer));
@@ -46,16 +43,14 @@ impl Builder<'_> {
                     Some(tensor) => tensor,
                     None => self.act_grad_version(layer, &mut gradients),
                 };
-                self.copy(self.final_grad, target, first, alive - first);
+                self.copy(self.final_grad, target, first, alive - first, None);
             }
             self.layer_back(LayerSlot::Hidden(layer), &mut gradients);
         }
         if self.selected(LayerSlot::Hidden(0))
-            && self.reads_act_grad()
             && let Some(grad) = gradients.acts[0]
         {
-            let flags = self.stat_flags() & FLAG_HISTOGRAM;
-            self.tensor_stats(RowSlot::Layer(0), &[(Quantity::ActGrad, grad)], self.networks(), flags);
+            self.second_pass(RowSlot::Layer(0), &[(Quantity::ActGrad, grad)], self.networks());
         }
     }
 
@@ -89,6 +84,7 @@ impl Builder<'_> {
         let y = self.tensor(LayerSlot::Readout, Slot::Preact);
         let region = self.scratch("preact_grad");
         let delta = self.ledger.gradient(region, y.rows, y.columns, None);
+        let measured = Some((RowSlot::Readout, What::Moments { quantity: Quantity::PreactGrad }));
         if let Some(labels) = self.labels {
             let softmax = self.ledger.words(2 * u64::from(y.row_pad()) * u64::from(networks));
             let params = Params { source_head: y.head, ..self.params(&delta) };
@@ -99,16 +95,16 @@ impl Builder<'_> {
             of_rows.insert(1, Bind::Networks);
             of_rows.push(Bind::Region(delta.region));
             self.push(Kernel::CrossEntropyRows, params, of_rows, [items, 1, networks]);
-            let (record, record_stride) = self.ledger.record(RowSlot::Readout, What::CrossEntropy, items, 8, networks);
-            let params = Params { record, record_stride, ..params };
+            let list = [measured, Some((RowSlot::Readout, What::CrossEntropy))];
+            let params = self.with_records(params, &list, items, networks);
             let storage = storage.into_iter().chain([Bind::Region(delta.region), Bind::Records]).collect();
             self.push(Kernel::CrossEntropy, params, storage, [items, 1, networks]);
         } else {
             let goal = self.goal.expect("without labels there is a dense goal: made in `start`");
             let items = strips(y.columns);
-            let (record, record_stride) = self.ledger.record(RowSlot::Readout, What::MeanSquared, items, 8, networks);
-            let params =
-                Params { source_head: y.head, other_head: goal.head, record, record_stride, ..self.params(&delta) };
+            let list = [measured, Some((RowSlot::Readout, What::MeanSquared))];
+            let params = Params { source_head: y.head, other_head: goal.head, ..self.params(&delta) };
+            let params = self.with_records(params, &list, items, networks);
             let storage = vec![
                 Bind::Heads,
                 Bind::Region(y.region),
@@ -122,27 +118,21 @@ impl Builder<'_> {
     }
 
     fn layer_back(&mut self, slot: LayerSlot, gradients: &mut Gradients) {
-        for op in self.ops(slot).into_iter().rev() {
-            self.backward_op(slot, op, gradients);
+        let ops = self.ops(slot);
+        for (index, &op) in ops.iter().enumerate().rev() {
+            let earlier: Vec<Slot> = ops[..index].iter().flat_map(|op| op.sources()).collect();
+            self.backward_op(slot, op, &earlier, gradients);
         }
-        let alive = self.alive_at(slot);
-        let delta = gradients.preact.expect("every layer has a product, whose backward needs delta");
-        let mut tensors = vec![(Quantity::PreactGrad, delta)];
-        let mut flags = 0;
         if self.selected(slot) {
-            if let LayerSlot::Hidden(layer) = slot
-                && self.reads_act_grad()
-            {
+            let delta = gradients.preact.expect("every layer has a product, whose backward needs delta");
+            let mut tensors = vec![(Quantity::PreactGrad, delta)];
+            if let LayerSlot::Hidden(layer) = slot {
                 let grad =
                     gradients.acts[layer as usize].expect("dLoss/dh_l is complete before layer l runs backwards");
                 tensors.push((Quantity::ActGrad, grad));
             }
-            flags |= FLAG_SPREAD | self.stat_flags();
-            if self.has_bias(slot) {
-                flags |= FLAG_COLUMN_MOMENTS;
-            }
+            self.second_pass(row_of(slot), &tensors, self.alive_at(slot));
         }
-        self.tensor_stats(row_of(slot), &tensors, alive, flags);
         (gradients.preact, gradients.phi_arg, gradients.phi) = (None, None, None);
     }
 
@@ -188,7 +178,24 @@ impl Builder<'_> {
         }
     }
 
-    fn backward_op(&mut self, slot: LayerSlot, op: Op, gradients: &mut Gradients) {
+    /// What the kernel that adds into the gradient of `src` records of it: delta, and dLoss/dh of the layer below where no
+    /// op before it (`earlier`: what those read) will add to it after this.
+    fn grad_moments(&self, slot: LayerSlot, src: Slot, earlier: &[Slot]) -> Option<(RowSlot, What)> {
+        let below = Slot::Act { back: 1 };
+        let (row, quantity) = match (src, slot) {
+            // The product of |delta|^2 over layers needs every layer.
+            (Slot::Preact, _) => (row_of(slot), Quantity::PreactGrad),
+            _ if src != below || earlier.contains(&below) => return None,
+            (_, LayerSlot::Readout) => (RowSlot::Last, Quantity::ActGrad),
+            (_, LayerSlot::Hidden(layer)) if self.selected(LayerSlot::Hidden(layer - 1)) => {
+                (RowSlot::Layer(layer - 1), Quantity::ActGrad)
+            }
+            _ => return None,
+        };
+        Some((row, What::Moments { quantity }))
+    }
+
+    fn backward_op(&mut self, slot: LayerSlot, op: Op, earlier: &[Slot], gradients: &mut Gradients) {
         let alive = self.alive_at(slot);
         match op {
             Op::Linear { src, dst } => {
@@ -200,11 +207,7 @@ impl Builder<'_> {
                 }
                 let weight = self.state(slot).weight.expect("weights are drawn in the forward half");
                 let (old, target) = self.target(slot, src, gradients);
-                let (record, record_stride) = self.act_grad_record(slot, target);
                 let params = Params {
-                    flags: if record_stride > 0 { FLAG_MOMENTS } else { 0 },
-                    record,
-                    record_stride,
                     source_head: delta.head,
                     weight_head: weight.head,
                     old_head: head(old),
@@ -212,6 +215,8 @@ impl Builder<'_> {
                     inner: delta.column_pad(),
                     ..self.params(&target)
                 };
+                let measured = self.grad_moments(slot, src, earlier);
+                let params = self.with_records(params, &[measured], self.tiles(&target), alive);
                 let storage = [delta.region, weight.region, target.region].map(Bind::Region);
                 let storage = std::iter::once(Bind::Heads).chain(storage).chain([Bind::Records]).collect();
                 self.push_product(Kernel::LinearBack, params, storage, alive);
@@ -232,18 +237,24 @@ impl Builder<'_> {
                 };
                 let inverse = self.state(slot).inverse.expect("the forward norm keeps its deviations");
                 let storage = [grad.region, u.region, inverse, target.region].map(Bind::Region);
-                let storage = [Bind::Heads, Bind::Networks].into_iter().chain(storage).collect();
+                let storage = [Bind::Heads, Bind::Networks].into_iter().chain(storage).chain([Bind::Records]).collect();
                 let (kernel, groups) = if rows {
                     (Kernel::NormRowsBack, target.row_pad().div_ceil(32))
                 } else {
                     (Kernel::NormColumnsBack, strips(target.columns))
                 };
+                let measured = self.grad_moments(slot, src, earlier);
+                let params = self.with_records(params, &[measured], groups, alive);
                 self.push(kernel, params, storage, [groups, 1, alive]);
             }
-            Op::Activation { src, dst } => self.activation_back(slot, src, dst, gradients),
+            Op::Activation { src, dst } => {
+                let measured = self.grad_moments(slot, src, earlier);
+                self.activation_back(slot, src, dst, measured, gradients);
+            }
             Op::Add { skip, branch, dst } => {
                 let grad = self.grad(slot, dst, gradients);
                 let (old, skip) = self.target(slot, skip, gradients);
+                let measured = self.grad_moments(slot, branch, earlier);
                 let (_, branch) = self.target(slot, branch, gradients);
                 let params = Params {
                     source_head: grad.head,
@@ -258,19 +269,29 @@ impl Builder<'_> {
                     ..self.params(&skip)
                 };
                 let storage = [grad.region, skip.region, branch.region].map(Bind::Region);
-                let storage = [Bind::Heads, Bind::Networks].into_iter().chain(storage).collect();
-                self.push(Kernel::AddBack, params, storage, [grad.row_pad().div_ceil(32), 1, alive]);
+                let storage = [Bind::Heads, Bind::Networks].into_iter().chain(storage).chain([Bind::Records]).collect();
+                let items = grad.row_pad().div_ceil(32);
+                let params = self.with_records(params, &[measured], items, alive);
+                self.push(Kernel::AddBack, params, storage, [items, 1, alive]);
             }
             Op::Copy { src, dst } => {
                 let grad = self.grad(slot, dst, gradients);
+                let measured = self.grad_moments(slot, src, earlier);
                 let (_, target) = self.target(slot, src, gradients);
-                self.copy(grad, target, 0, alive);
+                self.copy(grad, target, 0, alive, measured);
             }
         }
     }
 
     /// Backward of the activation, with the statistics of phi' and the path factors out of this layer's units.
-    fn activation_back(&mut self, slot: LayerSlot, src: Slot, dst: Slot, gradients: &mut Gradients) {
+    fn activation_back(
+        &mut self,
+        slot: LayerSlot,
+        src: Slot,
+        dst: Slot,
+        measured: Option<(RowSlot, What)>,
+        gradients: &mut Gradients,
+    ) {
         let alive = self.alive_at(slot);
         let LayerSlot::Hidden(layer) = slot else { return };
         let (grad, u) = (self.grad(slot, dst, gradients), self.tensor(slot, src));
@@ -288,7 +309,6 @@ impl Builder<'_> {
             Bind::Region(state.and_then(|s| s.weight_columns).unwrap_or(dummy))
         };
         let items = strips(target.columns);
-        let (record, record_stride) = self.ledger.record(row_of(slot), What::Phi, items, RECORD_WORDS, alive);
         let params = Params {
             source_head: grad.head,
             other_head: u.head,
@@ -299,10 +319,9 @@ impl Builder<'_> {
             // Under pre_act no network turns to the readout here.
             layer: if own { NONE } else { layer },
             flags: FLAG_PATHS,
-            record,
-            record_stride,
             ..self.params(&target)
         };
+        let params = self.with_records(params, &[Some((row_of(slot), What::Phi)), measured], items, alive);
         let rows = [grad.region, u.region, target.region].map(Bind::Region);
         let rows = [Bind::Heads, Bind::Networks].into_iter().chain(rows).collect();
         self.push(Kernel::RowPowers, params, rows, [target.rows.div_ceil(32), 1, alive]);
@@ -345,30 +364,6 @@ impl Builder<'_> {
         }
     }
 
-    /// Whether the product that completes dLoss/dh_l takes its moments; a residual branch of `pre_act` ends in another
-    /// kernel.
-    pub(super) fn fuses_act_grad(&self) -> bool {
-        self.key().residual != Residual::PreAct
-    }
-
-    /// Whether `tensor_stats` reads dLoss/dh as well: for all of it, or for the histogram, whose bins need the tensor's
-    /// largest element first.
-    fn reads_act_grad(&self) -> bool {
-        !self.fuses_act_grad() || self.wants(RecordMask::QUANTILES)
-    }
-
-    /// Room for the moments of dLoss/dh of the layer below, and the words a network takes: 0 where they are not wanted.
-    fn act_grad_record(&mut self, slot: LayerSlot, target: Tensor) -> (u32, u32) {
-        let LayerSlot::Hidden(layer) = slot else { return (0, 0) };
-        if !self.fuses_act_grad() || !self.selected(LayerSlot::Hidden(layer - 1)) {
-            return (0, 0);
-        }
-        let tile = self.request.products.tile(target.row_pad(), target.column_pad());
-        let items = tile.groups(target.row_pad(), target.column_pad());
-        let what = What::Moments { quantity: Quantity::ActGrad, cosines: false };
-        self.ledger.record(RowSlot::Layer(layer - 1), what, items, RECORD_WORDS, self.alive_at(slot))
-    }
-
     /// What dLoss/dW is formed from: under a batch norm that follows directly, h less its mean over the batch.
     fn centred(&mut self, slot: LayerSlot, src: Slot, h: Tensor) -> Tensor {
         let LayerSlot::Hidden(layer) = slot else { return h };
@@ -397,9 +392,6 @@ impl Builder<'_> {
     fn weight_grad(&mut self, slot: LayerSlot, delta: Tensor, source: Tensor) {
         let alive = self.alive_at(slot);
         let weight = self.state(slot).weight.expect("weights are drawn in the forward half");
-        let tile = self.request.products.tile(weight.row_pad(), weight.column_pad());
-        let items = tile.groups(weight.row_pad(), weight.column_pad());
-        let (record, record_stride) = self.ledger.record(row_of(slot), What::WeightGrad, items, RECORD_WORDS, alive);
         let flags = if self.wants(RecordMask::QUANTILES) { FLAG_HISTOGRAM } else { 0 };
         let params = Params {
             source_head: delta.head,
@@ -408,12 +400,14 @@ impl Builder<'_> {
             target_head: NONE,
             slots: slots(&[(SLOT_SOURCE, Some(delta))]),
             inner: delta.row_pad(),
-            record,
-            record_stride,
             histogram: HISTOGRAM_WEIGHT_GRAD,
+            histogram_bias: HISTOGRAM_BIAS_GRAD,
             flags,
             ..self.params(&weight)
         };
+        let bias = self.has_bias(slot).then_some((row_of(slot), What::Moments { quantity: Quantity::BiasGrad }));
+        let list = [Some((row_of(slot), What::WeightGrad)), bias];
+        let params = self.with_records(params, &list, self.tiles(&weight), alive);
         let storage = vec![
             Bind::Heads,
             Bind::Region(delta.region),
@@ -423,6 +417,8 @@ impl Builder<'_> {
             Bind::Histogram,
         ];
         self.push_product(Kernel::WeightGrad, params, storage, alive);
-        self.quantiles(row_of(slot), &[(HISTOGRAM_WEIGHT_GRAD, Quantity::WeightGrad)], alive);
+        let mut slots = vec![(HISTOGRAM_WEIGHT_GRAD, Quantity::WeightGrad)];
+        slots.extend(bias.map(|_| (HISTOGRAM_BIAS_GRAD, Quantity::BiasGrad)));
+        self.quantiles(row_of(slot), &slots, alive);
     }
 }

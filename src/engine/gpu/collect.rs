@@ -37,7 +37,11 @@ pub fn collect(batch: &InFlight, words: &[u32]) -> Result<Vec<NetworkResult>, En
             if expected.what == What::MeanSquared || expected.what == What::CrossEntropy {
                 network.loss = loss(expected.what, &items, spec);
             } else {
-                fill(&mut network.records[row as usize], expected.what, &items, spec, row, batch.batch.mask);
+                let record = &mut network.records[row as usize];
+                fill(record, expected.what, &items, spec, row, batch.batch.mask);
+                if let What::Quantiles { quantity } = expected.what {
+                    counted(items[0], record, quantity, expected)?;
+                }
             }
         }
     }
@@ -63,6 +67,18 @@ fn items<'a>(words: &'a [u32], expected: &Expected, place: usize, stamp: u32) ->
         )));
     }
     Ok(list)
+}
+
+/// A histogram holds every finite element, or its kernel has not run.
+fn counted(w: &[u32], record: &Record, quantity: Quantity, expected: &Expected) -> Result<(), EngineError> {
+    let finite = record.moments(quantity).finite();
+    if u64::from(w[1]) == finite {
+        return Ok(());
+    }
+    Err(EngineError::Failed(format!(
+        "the device counted {} of {finite} elements of {:?} in {:?}; the batch cannot be trusted",
+        w[1], expected.what, expected.row
+    )))
 }
 
 /// Moments of one tile: sums of powers of x - m become moments about the mean.
@@ -129,13 +145,11 @@ fn count(items: &[&[u32]], word: usize) -> u64 {
 fn fill(record: &mut Record, what: What, items: &[&[u32]], spec: &NetworkSpec, row: u32, mask: RecordMask) {
     let full = mask.contains(RecordMask::KURTOSIS);
     match what {
-        What::Moments { quantity, cosines: with_cosines } => {
+        What::Moments { quantity } => {
             let old = record.moments[quantity as usize];
             record.moments[quantity as usize] = merged(items, full, &old);
-            if with_cosines {
-                cosines(record, quantity, items, spec);
-            }
         }
+        What::Cosines { quantity } => cosines(record, quantity, items, spec),
         What::WeightGrad => {
             let old = record.moments[Quantity::WeightGrad as usize];
             let moments = merged(items, full, &old);
@@ -169,13 +183,13 @@ fn fill(record: &mut Record, what: What, items: &[&[u32]], spec: &NetworkSpec, r
 }
 
 fn cosines(record: &mut Record, quantity: Quantity, items: &[&[u32]], spec: &NetworkSpec) {
-    let samples = f64::from(items[0][15] & 0xffff);
+    let samples = f64::from(items[0][5]);
     let adjacent = spec.input == crate::network::Input::CorrelatedPairs;
     // All pairs: sum (1 - cos) = B/2 sum |u - mean|^2. Adjacent pairs: |u - v|^2 / 2 each.
     let (pairs, gap) = if adjacent {
-        (f64::from(items[0][15] >> 16), 0.5 * sum(items, 14))
+        (f64::from(items[0][6]), 0.5 * sum(items, 4))
     } else {
-        (0.5 * samples * (samples - 1.0).max(0.0), 0.5 * samples * sum(items, 12))
+        (0.5 * samples * (samples - 1.0).max(0.0), 0.5 * samples * sum(items, 2))
     };
     let cosine = Scaled::from(pairs - gap);
     let (place, counted) = match quantity {

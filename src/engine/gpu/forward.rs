@@ -2,15 +2,15 @@
 
 use super::describe::{Drawn, LayerSlot};
 use super::kernels::Kernel;
-use super::layout::{
-    FLAG_CENTRE, FLAG_COLUMN_MOMENTS, FLAG_COSINES, FLAG_HISTOGRAM, FLAG_ROWS, FLAG_SPREAD, Params, RECORD_WORDS,
-    SLOT_OTHER, SLOT_SOURCE, SLOT_TARGET,
-};
+use super::layout::{FLAG_CENTRE, FLAG_ROWS, FLAG_SPREAD, Params, SLOT_SOURCE, SLOT_TARGET};
 use super::schedule::{Bind, Builder, HISTOGRAM_WEIGHT};
 use super::tensors::{RowSlot, Tensor, What, head, padded, slots, strips};
 use crate::network::{Loss, Norm};
 use crate::program::{Op, Slot};
 use crate::stats::{Quantity, RecordMask};
+
+/// Words of a record of cosines (`shaders/kernels/cosines.wgsl`).
+const COSINE_WORDS: u32 = 8;
 
 /// The row of a layer.
 pub(super) fn row_of(slot: LayerSlot) -> RowSlot {
@@ -24,11 +24,11 @@ impl Builder<'_> {
     pub(super) fn forward(&mut self) {
         let (key, networks) = (*self.key(), self.networks());
         let input = self.ledger.tensor(key.batch_size, key.input_size, networks);
-        self.draw(Drawn::Input, input, networks, input.rows);
+        let measured = self.act_moments(LayerSlot::Hidden(0), Slot::Act { back: 0 });
+        self.draw(Drawn::Input, input, networks, input.rows, measured);
         self.acts.push(input);
         if self.selected(LayerSlot::Hidden(0)) {
-            let flags = self.stat_flags();
-            self.tensor_stats(RowSlot::Layer(0), &[(Quantity::Act, input)], networks, flags);
+            self.second_pass(RowSlot::Layer(0), &[(Quantity::Act, input)], networks);
         }
         self.start();
         for layer in 1..=self.deepest() {
@@ -41,7 +41,7 @@ impl Builder<'_> {
                 // The networks that end here hand their h_L to the readout.
                 let first = self.alive(layer + 1);
                 let gathered = self.final_act.expect("a readout has a place for h_L: made in `start`");
-                self.copy(act, gathered, first, alive - first);
+                self.copy(act, gathered, first, alive - first, None);
             }
         }
         if self.has_readout() {
@@ -55,26 +55,42 @@ impl Builder<'_> {
         if !self.has_readout() {
             let repeat = if key.loss == Loss::CotangentShared { 1 } else { key.batch_size };
             let grad = self.final_grad;
-            self.draw(Drawn::Goal, grad, networks, repeat);
+            let measured = What::Moments { quantity: Quantity::ActGrad };
+            self.draw(Drawn::Goal, grad, networks, repeat, Some((RowSlot::Last, measured)));
             return;
         }
         if self.has_labels() {
             self.labels = Some(self.ledger.words(u64::from(networks) * u64::from(padded(key.batch_size))));
         } else {
             let goal = self.ledger.tensor(key.batch_size, key.output_size, networks);
-            self.draw(Drawn::Goal, goal, networks, goal.rows);
+            self.draw(Drawn::Goal, goal, networks, goal.rows, None);
             self.goal = Some(goal);
         }
         self.final_act = Some(self.ledger.tensor(key.batch_size, key.width, networks));
         self.weights(LayerSlot::Readout);
     }
 
-    fn draw(&mut self, drawn: Drawn, tensor: Tensor, networks: u32, repeat_rows: u32) {
+    /// What the kernel that writes `at` of a layer records of it: h, where its row is wanted.
+    fn act_moments(&self, slot: LayerSlot, at: Slot) -> Option<(RowSlot, What)> {
+        let wanted = at == Slot::Act { back: 0 } && self.selected(slot);
+        wanted.then(|| (row_of(slot), What::Moments { quantity: Quantity::Act }))
+    }
+
+    fn draw(
+        &mut self,
+        drawn: Drawn,
+        tensor: Tensor,
+        networks: u32,
+        repeat_rows: u32,
+        measured: Option<(RowSlot, What)>,
+    ) {
         let flags = if tensor.slot.is_some() { FLAG_ROWS } else { 0 };
         let params = Params { draw: self.drawn.len() as u32, repeat_rows, flags, ..self.params(&tensor) };
         self.drawn.push((drawn, tensor, networks));
-        let storage = vec![Bind::Heads, Bind::Networks, Bind::Draws, Bind::Table, Bind::Region(tensor.region)];
         let groups = (tensor.stride() as u32).div_ceil(256);
+        let params = self.with_records(params, &[measured], groups, networks);
+        let storage = [Bind::Heads, Bind::Networks, Bind::Draws, Bind::Table, Bind::Records].into_iter();
+        let storage = storage.chain([Bind::Region(tensor.region)]).collect();
         self.push(Kernel::Draw, params, storage, [groups, 1, networks]);
     }
 
@@ -84,28 +100,22 @@ impl Builder<'_> {
         let weight = self.ledger.tensor(fan_out, fan_in, alive);
         let bias = self.has_bias(slot).then(|| self.ledger.tensor(1, fan_out, alive));
         if let Some(bias) = bias {
-            self.draw(Drawn::Bias(slot), bias, alive, 1);
+            self.draw(Drawn::Bias(slot), bias, alive, 1, None);
         }
         let columns = self.ledger.words(4 * u64::from(padded(fan_in)) * u64::from(alive));
-        let what = What::Moments { quantity: Quantity::Weight, cosines: false };
-        let (record, record_stride) = self.ledger.record(row_of(slot), what, strips(fan_in), RECORD_WORDS, alive);
-        let params = Params { record, record_stride, ..self.params(&weight) };
-        let params = Params { draw: self.drawn.len() as u32, repeat_rows: fan_out, ..params };
+        let what = What::Moments { quantity: Quantity::Weight };
+        let params = Params { draw: self.drawn.len() as u32, repeat_rows: fan_out, ..self.params(&weight) };
+        let params = self.with_records(params, &[Some((row_of(slot), what))], strips(fan_in), alive);
         self.drawn.push((Drawn::Weight(slot), weight, alive));
         let storage = [Bind::Heads, Bind::Networks, Bind::Draws, Bind::Table].into_iter();
         let storage = storage.chain([weight.region, columns].map(Bind::Region)).chain([Bind::Records]).collect();
         self.push(Kernel::DrawWeights, params, storage, [strips(fan_in), 1, alive]);
-        if self.wants(RecordMask::QUANTILES) {
-            let params = Params { source_head: weight.head, histogram: HISTOGRAM_WEIGHT, ..params };
-            let storage = vec![Bind::Heads, Bind::Region(weight.region), Bind::Histogram, Bind::Records];
-            self.push(Kernel::WeightHistogram, params, storage, [strips(fan_in), 1, alive]);
-        }
-        self.quantiles(row_of(slot), &[(HISTOGRAM_WEIGHT, Quantity::Weight)], alive);
+        self.histogram(row_of(slot), Quantity::Weight, weight, HISTOGRAM_WEIGHT, alive);
         let state = self.state(slot);
         (state.weight, state.bias, state.weight_columns) = (Some(weight), bias, Some(columns));
     }
 
-    /// One layer: its ops, then the statistics of z and h.
+    /// One layer: its ops, with the moments of z and h, then what takes a second pass.
     fn layer(&mut self, slot: LayerSlot) {
         if slot != LayerSlot::Readout {
             self.weights(slot);
@@ -121,15 +131,7 @@ impl Builder<'_> {
         if let LayerSlot::Hidden(layer) = slot {
             tensors.push((Quantity::Act, self.acts[layer as usize]));
         }
-        let flags = self.stat_flags();
-        self.tensor_stats(row_of(slot), &tensors, self.alive_at(slot), flags);
-    }
-
-    /// What is wanted of a selected row's tensors.
-    pub(super) fn stat_flags(&self) -> u32 {
-        let cosines = if self.wants(RecordMask::COS) { FLAG_COSINES } else { 0 };
-        let histogram = if self.wants(RecordMask::QUANTILES) { FLAG_HISTOGRAM } else { 0 };
-        cosines | histogram
+        self.second_pass(row_of(slot), &tensors, self.alive_at(slot));
     }
 
     /// The place of an op's result: memory of its own where the backward pass reads it, else scratch.
@@ -174,8 +176,11 @@ impl Builder<'_> {
                     ..self.params(&z)
                 };
                 let bias = state.bias.map_or(weight.region, |b| b.region);
+                let what = What::Moments { quantity: Quantity::Preact };
+                let measured = self.selected(slot).then(|| (row_of(slot), what));
+                let params = self.with_records(params, &[measured], self.tiles(&z), alive);
                 let storage = [x.region, weight.region, bias, z.region].map(Bind::Region);
-                let storage = std::iter::once(Bind::Heads).chain(storage).collect();
+                let storage = std::iter::once(Bind::Heads).chain(storage).chain([Bind::Records]).collect();
                 self.push_product(Kernel::Linear, params, storage, alive);
             }
             Op::Norm { src, dst } => {
@@ -200,7 +205,11 @@ impl Builder<'_> {
                 // pre_act without a norm has phi's argument in the layer's input.
                 self.state(slot).phi_arg = Some(u);
                 let params = Params { source_head: u.head, ..self.params(&h) };
-                let storage = vec![Bind::Heads, Bind::Networks, Bind::Region(u.region), Bind::Region(h.region)];
+                let measured = self.act_moments(slot, dst);
+                let params = self.with_records(params, &[measured], strips(h.columns), alive);
+                let storage = [u.region, h.region].map(Bind::Region);
+                let storage = [Bind::Heads, Bind::Networks].into_iter().chain(storage).chain([Bind::Records]);
+                let storage: Vec<Bind> = storage.collect();
                 self.push(Kernel::Activation, params, storage.clone(), [strips(h.columns), 1, alive]);
                 if self.request.tails {
                     self.push(Kernel::ActivationRewrite, params, storage, [strips(h.columns), 1, alive]);
@@ -210,9 +219,9 @@ impl Builder<'_> {
                 let (s, b) = (self.tensor(slot, skip), self.tensor(slot, branch));
                 let h = self.result(slot, dst);
                 let items = strips(h.columns);
-                let (record, record_stride) = self.ledger.record(row_of(slot), What::Residual, items, 8, alive);
-                let params =
-                    Params { source_head: s.head, other_head: b.head, record, record_stride, ..self.params(&h) };
+                let list = [self.act_moments(slot, dst), Some((row_of(slot), What::Residual))];
+                let params = Params { source_head: s.head, other_head: b.head, ..self.params(&h) };
+                let params = self.with_records(params, &list, items, alive);
                 let storage = vec![
                     Bind::Heads,
                     Bind::Networks,
@@ -225,98 +234,84 @@ impl Builder<'_> {
             }
             Op::Copy { src, dst } => {
                 let (from, to) = (self.tensor(slot, src), self.result(slot, dst));
-                self.copy(from, to, 0, alive);
+                let measured = self.act_moments(slot, dst);
+                self.copy(from, to, 0, alive, measured);
             }
         }
     }
 
-    /// Copies networks `first .. first + count`.
-    pub(super) fn copy(&mut self, from: Tensor, to: Tensor, first: u32, count: u32) {
+    /// Copies networks `first .. first + count`; only a copy of all from the first may be measured.
+    pub(super) fn copy(&mut self, from: Tensor, to: Tensor, first: u32, count: u32, measured: Option<(RowSlot, What)>) {
         let flags = if from.slot.is_some() { FLAG_ROWS } else { 0 };
         let slots = slots(&[(SLOT_SOURCE, Some(from)), (SLOT_TARGET, Some(to))]);
         let params = Params { source_head: from.head, first, flags, slots, ..self.params(&to) };
-        let storage = vec![Bind::Heads, Bind::Region(from.region), Bind::Region(to.region)];
-        self.push(Kernel::Copy, params, storage, [(to.stride() as u32).div_ceil(256), 1, count]);
+        let groups = (to.stride() as u32).div_ceil(256);
+        let params = self.with_records(params, &[measured], groups, count);
+        let storage = vec![Bind::Heads, Bind::Region(from.region), Bind::Region(to.region), Bind::Records];
+        self.push(Kernel::Copy, params, storage, [groups, 1, count]);
     }
 
-    /// Moments, and by `flags` cosines, histograms, spread and column moments of one or two tensors of equal shape.
-    pub(super) fn tensor_stats(&mut self, row: RowSlot, tensors: &[(Quantity, Tensor)], alive: u32, flags: u32) {
-        let (first, second) = (tensors[0].1, tensors.get(1).map(|t| t.1));
+    /// What needs the whole of a tensor first, of one or two of equal shape: cosines (norms of rows) and the spread of delta's
+    /// norms, histograms (the largest element).
+    pub(super) fn second_pass(&mut self, row: RowSlot, tensors: &[(Quantity, Tensor)], alive: u32) {
+        // dLoss/dh has no cosine.
+        let with: Vec<_> = tensors.iter().copied().filter(|t| t.0 != Quantity::ActGrad).collect();
+        let spread = with.iter().any(|t| t.0 == Quantity::PreactGrad);
+        if (self.wants(RecordMask::COS) || spread) && !with.is_empty() {
+            self.directions(row, &with, spread, alive);
+        }
+        for (i, &(quantity, tensor)) in tensors.iter().enumerate() {
+            self.histogram(row, quantity, tensor, i as u32, alive);
+        }
+    }
+
+    /// Norms of the samples, and cosines between them.
+    fn directions(&mut self, row: RowSlot, tensors: &[(Quantity, Tensor)], spread: bool, alive: u32) {
         let count = tensors.len() as u32;
-        let other = second.unwrap_or(first);
+        let (first, other) = (tensors[0].1, tensors[tensors.len() - 1].1);
         let rows = if first.slot.is_some() { FLAG_ROWS } else { 0 };
-        let slots = slots(&[(SLOT_SOURCE, Some(first)), (SLOT_OTHER, Some(other))]);
-        let cosines = flags & FLAG_COSINES != 0;
-        let spread = flags & FLAG_SPREAD != 0;
-        if cosines || spread {
-            let items = first.rows.div_ceil(32);
-            let (record, record_stride) =
-                if spread { self.ledger.record(row, What::Spread, items, 8, alive) } else { (0, 0) };
-            let params = Params {
-                source_head: first.head,
-                other_head: other.head,
-                flags: flags & FLAG_SPREAD | rows,
-                record,
-                record_stride,
-                slots,
-                ..self.params(&first)
-            };
-            let storage = vec![
-                Bind::Heads,
-                Bind::Region(first.region),
-                Bind::Region(other.region),
-                Bind::Region(self.directions),
-                Bind::Records,
-            ];
-            // dLoss/dh has no cosine: only delta is measured then.
-            let measured = if spread { 1 } else { count };
-            self.push(Kernel::SampleDirections, params, storage, [items, measured, alive]);
-        }
-        let items = strips(first.columns);
-        let step = 2 * RECORD_WORDS;
-        let stride = count * items * step;
-        let record = self.ledger.reserve(stride, alive);
-        for (i, (quantity, _)) in tensors.iter().enumerate() {
-            if *quantity == Quantity::ActGrad && self.fuses_act_grad() && row != RowSlot::Last {
-                // Only its histogram is taken here.
-                continue;
-            }
-            let offset = record + i as u32 * items * step;
-            let what = What::Moments { quantity: *quantity, cosines: cosines && *quantity != Quantity::ActGrad };
-            self.ledger.expect(row, what, offset, stride, (items, step), alive);
-        }
-        if flags & FLAG_COLUMN_MOMENTS != 0 {
-            let what = What::Moments { quantity: Quantity::BiasGrad, cosines: false };
-            self.ledger.expect(row, what, record + RECORD_WORDS, stride, (items, step), alive);
-        }
+        let items = first.rows.div_ceil(32);
+        let (record, record_stride) =
+            if spread { self.ledger.record(row, What::Spread, items, 8, alive) } else { (0, 0) };
         let params = Params {
             source_head: first.head,
             other_head: other.head,
-            flags: flags & !FLAG_SPREAD | rows,
-            slots,
+            flags: if spread { FLAG_SPREAD | rows } else { rows },
             record,
-            record_stride: stride,
-            other_record: items * step,
-            histogram: 0,
+            record_stride,
+            slots: slots(&[(SLOT_SOURCE, Some(first))]),
             ..self.params(&first)
         };
-        let storage = vec![
-            Bind::Heads,
-            Bind::Networks,
-            Bind::Region(first.region),
-            Bind::Region(other.region),
-            Bind::Region(self.directions),
-            Bind::Records,
-            Bind::Histogram,
-        ];
-        self.push(Kernel::TensorStats, params, storage, [items, count, alive]);
-        let mut slots: Vec<(u32, Quantity)> = tensors.iter().enumerate().map(|(i, t)| (i as u32, t.0)).collect();
-        if flags & FLAG_COLUMN_MOMENTS != 0 {
-            slots.push((2, Quantity::BiasGrad));
+        let regions = [first.region, other.region, self.directions].map(Bind::Region);
+        let storage = std::iter::once(Bind::Heads).chain(regions).chain([Bind::Records]).collect();
+        self.push(Kernel::SampleDirections, params, storage, [items, count, alive]);
+        if !self.wants(RecordMask::COS) {
+            return;
         }
-        if flags & FLAG_HISTOGRAM != 0 {
-            self.quantiles(row, &slots, alive);
+        let items = strips(first.columns);
+        let record_stride = count * items * COSINE_WORDS;
+        let record = self.ledger.reserve(record_stride, alive);
+        let other_record = items * COSINE_WORDS;
+        for (i, &(quantity, _)) in tensors.iter().enumerate() {
+            let (offset, what) = (record + i as u32 * other_record, What::Cosines { quantity });
+            self.ledger.expect(row, what, offset, record_stride, (items, COSINE_WORDS), alive);
         }
+        let params = Params { record, record_stride, other_record, ..self.params(&first) };
+        let storage = regions.into_iter().chain([Bind::Records]).collect();
+        self.push(Kernel::Cosines, params, storage, [items, count, alive]);
+    }
+
+    /// The histogram of a tensor, where quantiles are wanted, and the quantiles off it.
+    fn histogram(&mut self, row: RowSlot, quantity: Quantity, tensor: Tensor, histogram: u32, alive: u32) {
+        if !self.wants(RecordMask::QUANTILES) {
+            return;
+        }
+        let flags = if tensor.slot.is_some() { FLAG_ROWS } else { 0 };
+        let slots = slots(&[(SLOT_SOURCE, Some(tensor))]);
+        let params = Params { source_head: tensor.head, histogram, flags, slots, ..self.params(&tensor) };
+        let storage = vec![Bind::Heads, Bind::Region(tensor.region), Bind::Histogram];
+        self.push(Kernel::Histogram, params, storage, [strips(tensor.columns), 1, alive]);
+        self.quantiles(row, &[(histogram, quantity)], alive);
     }
 
     /// Reads quantiles off histogram slots and clears them.

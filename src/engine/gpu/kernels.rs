@@ -73,33 +73,36 @@ pub struct KernelRow {
 }
 
 kernels! {
-    Activation "activation" 4 ["scale", "math", "activation", "regime", "strip"] None;
-    ActivationBack "activation_back" 8 ["scale", "row_scale", "math", "activation", "regime", "strip"] None;
-    ActivationRewrite "activation_rewrite" 4 ["scale", "math", "activation", "regime", "strip"] None;
+    Activation "activation" 5 ["scale", "math", "activation", "regime", "records", "strip", "moments", "strip_moments"] None;
+    ActivationBack "activation_back" 8
+        ["scale", "row_scale", "math", "activation", "regime", "records", "strip", "moments"] None;
+    ActivationRewrite "activation_rewrite" 5
+        ["scale", "math", "activation", "regime", "records", "strip", "moments"] None;
     ActivationTable "activation_table" 2 ["math", "activation"] None;
-    Add "add" 6 ["scale", "strip"] None;
-    AddBack "add_back" 5 ["scale", "row_scale", "row"] None;
+    Add "add" 6 ["scale", "records", "strip", "moments", "strip_moments"] None;
+    AddBack "add_back" 6 ["scale", "row_scale", "records", "row", "lanes", "moments"] None;
     Centre "centre" 4 ["scale", "math", "activation", "regime", "strip"] None;
-    Copy "copy" 3 ["scale", "row_scale"] None;
-    CrossEntropy "cross_entropy" 6 ["scale", "row_scale", "math", "regime"] None;
+    Copy "copy" 4 ["scale", "row_scale", "records", "lanes", "moments"] None;
+    Cosines "cosines" 4 ["strip"] None;
+    CrossEntropy "cross_entropy" 6 ["scale", "row_scale", "math", "regime", "records", "lanes", "moments"] None;
     CrossEntropyRows "cross_entropy_rows" 6 ["scale", "row_scale", "math", "regime"] None;
-    Draw "draw" 5 ["scale", "row_scale", "rng", "drawing"] None;
-    DrawWeights "draw_weights" 7 ["scale", "rng", "drawing", "records", "strip"] None;
-    Linear "linear" 5 ["scale", "row_scale", "block"] Some([true, true]);
-    LinearBack "linear_back" 5 ["scale", "row_scale", "records", "block", "tile_moments"] Some([true, false]);
+    Draw "draw" 6 ["scale", "row_scale", "rng", "drawing", "records", "lanes", "moments"] None;
+    DrawWeights "draw_weights" 7 ["scale", "rng", "drawing", "records", "strip", "moments"] None;
+    Histogram "histogram" 3 ["scale", "row_scale", "bins", "strip"] None;
+    Linear "linear" 6 ["scale", "row_scale", "records", "block", "lanes", "moments", "tile_moments"] Some([true, true]);
+    LinearBack "linear_back" 5
+        ["scale", "row_scale", "records", "block", "lanes", "moments", "tile_moments"] Some([true, false]);
     LoopProbe "loop_probe" 1 [] None;
-    Mse "mse" 5 ["scale", "row_scale", "strip"] None;
+    Mse "mse" 5 ["scale", "row_scale", "records", "strip", "moments", "strip_moments"] None;
     NormColumns "norm_columns" 5 ["scale", "norm", "strip"] None;
-    NormColumnsBack "norm_columns_back" 6 ["scale", "row_scale", "norm", "strip"] None;
+    NormColumnsBack "norm_columns_back" 7 ["scale", "row_scale", "norm", "records", "strip", "moments"] None;
     NormRows "norm_rows" 5 ["scale", "norm", "row"] None;
-    NormRowsBack "norm_rows_back" 6 ["scale", "row_scale", "norm", "row"] None;
+    NormRowsBack "norm_rows_back" 7 ["scale", "row_scale", "norm", "records", "row", "lanes", "moments"] None;
     PathsAboveOne "paths_above_one" 6 ["scale", "math", "activation", "regime"] None;
-    Quantiles "quantiles" 2 ["records"] None;
+    Quantiles "quantiles" 2 ["bins"] None;
     RowPowers "row_powers" 5 ["scale", "row_scale", "math", "activation", "regime"] None;
     SampleDirections "sample_directions" 5 ["scale", "row_scale", "math"] None;
-    TensorStats "tensor_stats" 7 ["scale", "row_scale", "records", "strip"] None;
-    WeightGrad "weight_grad" 6 ["scale", "row_scale", "records", "block", "tile_moments"] Some([false, false]);
-    WeightHistogram "weight_histogram" 4 ["scale", "records", "strip"] None;
+    WeightGrad "weight_grad" 6 ["scale", "row_scale", "records", "bins", "block", "lanes", "moments"] Some([false, false]);
 }
 
 impl Kernel {

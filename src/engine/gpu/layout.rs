@@ -5,9 +5,7 @@ use bytemuck::{Pod, Zeroable};
 /// "No such head": the tensor is absent.
 pub const NONE: u32 = u32::MAX;
 
-pub const FLAG_COSINES: u32 = 1;
 pub const FLAG_HISTOGRAM: u32 = 2;
-pub const FLAG_COLUMN_MOMENTS: u32 = 4;
 pub const FLAG_CENTRE: u32 = 8;
 pub const FLAG_PATHS: u32 = 32;
 pub const FLAG_SPREAD: u32 = 64;
@@ -17,7 +15,6 @@ pub const FLAG_MOMENTS: u32 = 512;
 
 /// Bits of `Params::slots`.
 pub const SLOT_SOURCE: u32 = 0;
-pub const SLOT_OTHER: u32 = 1;
 pub const SLOT_OLD: u32 = 2;
 pub const SLOT_TARGET: u32 = 3;
 pub const SLOT_BRANCH: u32 = 4;
@@ -48,6 +45,7 @@ pub struct Params {
     pub record_stride: u32,
     pub other_record: u32,
     pub histogram: u32,
+    pub histogram_bias: u32,
     pub stamp: u32,
     pub readout_rows: u32,
     pub readout_row_pad: u32,
@@ -166,7 +164,7 @@ mod tests {
     fn mirrors_equal_the_shaders_structures() {
         same!(Params: networks, first, layer, flags, rows, columns, row_pad, column_pad, inner, draw, repeat_rows,
             source_head, other_head, weight_head, bias_head, old_head, target_head, branch_head, record, record_stride,
-            other_record, histogram, stamp, readout_rows, readout_row_pad, slots);
+            other_record, histogram, histogram_bias, stamp, readout_rows, readout_row_pad, slots);
         same!(Head: exponent, max_bits, row_top, tail_bits, written);
         same!(Network: seed_low, seed_high, depth, activation, param, at_zero, slope_below, slope_above,
             far_slope_below, far_slope_above, far_intercept_below, far_intercept_above, saturation, knee_below,
@@ -178,11 +176,9 @@ mod tests {
     fn constants_equal_the_shaders_constants() {
         let files = ["common/types.wgsl", "common/float.wgsl", "common/row_scale.wgsl", "common/rng.wgsl"];
         let mut text = compose::compose(&files).text;
-        text += &compose::compose(&["common/records.wgsl", "common/drawing.wgsl"]).text;
+        text += &compose::compose(&["common/records.wgsl", "common/bins.wgsl", "common/drawing.wgsl"]).text;
         for (name, value) in [
-            ("FLAG_COSINES", FLAG_COSINES),
             ("FLAG_HISTOGRAM", FLAG_HISTOGRAM),
-            ("FLAG_COLUMN_MOMENTS", FLAG_COLUMN_MOMENTS),
             ("FLAG_CENTRE", FLAG_CENTRE),
             ("FLAG_PATHS", FLAG_PATHS),
             ("FLAG_SPREAD", FLAG_SPREAD),
@@ -190,7 +186,6 @@ mod tests {
             ("FLAG_ARGUMENT", FLAG_ARGUMENT),
             ("FLAG_MOMENTS", FLAG_MOMENTS),
             ("SLOT_SOURCE", SLOT_SOURCE),
-            ("SLOT_OTHER", SLOT_OTHER),
             ("SLOT_OLD", SLOT_OLD),
             ("SLOT_TARGET", SLOT_TARGET),
             ("SLOT_BRANCH", SLOT_BRANCH),

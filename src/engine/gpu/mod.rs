@@ -33,7 +33,7 @@ use layout::Params;
 use schedule::{Request, Schedule};
 
 /// Changes whenever results of this engine may change.
-pub const NUMERICS: u32 = 3;
+pub const NUMERICS: u32 = 4;
 
 /// The engine on one adapter.
 #[derive(Debug)]
@@ -42,7 +42,6 @@ pub struct GpuEngine {
     device: Device,
     executor: Executor,
     products: Products,
-    long_loops: bool,
     in_flight: VecDeque<InFlight>,
 }
 
@@ -56,7 +55,7 @@ impl GpuEngine {
     /// Opens an adapter with a given kind of matrix products (tests run both on every adapter).
     pub fn open_with(adapter: &AdapterDescription, products: Products) -> Result<Self, EngineError> {
         let mut device = Device::open(adapter)?;
-        let long_loops = probe::long_loops(&mut device)?;
+        let loops = probe::loops(&mut device)?;
         let executor = Executor::new(&device)?;
         let info = EngineInfo {
             label: format!("{} ({})", adapter.name, adapter.backend),
@@ -67,18 +66,14 @@ impl GpuEngine {
             ),
             memory_budget: device.budget,
             batch_flops: if adapter.software { 2e9 } else { 1e12 },
+            notes: vec![loops],
         };
-        Ok(GpuEngine { info, device, executor, products, long_loops, in_flight: VecDeque::new() })
+        Ok(GpuEngine { info, device, executor, products, in_flight: VecDeque::new() })
     }
 
     /// The adapter.
     pub fn adapter(&self) -> &AdapterDescription {
         &self.device.description
-    }
-
-    /// Whether the driver runs loops of any length. No kernel needs that: each stays below 65,535 iterations.
-    pub fn runs_long_loops(&self) -> bool {
-        self.long_loops
     }
 
     /// Commands of the batch submitted last.
@@ -123,11 +118,13 @@ impl GpuEngine {
         };
         let (network, head) = (describe::network(spec), layout::Head::default());
         let nodes: &[i32] = &crate::sampler::normal::TABLE[..];
-        let inputs: [&[u8]; 4] = [
+        let inputs: [&[u8]; 5] = [
             bytemuck::bytes_of(&head),
             bytemuck::bytes_of(&network),
             bytemuck::bytes_of(&draw),
             bytemuck::cast_slice(nodes),
+            // No moments are wanted.
+            &[],
         ];
         let words = (row_pad * column_pad) as usize;
         let stored = probe::run_once(

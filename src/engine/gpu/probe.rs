@@ -1,12 +1,15 @@
-//! Start-up probes: some drivers cut long loops short without a word, and the engine must keep below their limit.
+//! Start-up probes: some drivers cut long loops short without a word. No invocation of a kernel comes near
+//! [`LOOP_BOUND`]; a driver that does not reach it is refused.
 
 use super::device::Device;
 use super::kernels::{Kernel, Tile};
 use super::layout::Params;
 use crate::engine::EngineError;
 
-/// Iterations that the probe asks for: above the 65,535 after which lavapipe stops an invocation.
-pub const PROBE_ITERATIONS: u32 = 70_000;
+/// More iterations than any invocation makes, all its loops together (`schedule.rs` counts them for the largest shapes).
+pub const LOOP_BOUND: u32 = 20_000;
+/// Above the 65,535 after which lavapipe stops an invocation.
+const LONG: u32 = 70_000;
 
 /// What one dispatch of a small kernel on fresh buffers leaves in its last buffer.
 pub fn run_once(
@@ -63,21 +66,25 @@ pub fn run_once(
     Ok(bytemuck::cast_slice(&view)[..output_words].to_vec())
 }
 
-/// Whether one invocation may loop beyond [`SAFE_ITERATIONS`]; an error where the device does not even compute.
-pub fn long_loops(device: &mut Device) -> Result<bool, EngineError> {
+/// What the driver makes of loops, in a sentence; an error where it does not run those that the kernels need.
+pub fn loops(device: &mut Device) -> Result<String, EngineError> {
     let stamp = 0x9e37_79b9;
     let counted = |iterations: u32| {
         (0..iterations).fold(stamp, |mix: u32, _| mix.wrapping_mul(1_664_525).wrapping_add(1_013_904_223))
     };
-    let mut run =
-        |rows: u32| run_once(device, Kernel::LoopProbe, Params { rows, stamp, ..Params::default() }, &[], 3, 1);
-    let short = run(1000)?;
-    if short[2] != counted(1000) {
-        let name = &device.description.name;
+    let mut runs = |rows: u32| {
+        let words = run_once(device, Kernel::LoopProbe, Params { rows, stamp, ..Params::default() }, &[], 3, 1)?;
+        Ok(words[0] == stamp && words[2] == counted(rows))
+    };
+    let (needed, long) = (runs(LOOP_BOUND)?, runs(LONG)?);
+    if !needed {
         return Err(EngineError::Failed(format!(
-            "`{name}` failed a loop of 1,000 iterations: its driver cannot be trusted; use --device cpu"
+            "`{}` does not finish a loop of {LOOP_BOUND} iterations: its driver cannot be trusted; use --device cpu",
+            device.description.name
         )));
     }
-    let long = run(PROBE_ITERATIONS)?;
-    Ok(long[0] == stamp && long[2] == counted(PROBE_ITERATIONS))
+    Ok(match long {
+        true => format!("loops of {LONG} iterations run to their end"),
+        false => format!("the driver ends loops before {LONG} iterations, silently; no kernel needs {LOOP_BOUND}"),
+    })
 }

@@ -1,7 +1,7 @@
 //! The tensors of a batch: shapes with padding, regions of memory, heads and records, handed out while a schedule is
 //! built. Pure arithmetic; nothing here touches a device.
 
-use super::layout::NONE;
+use super::layout::{NONE, RECORD_WORDS};
 use super::memory::{MemoryLimits, Region, SlabPlan};
 
 /// Sizes are padded to whole 8 x 8 blocks.
@@ -67,10 +67,12 @@ pub enum RowSlot {
 /// The kinds of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
-    /// Moments of a quantity (from any kernel) with or without cosines in words 11 to 15; `every`: items to skip between.
+    /// Moments of a quantity, by the kernel that writes it.
     Moments {
         quantity: crate::stats::Quantity,
-        cosines: bool,
+    },
+    Cosines {
+        quantity: crate::stats::Quantity,
     },
     /// <W, dW> in words 11 and 14 as well.
     WeightGrad,
@@ -132,12 +134,22 @@ impl Ledger {
         Tensor { slot, ..self.version(region, rows, columns) }
     }
 
-    /// Room for `items` items of `words` words per network; the offset.
+    /// Room for `items` items of `words` words per network; the offset and the words per network.
     pub fn record(&mut self, row: RowSlot, what: What, items: u32, words: u32, networks: u32) -> (u32, u32) {
         let stride = items * words;
         let offset = self.reserve(stride, networks);
         self.expect(row, what, offset, stride, (items, words), networks);
         (offset, stride)
+    }
+
+    /// The same for items of several records side by side, RECORD_WORDS each; the words of `None` are not read.
+    pub fn records(&mut self, list: &[Option<(RowSlot, What)>], items: u32, networks: u32) -> (u32, u32) {
+        let words = list.len() as u32 * RECORD_WORDS;
+        let offset = self.reserve(items * words, networks);
+        for (i, &(row, what)) in list.iter().enumerate().filter_map(|(i, entry)| Some((i as u32, entry.as_ref()?))) {
+            self.expect(row, what, offset + i * RECORD_WORDS, items * words, (items, words), networks);
+        }
+        (offset, items * words)
     }
 
     /// Words without an expectation.
