@@ -265,6 +265,26 @@ fn a_finished_directory_that_lost_a_table_is_computed_again() {
 }
 
 #[test]
+fn a_finished_directory_with_a_table_of_another_size_is_refused_until_that_is_removed() {
+    let home = TempDir::new().unwrap();
+    let path = home.path().join("run");
+    run(&path, Arc::new(Disk), 2, 9).unwrap();
+    fs::write(path.join("sweep.toml"), "# a remark\nname = 'test'\n").unwrap();
+    assert!(matches!(RunDirectory::open(&path, Arc::new(Disk), identity(9)).unwrap(), Opened::Complete(_)));
+    fs::write(path.join("layers.csv"), "").unwrap();
+    let error = RunDirectory::open(&path, Arc::new(Disk), identity(9)).unwrap_err();
+    let size = expected_tables(9).0.len();
+    assert!(
+        matches!(&error, StoreError::Occupied(text) if text.contains(&format!("layers.csv: has 0 bytes, and the finished run wrote {size}"))),
+        "{error}"
+    );
+    assert_eq!(fs::read(path.join("layers.csv")).unwrap(), b"");
+    fs::remove_file(path.join("layers.csv")).unwrap();
+    assert_eq!(run(&path, Arc::new(Disk), 2, 9).unwrap(), 2);
+    assert_eq!(tables(&path), expected_tables(9));
+}
+
+#[test]
 fn another_identity_is_refused_with_the_difference() {
     let home = TempDir::new().unwrap();
     let path = home.path().join("run");
@@ -292,6 +312,11 @@ fn foreign_directories_and_files_are_refused_and_left_untouched() {
     let file = home.path().join("thesis.tex");
     assert!(matches!(RunDirectory::open(&file, Arc::new(Disk), identity(9)), Err(StoreError::Occupied(_))));
     assert_eq!(fs::read_to_string(file).unwrap(), "years of work");
+    let temporary = TempDir::new().unwrap();
+    fs::write(temporary.path().join("thesis.tmp"), "years of work").unwrap();
+    let error = RunDirectory::open(temporary.path(), Arc::new(Disk), identity(9)).unwrap_err();
+    assert!(matches!(&error, StoreError::Occupied(text) if text.contains("thesis.tmp")), "{error}");
+    assert_eq!(names(temporary.path()), ["thesis.tmp"]);
     let broken = TempDir::new().unwrap();
     fs::write(broken.path().join("manifest.json"), "{").unwrap();
     assert!(matches!(RunDirectory::open(broken.path(), Arc::new(Disk), identity(9)), Err(StoreError::Occupied(_))));

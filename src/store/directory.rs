@@ -102,8 +102,7 @@ impl RunDirectory {
         let manifest = inspect(path, &identity)?;
         let mut notes = Vec::new();
         if let Some(manifest) = manifest.as_ref().filter(|m| m.state == State::Complete) {
-            let missing = manifest.files.iter().find(|f| !path.join(&f.name).exists());
-            match missing {
+            match missing_file(path, manifest)? {
                 None => {
                     // A kill during the last clean-up leaves parts that nobody needs.
                     let _ = remove_parts(&*storage, path);
@@ -359,6 +358,30 @@ impl RunDirectory {
         let (bytes, hasher) = storage.state.into_inner();
         Ok((bytes, hasher.finalize().to_hex().to_string()))
     }
+}
+
+/// The first file that a finished directory has lost. A table whose size is another than the run wrote is refused: it may be
+/// somebody's work, and must not pass for a result either. The sweep file may be edited, its identity is compared.
+fn missing_file<'a>(path: &Path, manifest: &'a Manifest) -> Result<Option<&'a FileEntry>, StoreError> {
+    let mut missing = None;
+    for entry in &manifest.files {
+        let file = path.join(&entry.name);
+        match fs::metadata(&file) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => missing = missing.or(Some(entry)),
+            Err(source) => return Err(StoreError::Disk { action: "read", path: file, source }),
+            Ok(found) if found.len() != entry.bytes && entry.name != SWEEP => {
+                return Err(StoreError::Occupied(format!(
+                    "{}: has {} bytes, and the finished run wrote {} (see {MANIFEST}): it was cut or changed since; remove it \
+                     to compute it again, or choose another directory with -o",
+                    file.display(),
+                    found.len(),
+                    entry.bytes
+                )));
+            }
+            Ok(_) => {}
+        }
+    }
+    Ok(missing)
 }
 
 /// Collects what `produce` hands out into blocks of at least [`BUFFER`] bytes.

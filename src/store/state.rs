@@ -17,7 +17,9 @@ pub fn inspect(path: &Path, identity: &Identity) -> Result<Option<Manifest>, Sto
     let file = path.join(MANIFEST);
     if !file.exists() {
         let mut names = list(path).attempt("read", path)?;
-        names.retain(|name| name != Lock::FILE_NAME && !name.ends_with(".tmp"));
+        // A run that was killed before its manifest was in place leaves no more than these.
+        let unfinished = format!("{MANIFEST}.tmp");
+        names.retain(|name| name != Lock::FILE_NAME && *name != unfinished);
         if names.is_empty() {
             return Ok(None);
         }
