@@ -32,5 +32,6 @@ mod statistics;
 mod store;
 mod support;
 mod theory;
+mod theory_monte_carlo;
 mod tidy;
 mod wide;

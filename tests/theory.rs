@@ -6,7 +6,7 @@ use std::path::Path;
 use assert_cmd::Command;
 
 /// One row of a CSV, by column name.
-type Cells = BTreeMap<String, String>;
+pub type Cells = BTreeMap<String, String>;
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gradsweep"));
@@ -14,17 +14,17 @@ fn program() -> Command {
     command
 }
 
-fn rows(bytes: &[u8]) -> Vec<Cells> {
+pub fn rows(bytes: &[u8]) -> Vec<Cells> {
     csv::Reader::from_reader(bytes).deserialize().map(|row| row.expect("a CSV row")).collect()
 }
 
-fn number(row: &Cells, column: &str) -> Option<f64> {
+pub fn number(row: &Cells, column: &str) -> Option<f64> {
     let cell = row.get(column).unwrap_or_else(|| panic!("no column {column} in {row:?}"));
     (!cell.is_empty()).then(|| cell.parse().unwrap_or_else(|_| panic!("{column} = {cell}")))
 }
 
 /// Writes a sweep file, runs it on the CPU engine and returns layers.csv, networks.csv and theory.csv.
-fn run(folder: &Path, sweep: &str) -> [Vec<u8>; 3] {
+pub fn run(folder: &Path, sweep: &str) -> [Vec<u8>; 3] {
     let (file, out) = (folder.join("sweep.toml"), folder.join("out"));
     std::fs::write(&file, sweep).expect("a temporary folder is writable");
     program().arg("run").arg(&file).arg("-o").arg(&out).args(["--device", "cpu", "-q"]).assert().success();
@@ -62,6 +62,13 @@ residual = ["post_act", "pre_act"]
 name = "norms"
 activation = "relu"
 norm = ["rms", "batch"]
+[[sweep]]
+name = "images"
+activation = ["tanh", "relu"]
+norm = ["none", "layer"]
+input = "digits"
+loss = "cotangent"
+batch_size = 128
 "#;
 
 #[test]

@@ -57,8 +57,8 @@ pub static LAYER_COLUMNS: [LayerColumn; 6] = [
         name: "predicted_preact_cos",
         unit: "cosine",
         rows: "hidden, readout",
-        doc: "cosine of z_l between two samples (within the pairs of `correlated_pairs`): the correlation map, layer by \
-              layer",
+        doc: "cosine of z_l between two samples (within the pairs of `correlated_pairs`; the mean over all pairs of \
+              `digits`): the correlation map, layer by layer",
         exists: |known| known.cosine,
         value: |p, layer| from_first(&p.preact_cos, layer),
     },

@@ -76,7 +76,7 @@ fn depth_scale(factor: f64) -> Option<f64> {
 pub fn mean_field(activation: &Activation, sigma_w: f64, sigma_b: f64) -> MeanField {
     let table = tabulated(activation);
     let Some(q) = fixed_variance(activation, &table, sigma_w, sigma_b) else {
-        let chi_1 = homogeneous(activation).map(|_| chi(activation, sigma_w, 1.0));
+        let chi_1 = homogeneous(activation).map(|_| chi(activation, sigma_w, 1.0)).filter(|chi| chi.is_finite());
         return MeanField {
             q_star: None,
             chi_1,
@@ -139,7 +139,7 @@ fn fixed_variance(activation: &Activation, table: &Tabulated, sigma_w: f64, sigm
         return match (sigma_b == 0.0, Phase::of(factor)) {
             (true, Phase::Critical) => Some(start),
             (true, Phase::Ordered) => Some(0.0),
-            (false, Phase::Ordered) => Some(sigma_b * sigma_b / (1.0 - factor)),
+            (false, Phase::Ordered) => Some(sigma_b * sigma_b / (1.0 - factor)).filter(|q| q.is_finite()),
             _ => None,
         };
     }

@@ -7,6 +7,9 @@ pub mod correlation;
 pub mod critical;
 pub mod expectation;
 pub mod finite_width;
+#[cfg(test)]
+mod grid;
+mod inputs;
 pub mod mean_field;
 pub mod predict;
 pub mod quadrature;
@@ -18,4 +21,4 @@ pub mod tabulated;
 
 pub use critical::{CriticalPoint, critical};
 pub use mean_field::{MeanField, Phase, chi, mean_field, next_variance};
-pub use predict::{Known, Prediction, predict, predict_from};
+pub use predict::{Known, Prediction, predict};

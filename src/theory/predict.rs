@@ -2,9 +2,9 @@
 //! residual form, and what finite width adds. A field is `None` where no theory is known.
 
 use std::f64::consts::LOG10_E;
-use std::sync::LazyLock;
 
 use super::finite_width::{knows_width, log_variances};
+use super::inputs::Inputs;
 use super::mean_field::{MeanField, mean_field};
 use super::recursion::{Trace, bias_square, knows_moments, trace, weight_square};
 use crate::network::{Input, NetworkSpec, Norm, Residual};
@@ -24,8 +24,8 @@ pub struct Prediction {
     pub preact_rms: Vec<f64>,
     /// Root mean square of h_l, l = 0 ..= L. Empty where no theory is known.
     pub act_rms: Vec<f64>,
-    /// Cosine of z_l between two samples (the two of a pair, with `correlated_pairs`), as `preact_rms`. Empty where no
-    /// theory is known.
+    /// Cosine of z_l between two samples (the two of a pair, with `correlated_pairs`; the mean over all pairs of a data
+    /// set), as `preact_rms`. Empty where no theory is known.
     pub preact_cos: Vec<f64>,
     /// log10 of |delta_l|^2 / |delta_{l+1}|^2, l = 1 ..= L-1. Empty where no theory is known.
     pub log10_grad_ratios: Vec<f64>,
@@ -66,7 +66,7 @@ impl Known {
             mean_field: plain && weight_square(spec, spec.depth.min(2)).is_some(),
             moments,
             ratios: moments && spec.depth >= 2,
-            cosine: moments && spec.batch_size >= 2 && spec.input != Input::Digits,
+            cosine: moments && spec.batch_size >= 2,
             width: plain && moments && spec.depth >= 2 && knows_width(spec, independent_samples(spec)),
         }
     }
@@ -92,29 +92,13 @@ fn independent_samples(spec: &NetworkSpec) -> bool {
         || (spec.input == Input::CorrelatedPairs && spec.input_param == 0.0)
 }
 
-/// |x|^2 / input_size of the digits, as the middles of equally large groups of samples: they differ by more than gaussian
-/// inputs do, and bounded activations notice.
-static DIGITS_SQUARES: LazyLock<Vec<f64>> = LazyLock::new(|| {
-    const GROUPS: usize = 12;
-    let Some(set) = crate::data::load(Input::Digits) else { return vec![1.0] };
-    let n = set.info.input_size as usize;
-    let mut squares: Vec<f64> = set
-        .features
-        .chunks_exact(n)
-        .map(|x| x.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>() / n as f64)
-        .collect();
-    squares.sort_by(f64::total_cmp);
-    let group = |g: usize| &squares[g * squares.len() / GROUPS..(g + 1) * squares.len() / GROUPS];
-    (0..GROUPS).map(|g| group(g).iter().sum::<f64>() / group(g).len() as f64).collect()
-});
-
-/// Predicts a network from the mean squares of its kind of input.
+/// Predicts a network from its kind of input.
 pub fn predict(spec: &NetworkSpec) -> Prediction {
-    if spec.input == Input::Digits { predict_from(spec, &DIGITS_SQUARES) } else { predict_from(spec, &[1.0]) }
+    predict_from(spec, &Inputs::of(spec))
 }
 
-/// Predicts a network whose samples have these mean squares, each equally often.
-pub fn predict_from(spec: &NetworkSpec, input_squares: &[f64]) -> Prediction {
+/// Predicts a network whose samples are these.
+fn predict_from(spec: &NetworkSpec, inputs: &Inputs) -> Prediction {
     // Deep in the network all layers are alike; the first may have another fan-in.
     let hidden = spec.depth.min(2);
     let mut prediction = Prediction::default();
@@ -128,9 +112,8 @@ pub fn predict_from(spec: &NetworkSpec, input_squares: &[f64]) -> Prediction {
     if known.mean_field {
         prediction.mean_field = Some(mean_field(&spec.activation, w.sqrt(), sigma_b));
     }
-    let cosine = if spec.input == Input::CorrelatedPairs { spec.input_param } else { 0.0 };
     let traces: Option<Vec<Trace>> = match known.moments {
-        true => input_squares.iter().map(|&square| trace(spec, square, cosine)).collect(),
+        true => inputs.squares.iter().map(|&square| trace(spec, square, inputs.cosine)).collect(),
         false => None,
     };
     let Some(traces) = traces else {
@@ -140,13 +123,20 @@ pub fn predict_from(spec: &NetworkSpec, input_squares: &[f64]) -> Prediction {
         return prediction;
     };
     let depth = spec.depth as usize;
-    let mean = |of: &dyn Fn(&Trace) -> f64| traces.iter().map(of).sum::<f64>() / traces.len() as f64;
+    let mean = |of: &dyn Fn(&Trace) -> f64| mean_over(&traces, of);
     prediction.first_variance = Some(mean(&|t| t.preact_square[0]));
     prediction.act_rms = (0..=depth).map(|l| mean(&|t| t.act_square[l]).sqrt()).collect();
     prediction.preact_rms = (0..depth).map(|l| mean(&|t| t.preact_square[l]).sqrt()).collect();
-    if known.cosine {
-        let cosines = middle.preact_covariance.iter().zip(&middle.preact_square);
-        prediction.preact_cos = cosines.map(|(covariance, square)| covariance / square).collect();
+    // Where pairs differ, the mean of what becomes of each.
+    let couples: Option<Vec<Trace>> = match known.cosine {
+        true => inputs.couples.iter().map(|couple| trace(spec, couple.square, couple.cosine)).collect(),
+        false => None,
+    };
+    let couples =
+        couples.as_deref().map(|couples| if couples.is_empty() { std::slice::from_ref(middle) } else { couples });
+    if let Some(couples) = couples {
+        let cosine = |l: usize| mean_over(couples, &|t| t.preact_covariance[l] / t.preact_square[l]);
+        prediction.preact_cos = (0..depth).map(cosine).collect();
     }
     if spec.loss.has_readout()
         && !spec.final_norm
@@ -155,8 +145,9 @@ pub fn predict_from(spec: &NetworkSpec, input_squares: &[f64]) -> Prediction {
         let b = bias_square(spec, spec.depth + 1);
         let z = mean(&|t| w * t.act_square[depth] + b);
         prediction.preact_rms.push(z.sqrt());
-        if known.cosine {
-            prediction.preact_cos.push((w * middle.top_covariance + b) / z);
+        if let Some(couples) = couples {
+            let cosine = |t: &Trace| (w * t.top_covariance + b) / (w * t.act_square[depth] + b);
+            prediction.preact_cos.push(mean_over(couples, &cosine));
         }
     }
     // Sums of squares over the samples.
@@ -177,6 +168,10 @@ pub fn predict_from(spec: &NetworkSpec, input_squares: &[f64]) -> Prediction {
         prediction.seed_scatter = Some(variances[0].sqrt() * LOG10_E);
     }
     prediction
+}
+
+fn mean_over(traces: &[Trace], of: &dyn Fn(&Trace) -> f64) -> f64 {
+    traces.iter().map(of).sum::<f64>() / traces.len() as f64
 }
 
 /// log10 of the mean of 10^x, at any size.
@@ -340,11 +335,8 @@ mod tests {
 
     #[test]
     fn digits_are_predicted_from_their_own_spread() {
-        // 61 of 64 pixels vary, each with variance 1.
-        let mean = DIGITS_SQUARES.iter().sum::<f64>() / DIGITS_SQUARES.len() as f64;
-        assert!((mean - 61.0 / 64.0).abs() < 1e-3, "{mean}");
         let digits = NetworkSpec { input: Input::Digits, ..spec(ActivationKind::Tanh, 1.0) };
-        let even = predict_from(&digits, &[mean]).log10_grad_ratio_total.unwrap();
+        let even = predict_from(&digits, &Inputs::alike(61.0 / 64.0, 0.0)).log10_grad_ratio_total.unwrap();
         assert!((predict(&digits).log10_grad_ratio_total.unwrap() - even).abs() > 0.02);
         // Relu does not see the input's size.
         let relu = NetworkSpec { input: Input::Digits, ..spec(ActivationKind::Relu, 1.0) };
