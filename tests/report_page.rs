@@ -123,7 +123,7 @@ fn a_run_of_dead_networks_says_so() {
 fn without_layers_the_table_and_the_plane_remain() {
     let place = run("schema_version = 1\n[[sweep]]\nname = \"s\"\ndepth = [4, 6]\nwidth = [4, 8]\nbatch_size = 4\n");
     fs::remove_file(place.path("out/layers.csv")).unwrap();
-    look("plain", &report(&place), &["there is no layers.csv", "Median log10"]);
+    look("plain", &report(&place), &["there is no layers.csv", "Median log₁₀"]);
 }
 
 /// A made-up run of 10,000 networks with 24 layers each.

@@ -2,6 +2,8 @@
 //! page that needs nothing else (`page`) or as a static figure for a paper (`plot`). Nothing here computes a statistic of
 //! a network: what the tables do not say is not shown.
 
+mod charting;
+mod choice;
 pub mod data;
 mod edge;
 mod glance;

@@ -1,10 +1,10 @@
 //! `report.html`: one page that holds the aggregated run as JSON, the charting library, and our own script and style.
 //! It loads nothing, and its policy forbids it to; scripts run by a nonce that names in a run cannot foresee.
 
-use std::sync::LazyLock;
-
 use serde::Serialize;
 
+use super::charting::LIBRARY;
+use super::choice::{CHOICES, Choices};
 use super::data::{DISTRIBUTIONS, METRICS, OUTCOMES, PREDICTIONS, Run};
 
 const TEMPLATE: &str = include_str!("page/page.html");
@@ -24,13 +24,6 @@ const SCRIPTS: [&str; 9] = [
 ];
 const MAIN: &str = include_str!("page/main.js");
 
-/// The charting library that the `plotly` crate carries, without the typesetting one beside it.
-static PLOTLY: LazyLock<String> = LazyLock::new(|| {
-    let tags = plotly::Plot::offline_js_sources();
-    let script = tags.split_once('>').and_then(|(_, rest)| rest.split_once("</script>")).map(|(script, _)| script);
-    script.unwrap_or_default().to_string()
-});
-
 /// The run with the names of its columns.
 #[derive(Serialize)]
 struct Data<'a> {
@@ -41,6 +34,7 @@ struct Data<'a> {
 
 #[derive(Serialize)]
 struct Tables {
+    choices: &'static Choices,
     metrics: [&'static str; METRICS.len()],
     predictions: [&'static str; PREDICTIONS.len()],
     outcomes: [&'static str; OUTCOMES.len()],
@@ -51,6 +45,7 @@ struct Tables {
 /// The text of the page.
 pub fn page(run: &Run) -> String {
     let tables = Tables {
+        choices: &CHOICES,
         metrics: METRICS,
         predictions: PREDICTIONS,
         outcomes: OUTCOMES,
@@ -69,7 +64,7 @@ pub fn page(run: &Run) -> String {
         "style" => STYLE,
         "footer" => &footer,
         "data" => &data,
-        "plotly" => &PLOTLY,
+        "plotly" => &LIBRARY,
         "script" => &script,
         _ => "",
     })
@@ -101,12 +96,6 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_charting_library_is_there_and_alone() {
-        assert!(PLOTLY.starts_with("/**\n* plotly.js v"), "{}", &PLOTLY[..80.min(PLOTLY.len())]);
-        assert!(PLOTLY.len() > 1_000_000 && !PLOTLY.contains("<script"));
-    }
 
     #[test]
     fn hostile_names_stay_inside_their_element() {

@@ -2,7 +2,8 @@
 // escaped here before it reaches the charting library, which reads tags and entities in names.
 
 const run = JSON.parse(document.getElementById("data").textContent);
-const METRICS = run.tables.metrics,
+const CHOICES = run.tables.choices,
+  METRICS = run.tables.metrics,
   PREDICTIONS = run.tables.predictions,
   OUTCOMES = run.tables.outcomes;
 const NONE = -1; // a key that does not apply
@@ -96,28 +97,9 @@ function outcomesText(c) {
   return `${count(networks, "network")}${parts.length ? ": " + parts.join(", ") : ""}`;
 }
 
-// Keys to colour by, the likeliest first.
-const PREFERENCE = [
-  "activation",
-  "init",
-  "norm",
-  "residual",
-  "residual_scale",
-  "sigma_w",
-  "gain",
-  "sigma_b",
-  "depth",
-  "width",
-  "batch_size",
-  "loss_function",
-];
-function preferredKeys() {
-  const rank = (k) => {
-    const i = PREFERENCE.indexOf(keyName(k));
-    return i < 0 ? PREFERENCE.length : i;
-  };
-  return [...run.varying].sort((a, b) => rank(a) - rank(b));
-}
+// Varying keys in the order of a list of the likeliest first.
+const rankOf = (list, k) => (list.includes(keyName(k)) ? list.indexOf(keyName(k)) : list.length);
+const preferredKeys = () => [...run.varying].sort((a, b) => rankOf(CHOICES.colored, a) - rankOf(CHOICES.colored, b));
 
 // Which configurations a figure shows: those that have the wished values, and of these as few as `fits` asks for, by
 // holding one key after the other: first those that leave the most to see of the free keys, that apply everywhere, that

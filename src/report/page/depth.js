@@ -1,19 +1,13 @@
 // Figure (c): the depth to which a gradient survives, against a scale of the weights or any other key.
 
-const SCALES = ["sigma_w", "gain", "sigma_b", "residual_scale", "width", "batch_size", "init", "depth"];
-
-// The first of these along which there are lines, with two points or more on average.
+// The first of the keys that are scales along which there are lines, with two points or more on average.
 function scaleKey() {
   const all = run.configurations.map((_, c) => c);
   const points = (k) => {
     const some = all.filter((c) => valueOf(c, k) !== NONE);
     return some.length < 2 * linesOver(some, k).length;
   };
-  const rank = (k) => {
-    const i = SCALES.indexOf(keyName(k));
-    return i < 0 ? SCALES.length : i;
-  };
-  const keys = [...run.varying].sort((a, b) => rank(a) - rank(b));
+  const keys = [...run.varying].sort((a, b) => rankOf(CHOICES.scales, a) - rankOf(CHOICES.scales, b));
   return keys.find((k) => !points(k)) ?? keys[0];
 }
 
@@ -33,13 +27,13 @@ const depthFigure = {
     const by = options.color === EACH ? key : (options.color ?? key);
     const free = [options.x, ...freeKeys(by)];
     const pool = card.pool.filter((c) => valueOf(c, options.x) !== NONE);
-    const { shown, held } = slice(pool, free, card.wishes, (rest) => linesOver(rest, options.x).length <= FEW_LINES);
+    const { shown, held } = slice(pool, free, card.wishes, (rest) => linesOver(rest, options.x).length <= CHOICES.lines);
     const all = linesOver(shown, options.x),
       lines = all.slice(0, MANY_LINES);
     // A few lines of one colour could not be told apart.
     const heads = lines.map((line) => line[0]);
     options.color ??=
-      key !== NOTHING && lines.length <= 8 && valuesAmong(heads, key).length < lines.length ? EACH : key;
+      key !== NOTHING && lines.length <= CHOICES.each && valuesAmong(heads, key).length < lines.length ? EACH : key;
     const paint = coloring(options.color === EACH ? heads : lines.flat(), options.color, colors);
     const xs = valuesAmong(shown, options.x);
     const numeric = xs.length > 0 && xs.every((v) => numberOf(options.x, v) !== null);
@@ -98,7 +92,7 @@ const depthFigure = {
       const group = { legendgroup: `v${value}`, showlegend: false };
       const x = line.map(place),
         y = spreads.map((m) => m.median);
-      if (lines.length <= BANDS_UP_TO && spreads.some((m) => m.known > 1)) {
+      if (lines.length <= CHOICES.bands && spreads.some((m) => m.known > 1)) {
         traces.push({
           ...group,
           type: "scatter",

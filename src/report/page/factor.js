@@ -1,7 +1,5 @@
 // Figure (f): the factor of the squared gradient per layer, measured against predicted.
 
-const MOST_POINTS = 4000;
-
 const factorFigure = {
   id: "factor",
   title: "Factor per layer: measured against predicted",
@@ -53,7 +51,7 @@ const factorFigure = {
           points.push({ c, i, layer, expected, measured });
       });
     }
-    const every = Math.ceil(points.length / MOST_POINTS),
+    const every = Math.ceil(points.length / CHOICES.points),
       drawn = points.filter((_, i) => i % every === 0);
     const unit = (x) => (options.linear ? 10 ** x : x);
     const traces = paint.values.flatMap((v) => {

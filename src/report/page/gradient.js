@@ -1,8 +1,7 @@
 // Figure (a): the size of the gradient against the layer, one curve per configuration.
 
-const MANY_LINES = 60,
-  FEW_LINES = 16,
-  BANDS_UP_TO = 12;
+// Where keys are not held, no more lines than this.
+const MANY_LINES = 60;
 
 const gradientFigure = {
   id: "gradient",
@@ -21,15 +20,15 @@ const gradientFigure = {
       pool,
       freeKeys(options.color ?? key),
       card.wishes,
-      (rest) => rest.length <= FEW_LINES,
+      (rest) => rest.length <= CHOICES.lines,
     );
     const lines = shown.slice(0, MANY_LINES);
     // A few lines of one colour could not be told apart.
     options.color ??=
-      key !== NOTHING && lines.length <= 8 && valuesAmong(lines, key).length < lines.length ? EACH : key;
+      key !== NOTHING && lines.length <= CHOICES.each && valuesAmong(lines, key).length < lines.length ? EACH : key;
     const free = typeof options.color === "number" ? [options.color] : [];
     const paint = coloring(lines, options.color, colors);
-    const bands = options.bands ?? lines.length <= BANDS_UP_TO;
+    const bands = options.bands ?? lines.length <= CHOICES.bands;
     const theory = lines.some((c) => run.configurations[c].profile.predicted_to_last);
 
     const traces = [],
@@ -71,13 +70,13 @@ const gradientFigure = {
       traces.push({
         ...group,
         type: "scatter",
-        mode: curve.x.length > 40 ? "lines" : "lines+markers",
+        mode: "lines+markers",
         x: curve.x,
         y: curve.median,
         name: plain(paint.name(value)),
         showlegend: paint.legend && !named.has(value),
         line: { color, width: 2 },
-        marker: { color, size: 5, symbol: paint.symbol(value) },
+        marker: { color, size: 6, symbol: paint.symbol(value), maxdisplayed: 12 },
         hoverinfo: "text",
         text: curve.layers.map(
           (l, i) =>

@@ -1,15 +1,5 @@
 // Figure (b): a number of the networks over the plane of two keys, with the edge of chaos and contours of depth scale.
 
-const PLANE_METRICS = [
-  ["log10_grad_ratio_total", "log10 |δ1|²/|δL|²", "diverging"],
-  ["grad_decades_per_layer", "decades of |δ| per layer", "diverging"],
-  ["depth_scale", "depth scale (layers)", "log"],
-  ["max_trainable_depth", "trainable depth (layers)", "log"],
-  ["log10_loss", "log10 loss", "linear"],
-  ["grad_ratio_deviation", "measured - predicted, in seed scatters", "diverging"],
-];
-const CONTOURS = [3, 10, 30, 100, 300];
-
 // Keys whose values can span an axis.
 const planeKeys = () => run.varying.filter((k) => run.keys[k].values.length > 1);
 // The pair that spans a plane best: filled at least by half, the scales of weights and biases first, then the number of
@@ -64,10 +54,10 @@ const phaseFigure = {
     if (keys.length < 2) return { message: "Not drawn: it takes two keys that vary." };
     const options = card.options;
     if (options.x === undefined) [options.x, options.y] = defaultPlane();
-    const metrics = PLANE_METRICS.filter(([name]) =>
-      run.configurations.some((c, i) => metricOf(i, name).median !== null),
+    const metrics = CHOICES.plane.filter(({ column }) =>
+      run.configurations.some((_, c) => metricOf(c, column).median !== null),
     );
-    options.metric = metrics.some(([name]) => name === options.metric) ? options.metric : metrics[0]?.[0];
+    options.metric = metrics.some(({ column }) => column === options.metric) ? options.metric : metrics[0]?.column;
     options.contours ??= "measured";
     const free = [options.x, options.y];
     const single = (rest) =>
@@ -89,7 +79,7 @@ const phaseFigure = {
       choice(
         "metric",
         "colour",
-        metrics.map(([name, text]) => [name, text]),
+        metrics.map(({ column, name }) => [column, name]),
         options.metric,
         (m) => {
           options.metric = m;
@@ -112,8 +102,10 @@ const phaseFigure = {
       ),
       ...holders(card, pool, free, { shown, held }, false),
     ];
-    const [, metricText, kind] = metrics.find(([name]) => name === options.metric) ?? [null, "", "linear"];
-    if (!shown.length || !options.metric) return { message: "No configuration passes the filters.", controls };
+    if (!shown.length) return { message: "No configuration passes the filters.", controls };
+    if (!options.metric)
+      return { message: "Not drawn: no network here has a number to show, because every gradient is exactly zero." };
+    const { name: metricText, scale: kind } = metrics.find(({ column }) => column === options.metric);
 
     const grid = planeGrid(shown, options);
     const colored = (x) => (x === null ? null : kind === "log" ? (x > 0 ? Math.log10(x) : null) : x);
@@ -218,7 +210,7 @@ function contourTraces(grid, options, colors) {
   const scale = (c) => (c === null ? null : predicted ? predictionOf(c, "xi_grad") : metricOf(c, "depth_scale").median);
   const z = grid.cells.map((row) => row.map(scale));
   const flat = z.flat().filter((x) => x !== null);
-  return CONTOURS.filter((level) => flat.some((x) => x < level) && flat.some((x) => x > level)).map((level, i) => ({
+  return CHOICES.contours.filter((level) => flat.some((x) => x < level) && flat.some((x) => x > level)).map((level, i) => ({
     type: "contour",
     x: grid.x.place,
     y: grid.y.place,

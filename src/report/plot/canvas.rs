@@ -2,12 +2,13 @@
 //! Everything is drawn four times as large as it is shown, because plotters places points on whole pixels.
 
 use plotters::coord::Shift;
-use plotters::element::{Circle, DashedPathElement, PathElement, Polygon, Rectangle, Text};
+use plotters::element::{DashedPathElement, PathElement, Polygon, Rectangle, Text};
 use plotters::prelude::{DrawingArea, IntoDrawingArea, SVGBackend};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, FontTransform, IntoFont, RGBColor, TextStyle, WHITE};
 
 use super::super::ReportError;
+use super::symbol::outline;
 
 const SCALE: i32 = 4;
 /// Sizes of text in shown pixels.
@@ -112,8 +113,10 @@ fn round_ticks(low: f64, high: f64) -> Vec<(f64, String)> {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Mark {
     Line,
+    /// A line with a symbol on it.
+    Marked(usize),
+    Symbol(usize),
     Dashes,
-    Dot,
     Cross,
 }
 
@@ -247,9 +250,28 @@ impl Canvas<'_> {
         Ok(())
     }
 
-    pub fn dot(&self, point: (f64, f64), radius: f64, color: RGBColor, opacity: f64) -> Result<(), ReportError> {
-        let radius = (radius * f64::from(SCALE)).round() as i32;
-        self.area.draw(&Circle::new(self.place(point), radius, color.mix(opacity).filled())).map_err(failed)
+    /// A symbol of this radius.
+    pub fn symbol(
+        &self,
+        point: (f64, f64),
+        symbol: usize,
+        radius: f64,
+        (color, opacity): (RGBColor, f64),
+    ) -> Result<(), ReportError> {
+        self.symbol_at(self.place(point), symbol, radius, (color, opacity))
+    }
+
+    fn symbol_at(
+        &self,
+        (x, y): (i32, i32),
+        symbol: usize,
+        radius: f64,
+        (color, opacity): (RGBColor, f64),
+    ) -> Result<(), ReportError> {
+        let size = radius * f64::from(SCALE);
+        let corner = |(dx, dy): (f64, f64)| (x + (size * dx).round() as i32, y + (size * dy).round() as i32);
+        let corners: Vec<(i32, i32)> = outline(symbol).into_iter().map(corner).collect();
+        self.area.draw(&Polygon::new(corners, color.mix(opacity))).map_err(failed)
     }
 
     pub fn cross(&self, point: (f64, f64), color: RGBColor) -> Result<(), ReportError> {
@@ -348,10 +370,11 @@ impl Canvas<'_> {
             match entry.mark {
                 Mark::Line => self.path(line, entry.color, 2.4, false)?,
                 Mark::Dashes => self.path(line, entry.color, 1.8, true)?,
-                Mark::Dot => {
-                    let dot = Circle::new((x + 12 * SCALE, y), 4 * SCALE, entry.color.filled());
-                    self.area.draw(&dot).map_err(failed)?;
+                Mark::Marked(symbol) => {
+                    self.path(line, entry.color, 2.4, false)?;
+                    self.symbol_at((x + 12 * SCALE, y), symbol, 4.0, (entry.color, 1.0))?;
                 }
+                Mark::Symbol(symbol) => self.symbol_at((x + 12 * SCALE, y), symbol, 4.0, (entry.color, 1.0))?,
                 Mark::Cross => self.cross_at((x + 12 * SCALE, y), entry.color)?,
             }
             self.text(&entry.text, (x + 30 * SCALE, y), SMALL, HPos::Left, VPos::Center)?;
@@ -401,7 +424,8 @@ mod tests {
     #[test]
     fn a_figure_has_the_size_asked_for_and_text_stays_text() {
         let axes = (Axis::linear("<script>", [0.0, 1.0]), Axis::words("up & down", &["a<b".to_string()]));
-        let svg = figure((300, 200), axes, Around::default(), |canvas| canvas.dot((0.5, 0.0), 3.0, INK, 1.0)).unwrap();
+        let svg = figure((300, 200), axes, Around::default(), |canvas| canvas.symbol((0.5, 0.0), 0, 3.0, (INK, 1.0)))
+            .unwrap();
         assert!(svg.starts_with("<svg width=\"300\" height=\"200\" viewBox=\"0 0 1200 800\""), "{}", &svg[..80]);
         assert!(svg.contains("&lt;script&gt;") && svg.contains("up &amp; down") && svg.contains("a&lt;b"));
         assert!(!svg.contains("<script"));

@@ -5,6 +5,7 @@ use plotters::style::RGBColor;
 
 use super::super::data::Run;
 use super::select::distinct;
+use super::symbol::SYMBOLS;
 
 const WORDS: [RGBColor; 8] = [
     RGBColor(0x00, 0x72, 0xB2),
@@ -79,6 +80,15 @@ impl Coloring {
             Some(i) => WORDS[i % WORDS.len()],
             None if self.values.is_empty() => WORDS[0],
             None => WORDS[7],
+        }
+    }
+
+    /// The symbol beside the colour: words differ in it, numbers do not.
+    pub fn symbol(&self, value: Option<u32>) -> usize {
+        match value.and_then(|v| self.values.iter().position(|w| *w == v)) {
+            // Where colours begin again symbols do not.
+            Some(i) if !self.ordered => i + i / SYMBOLS,
+            _ => 0,
         }
     }
 

@@ -3,26 +3,22 @@
 use std::collections::BTreeMap;
 
 use super::super::ReportError;
+use super::super::choice::{CHOICES, rank};
 use super::super::data::{Configuration, Run, metric, prediction};
 use super::Wish;
 use super::canvas::{Axis, Entry, Mark, figure};
 use super::palette::{GREY, Palette};
 use super::select::{distinct, key, preferred, slice};
 
-const LINES: usize = 16;
-const BANDS: usize = 12;
-/// Keys that are scales, the likeliest first.
-const SCALES: [&str; 8] = ["sigma_w", "gain", "sigma_b", "residual_scale", "width", "batch_size", "init", "depth"];
-
 /// The first of them along which there are lines, with two points or more on average.
 fn scale(run: &Run) -> Option<usize> {
-    let rank = |k: &usize| {
+    let worth = |k: &usize| {
         let applies = |c: &usize| run.configurations[*c].values[*k].is_some();
         let with: Vec<usize> = (0..run.configurations.len()).filter(applies).collect();
         let points = with.len() < 2 * lines(run, &with, *k).len();
-        (points, SCALES.iter().position(|s| *s == run.keys[*k].name).unwrap_or(SCALES.len()))
+        (points, rank(&CHOICES.scales, &run.keys[*k].name))
     };
-    run.varying.iter().copied().min_by_key(rank)
+    run.varying.iter().copied().min_by_key(worth)
 }
 
 /// Configurations that differ in nothing but key `x`, in its order. Keys that apply to some alone follow from the others
@@ -72,7 +68,7 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
         let what = "no network here has a max_trainable_depth, which takes three hidden layers with a gradient";
         return Err(ReportError::Usage(what.to_string()));
     }
-    let chosen = slice(run, pool, &free, &wish.hold, |shown| lines(run, shown, x).len() <= LINES)?;
+    let chosen = slice(run, pool, &free, &wish.hold, |shown| lines(run, shown, x).len() <= CHOICES.lines)?;
     let lines = lines(run, &chosen.shown, x);
     let heads: Vec<usize> = lines.iter().map(|line| line[0]).collect();
     let palette = Palette::of_lines(run, &heads, color, asked.is_some());
@@ -89,7 +85,7 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
         Some(numbers) => Axis::linear(name.clone(), values.iter().map(|v| numbers[*v as usize])),
         None => Axis::words(name.clone(), &words),
     };
-    let bands = lines.len() <= BANDS;
+    let bands = lines.len() <= CHOICES.bands;
     let log = |x: Option<f64>| x.filter(|x| *x > 0.0).map(f64::log10);
     let heights = chosen.shown.iter().flat_map(|c| {
         let configuration = &run.configurations[*c];
@@ -100,7 +96,7 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
     let threshold = run.threshold.map_or("the threshold".to_string(), |t| format!("{t} decades"));
     let y_axis = Axis::logarithmic(format!("layers until |δ| changes by {threshold}"), heights.flatten());
 
-    let mut around = palette.around(&wish.title, Mark::Line);
+    let mut around = palette.around(&wish.title, Mark::Marked);
     if chosen.shown.iter().any(|c| predicted(run, &run.configurations[*c]).is_some()) {
         around.legend.push(Entry { text: "predicted".to_string(), color: GREY, mark: Mark::Dashes });
     }
@@ -118,7 +114,7 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
             canvas.line(&points, paint, 2.0, false)?;
             for (x, y) in &points {
                 if let Some(y) = y {
-                    canvas.dot((*x, *y), 2.8, paint, 1.0)?;
+                    canvas.symbol((*x, *y), palette.symbol(i), 3.4, (paint, 1.0))?;
                 }
             }
             let dashes: Vec<_> = line.iter().map(|c| (place(at(c)), predicted(run, at(c)))).collect();

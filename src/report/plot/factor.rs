@@ -3,15 +3,13 @@
 use plotters::style::RGBColor;
 
 use super::super::ReportError;
+use super::super::choice::CHOICES;
 use super::super::data::{Profile, Run};
 use super::super::spread::Number;
 use super::Wish;
 use super::canvas::{Axis, Entry, Mark, figure};
 use super::palette::{GREY, Palette};
 use super::select::{key, preferred, slice};
-
-/// Most points drawn.
-const POINTS: usize = 4000;
 
 pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
     let theory = run.recorded.theory;
@@ -33,28 +31,28 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
     let chosen = slice(run, pool, &[], &wish.hold, |_| true)?;
     let palette = Palette::of_points(run, &chosen.shown, color);
 
-    let mut points: Vec<(f64, f64, RGBColor)> = Vec::new();
+    let mut points: Vec<(f64, f64, (RGBColor, usize))> = Vec::new();
     for (line, c) in chosen.shown.iter().enumerate() {
         let configuration = &run.configurations[*c];
         let Some(profile) = &configuration.profile else { continue };
-        let paint = palette.of(line);
+        let paint = (palette.of(line), palette.symbol(line));
         for (i, predicted) in source(profile).iter().enumerate() {
             if let (Some(x), Some(y)) = (predicted.get(), profile.factor.median(i)) {
                 points.push((x, y, paint));
             }
         }
     }
-    let every = points.len().div_ceil(POINTS).max(1);
+    let every = points.len().div_ceil(CHOICES.points).max(1);
     let all = || points.iter().flat_map(|p| [p.0, p.1]);
     let (low, high) = all().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
     let name = if theory { "mean-field prediction" } else { "chi, estimated forwards" };
     let x = Axis::linear(format!("log₁₀ |δ(l)|² / |δ(l+1)|², {name}"), all());
     let y = Axis::linear("log₁₀ |δ(l)|² / |δ(l+1)|², measured", all());
-    let mut around = palette.around(&wish.title, Mark::Dot);
+    let mut around = palette.around(&wish.title, Mark::Symbol);
     around.legend.push(Entry { text: "measured = predicted".to_string(), color: GREY, mark: Mark::Dashes });
     let svg = figure(wish.size, (x, y), around, |canvas| {
-        for (x, y, color) in points.iter().step_by(every) {
-            canvas.dot((*x, *y), 2.6, *color, 0.6)?;
+        for (x, y, (color, symbol)) in points.iter().step_by(every) {
+            canvas.symbol((*x, *y), *symbol, 2.8, (*color, 0.6))?;
         }
         canvas.line(&[(low, Some(low)), (high, Some(high))], GREY, 1.6, true)
     })?;

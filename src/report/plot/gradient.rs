@@ -1,16 +1,15 @@
 //! Figure (a): the size of the gradient against the layer, one line per configuration.
 
 use super::super::ReportError;
+use super::super::choice::CHOICES;
 use super::super::data::{Profile, Run};
 use super::Wish;
 use super::canvas::{Axis, Entry, Mark, figure};
 use super::palette::{GREY, Palette};
 use super::select::{key, preferred, slice};
 
-/// Lines that can be told apart.
-const LINES: usize = 16;
-/// Most lines with bands over seeds.
-const BANDS: usize = 12;
+/// Most symbols on a line.
+const SYMBOLS: usize = 12;
 
 /// Values of a curve with their layers, in log10 |delta|.
 struct Curve {
@@ -43,12 +42,12 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
     let color = asked.or(preferred(run).first().copied());
     let pool = (0..run.configurations.len()).filter(|c| run.configurations[*c].profile.is_some()).collect();
     let free: Vec<usize> = color.into_iter().collect();
-    let chosen = slice(run, pool, &free, &wish.hold, |shown| shown.len() <= LINES)?;
+    let chosen = slice(run, pool, &free, &wish.hold, |shown| shown.len() <= CHOICES.lines)?;
     let shown = &chosen.shown;
     let palette = Palette::of_lines(run, shown, color, asked.is_some());
 
     let curves: Vec<Curve> = shown.iter().filter_map(|c| run.configurations[*c].profile.as_ref()).map(curve).collect();
-    let bands = shown.len() <= BANDS;
+    let bands = shown.len() <= CHOICES.bands;
     let across = curves.iter().flat_map(|c| c.points.iter().map(|p| p.0));
     let heights = curves.iter().flat_map(|c| {
         let measured = c.points.iter().flat_map(move |p| if bands { p.1 } else { [p.1[0], None, None] });
@@ -65,7 +64,7 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
         y.range.0 -= step * (rows as f64 + 0.5);
     }
 
-    let mut around = palette.around(&wish.title, Mark::Line);
+    let mut around = palette.around(&wish.title, Mark::Marked);
     if curves.iter().any(|c| c.predicted.iter().any(|p| p.1.is_some())) {
         around.legend.push(Entry { text: "predicted".to_string(), color: GREY, mark: Mark::Dashes });
     }
@@ -84,6 +83,10 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
             }
             let line: Vec<_> = curve.points.iter().map(|p| (p.0, p.1[0])).collect();
             canvas.line(&line, color, 2.0, false)?;
+            let known: Vec<(f64, f64)> = line.iter().filter_map(|(x, y)| Some((*x, (*y)?))).collect();
+            for point in known.iter().step_by(known.len().div_ceil(SYMBOLS).max(1)) {
+                canvas.symbol(*point, palette.symbol(i), 3.4, (color, 1.0))?;
+            }
             canvas.line(&curve.predicted, color, 1.6, true)?;
             row += if curve.dead.is_empty() { 0.0 } else { step };
             for layer in &curve.dead {

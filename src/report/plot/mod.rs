@@ -10,6 +10,7 @@ mod palette;
 mod phase;
 mod png;
 pub(super) mod select;
+mod symbol;
 
 use super::ReportError;
 use super::data::Run;

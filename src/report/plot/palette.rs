@@ -2,13 +2,12 @@
 
 use plotters::style::RGBColor;
 
+use super::super::choice::CHOICES;
 use super::super::data::Run;
 use super::canvas::{Around, Bar, Entry, Mark};
 use super::color::{Coloring, sequential};
 use super::select::{distinct, label, telling};
 
-/// Most lines that get a colour each.
-const EACH: usize = 8;
 /// Ink of what has no colour of its own.
 pub const GREY: RGBColor = RGBColor(0x57, 0x60, 0x6a);
 
@@ -26,7 +25,7 @@ impl<'a> Palette<'a> {
     /// By a key; but a few lines of one colour could not be told apart, so unless that key was asked for, each of a few
     /// gets its own.
     pub fn of_lines(run: &'a Run, lines: &'a [usize], key: Option<usize>, asked: bool) -> Self {
-        let few = !asked && lines.len() <= EACH;
+        let few = !asked && lines.len() <= CHOICES.each;
         let each = few && key.is_some_and(|k| distinct(run, lines, k).len() < lines.len());
         let coloring = if each { Coloring::each(lines.len()) } else { Coloring::new(run, lines, key) };
         Palette { run, lines, key, each, coloring }
@@ -46,13 +45,23 @@ impl<'a> Palette<'a> {
         }
     }
 
-    /// Title, legend and colour bar.
-    pub fn around(&self, title: &Option<String>, mark: Mark) -> Around {
+    /// The symbol of the `i`-th line.
+    pub fn symbol(&self, i: usize) -> usize {
+        match self.key {
+            _ if self.each => self.coloring.symbol(Some(i as u32)),
+            Some(k) => self.coloring.symbol(self.run.configurations[self.lines[i]].values[k]),
+            None => 0,
+        }
+    }
+
+    /// Title, legend and colour bar; `mark` makes an entry's mark of its symbol.
+    pub fn around(&self, title: &Option<String>, mark: fn(usize) -> Mark) -> Around {
         let mut around = Around { title: title.clone(), ..Around::default() };
         if self.each {
             let keys = telling(self.run, self.lines);
             let text = |i: usize| label(self.run, self.lines[i], &keys);
-            around.legend.extend((0..self.lines.len()).map(|i| Entry { text: text(i), color: self.of(i), mark }));
+            let entry = |i: usize| Entry { text: text(i), color: self.of(i), mark: mark(self.symbol(i)) };
+            around.legend.extend((0..self.lines.len()).map(entry));
             return around;
         }
         let Some(k) = self.key else { return around };
@@ -62,8 +71,12 @@ impl<'a> Palette<'a> {
             return around;
         }
         around.heading = Some(key.name.clone());
-        let text = |v: u32| key.values[v as usize].clone();
-        around.legend.extend(values.iter().map(|v| Entry { text: text(*v), color: self.coloring.of(Some(*v)), mark }));
+        let entry = |v: &u32| Entry {
+            text: key.values[*v as usize].clone(),
+            color: self.coloring.of(Some(*v)),
+            mark: mark(self.coloring.symbol(Some(*v))),
+        };
+        around.legend.extend(values.iter().map(entry));
         around
     }
 }

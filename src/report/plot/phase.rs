@@ -3,33 +3,14 @@
 use plotters::style::RGBColor;
 
 use super::super::ReportError;
+use super::super::choice::{CHOICES, PlaneColumn, Scale};
 use super::super::data::{METRICS, OUTCOMES, Run, metric, prediction};
 use super::Wish;
 use super::canvas::{Around, Axis, Bar, Canvas, Entry, Mark, figure};
 use super::color::{diverging, sequential};
 use super::select::{distinct, key, slice};
 
-/// Depth scales with a contour, in layers.
-const CONTOURS: [f64; 5] = [3.0, 10.0, 30.0, 100.0, 300.0];
 const INK: RGBColor = RGBColor(0x1b, 0x1f, 0x24);
-
-/// How a column is coloured: around zero, by its logarithm, or as it is.
-#[derive(Clone, Copy, PartialEq)]
-enum Scale {
-    Diverging,
-    Logarithmic,
-    Plain,
-}
-
-/// Column, name for people, colours.
-const COLUMNS: [(&str, &str, Scale); 6] = [
-    ("log10_grad_ratio_total", "log₁₀ |δ(1)|² / |δ(L)|²", Scale::Diverging),
-    ("grad_decades_per_layer", "decades of |δ| per layer", Scale::Diverging),
-    ("depth_scale", "depth scale (layers)", Scale::Logarithmic),
-    ("max_trainable_depth", "trainable depth (layers)", Scale::Logarithmic),
-    ("log10_loss", "log₁₀ loss", Scale::Plain),
-    ("grad_ratio_deviation", "measured − predicted, in seed scatters", Scale::Diverging),
-];
 
 /// The two keys: those asked for, and the best of the rest.
 fn plane(run: &Run, wish: &Wish) -> Result<[usize; 2], ReportError> {
@@ -115,9 +96,12 @@ type Grid = Vec<Vec<Option<f64>>>;
 
 pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
     let [x, y] = plane(run, wish)?;
-    let wanted = wish.color.as_deref().unwrap_or(METRICS[0]);
-    let Some(&(column, name, scale)) = COLUMNS.iter().find(|c| c.0 == wanted) else {
-        let names: Vec<&str> = COLUMNS.iter().map(|c| c.0).collect();
+    // The first that any network has.
+    let has = |m: usize| run.configurations.iter().any(|c| c.metrics[m].median.get().is_some());
+    let first = CHOICES.plane.iter().map(|c| c.column).find(|column| has(metric(column)));
+    let wanted = wish.color.as_deref().or(first).unwrap_or(METRICS[0]);
+    let Some(&PlaneColumn { column, name, scale }) = CHOICES.plane.iter().find(|c| c.column == wanted) else {
+        let names: Vec<&str> = CHOICES.plane.iter().map(|c| c.column).collect();
         let hint = format!("; it may be {}", names.join(", "));
         return Err(ReportError::Usage(format!("--color-by of a phase diagram is no `{wanted}`{hint}")));
     };
@@ -145,7 +129,7 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
         grid(&|c| run.configurations[c].metrics[m].median.get())
     };
     let values: Grid = match scale {
-        Scale::Logarithmic => median(column)
+        Scale::Log => median(column)
             .iter()
             .map(|row| row.iter().map(|z| z.filter(|z| *z > 0.0).map(f64::log10)).collect())
             .collect(),
@@ -165,7 +149,7 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
     let color = if scale == Scale::Diverging { diverging } else { sequential };
     let part = |z: f64| (z - low) / (high - low);
     let ticks = match scale {
-        Scale::Logarithmic => Axis::logarithmic("", [low, high]).ticks,
+        Scale::Log => Axis::logarithmic("", [low, high]).ticks,
         _ => Axis::linear("", [low, high]).ticks,
     };
     let ticks = ticks.into_iter().filter(|(z, _)| (low..=high).contains(z)).map(|(z, text)| (part(z), text)).collect();
@@ -186,7 +170,7 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
         }
     };
     let lines: Vec<(f64, Vec<Segment>)> = if contours {
-        CONTOURS.iter().map(|level| (*level, contour(&scales, &across, &up, *level))).collect()
+        CHOICES.contours.iter().map(|level| (*level, contour(&scales, &across, &up, *level))).collect()
     } else {
         Vec::new()
     };

@@ -4,30 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::ReportError;
+use super::super::choice::{CHOICES, rank};
 use super::super::data::Run;
 use crate::config::did_you_mean;
 
-/// Keys to colour by, the likeliest first.
-const PREFERENCE: [&str; 12] = [
-    "activation",
-    "init",
-    "norm",
-    "residual",
-    "residual_scale",
-    "sigma_w",
-    "gain",
-    "sigma_b",
-    "depth",
-    "width",
-    "batch_size",
-    "loss_function",
-];
-
 /// Varying keys, the likeliest to colour by first.
 pub fn preferred(run: &Run) -> Vec<usize> {
-    let rank = |k: &usize| PREFERENCE.iter().position(|p| *p == run.keys[*k].name).unwrap_or(PREFERENCE.len());
     let mut keys = run.varying.clone();
-    keys.sort_by_key(rank);
+    keys.sort_by_key(|k| rank(&CHOICES.colored, &run.keys[*k].name));
     keys
 }
 
