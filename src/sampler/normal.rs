@@ -17,13 +17,17 @@ const PADDED: usize = 8192;
 pub type Table = [i32; PADDED];
 
 /// Node values x * 2^21 at the borders of the cells, by increasing tail integer t (so decreasing x): entry
-/// `octave * 256 + cell` belongs to t = 2^octave (1 + cell/256), octave = floor(log2 t). One entry more closes the
-/// last cell (x = 0).
+/// `octave * 256 + cell` belongs to t = 2^octave (1 + cell/256), octave = floor(log2 t), and the upper tail of the normal
+/// distribution beyond x is (t + 1/2) / 2^32. One entry more closes the last cell (x = 0).
 pub static TABLE: LazyLock<Box<Table>> = LazyLock::new(|| {
+    // Each quantile starts from the one before.
+    let mut x = None;
     let mut nodes: Vec<i32> = (0..OCTAVES * CELLS)
         .map(|i| {
             let t = ((1u64 << (i / CELLS)) as f64) * (1.0 + (i % CELLS) as f64 / CELLS as f64);
-            node(t)
+            let quantile = upper_quantile((t + 0.5) / 4_294_967_296.0, x);
+            x = Some(quantile);
+            libm::rint(quantile * f64::from(1 << NORMAL_SCALE_LOG2)) as i32
         })
         .collect();
     // x = 0 closes the last cell; zeros fill up to a power of two, so that a masked index needs no bounds check.
@@ -42,15 +46,10 @@ pub static STEPS: LazyLock<Box<Steps>> = LazyLock::new(|| {
     steps.into_boxed_slice().try_into().expect("PADDED entries")
 });
 
-/// x * 2^21, rounded, where the upper tail of the normal distribution beyond x is (t + 1/2) / 2^32.
-fn node(t: f64) -> i32 {
-    let p = (t + 0.5) / 4_294_967_296.0;
-    libm::rint(upper_quantile(p) * f64::from(1 << NORMAL_SCALE_LOG2)) as i32
-}
-
-/// x with P(X > x) = p for 0 < p <= 1/2, by Newton's method on the logarithm of the tail.
-fn upper_quantile(p: f64) -> f64 {
-    let mut x = libm::sqrt((-2.0 * libm::log(2.0 * p)).max(0.0)) * 0.9;
+/// x with P(X > x) = p for 0 < p <= 1/2, by Newton's method on the logarithm of the tail, from a first guess if there is
+/// one.
+fn upper_quantile(p: f64, guess: Option<f64>) -> f64 {
+    let mut x = guess.unwrap_or_else(|| libm::sqrt((-2.0 * libm::log(2.0 * p)).max(0.0)) * 0.9);
     for _ in 0..40 {
         let tail = 0.5 * libm::erfc(x * std::f64::consts::FRAC_1_SQRT_2);
         let density = libm::exp(-0.5 * x * x) / libm::sqrt(2.0 * std::f64::consts::PI);
