@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::files::{Hashing, Written, buffered, rename, synchronise};
 use super::lock::Lock;
 use super::manifest::{FileEntry, Identity, MANIFEST_VERSION, Manifest, State, Tally};
 use super::merge::{RowIndex, Table};
-use super::part::{BUFFER, Footer, NetworkRows, Part, PartError};
-use super::state::{inspect, list, now, remove_parts};
-use super::{Attempt, MANIFEST, PARTS, SWEEP, Storage, StoreError, discard_on_error};
+use super::part::{Footer, NetworkRows, Part, PartError};
+use super::state::{inspect, list, missing_file, now, remove_parts};
+use super::{Attempt, MANIFEST, PARTS, SWEEP, Storage, StoreError};
 
 /// What was found at a path.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub struct RunDirectory {
     identity: Identity,
     identity_hash: String,
     manifest: Option<Manifest>,
+    /// The sweep file, until it and the manifest are written.
+    unsettled: Option<Vec<u8>>,
     index: RowIndex,
     tally: Tally,
     notes: Vec<String>,
@@ -119,6 +122,7 @@ impl RunDirectory {
             identity,
             seconds_before: manifest.as_ref().filter(|m| m.state == State::Running).map_or(0.0, |m| m.seconds),
             manifest,
+            unsettled: None,
             index: RowIndex::new(networks),
             tally: Tally::default(),
             notes,
@@ -128,12 +132,18 @@ impl RunDirectory {
         })))
     }
 
-    /// Reads the parts that are there and writes the manifest. Returns, for each of `chunks` chunks, whether it is done.
+    /// [`RunDirectory::prepare`] and [`RunDirectory::settle`].
     pub fn begin(&mut self, chunks: usize, begin: Begin) -> Result<Vec<bool>, StoreError> {
+        let done = self.prepare(chunks, begin)?;
+        self.settle()?;
+        Ok(done)
+    }
+
+    /// Reads the parts that are there. Returns, for each of `chunks` chunks, whether it is done.
+    pub fn prepare(&mut self, chunks: usize, begin: Begin) -> Result<Vec<bool>, StoreError> {
         let mut done = vec![false; chunks];
         let mut fingerprints: Vec<String> = begin.engines.iter().map(|(_, f)| f.clone()).collect();
         let mut labels: Vec<String> = begin.engines.iter().map(|(label, _)| label.clone()).collect();
-        let parts = self.path.join(PARTS);
         for (path, part) in self.read_parts()? {
             let part = match part {
                 Ok(part) if (part.footer.chunk as usize) < chunks => part,
@@ -192,11 +202,21 @@ impl RunDirectory {
             counts: self.tally.clone(),
             files: Vec::new(),
         });
-        self.write_manifest()?;
-        self.write_file(SWEEP, |file, storage| storage.write(file, begin.sweep_file))?;
-        self.storage.create_dir(&parts).attempt("create", &parts)?;
-        self.storage.sync_dir(&self.path).attempt("synchronise", &self.path)?;
+        self.unsettled = Some(begin.sweep_file.to_vec());
         Ok(done)
+    }
+
+    /// Writes the manifest and the sweep file, if they are not written yet: before the first part, and while engines are at
+    /// work already.
+    pub fn settle(&mut self) -> Result<(), StoreError> {
+        let Some(sweep_file) = self.unsettled.take() else { return Ok(()) };
+        self.write_manifest()?;
+        let sweep = [self.written(SWEEP, |file, storage| storage.write(file, &sweep_file))?];
+        synchronise(&*self.storage, &sweep)?;
+        rename(&*self.storage, &sweep)?;
+        let parts = self.path.join(PARTS);
+        self.storage.create_dir(&parts).attempt("create", &parts)?;
+        self.storage.sync_dir(&self.path).attempt("synchronise", &self.path)
     }
 
     /// Parts on disk in the order of their names; files that a kill left half-written are removed.
@@ -228,6 +248,7 @@ impl RunDirectory {
         rows: &[NetworkRows],
         tally: Tally,
     ) -> Result<(), StoreError> {
+        self.settle()?;
         let footer = Footer::new(chunk, &self.identity_hash, fingerprint, rows, tally);
         let part = Part::write(&*self.storage, &self.path.join(PARTS), footer, rows)?;
         self.tally.add(&part.footer.tally);
@@ -239,17 +260,18 @@ impl RunDirectory {
 
     /// Merges the parts into the tables, marks the run as complete and removes the parts.
     pub fn finish(mut self, headers: &Headers, extra: Vec<Extra>) -> Result<Manifest, StoreError> {
+        self.settle()?;
         if let Some(missing) = self.index.first_missing() {
             return Err(StoreError::Internal(format!("network {missing} has no rows")));
         }
         let networks = self.identity.networks;
-        let mut files = Vec::new();
+        let (mut files, mut written) = (Vec::new(), Vec::new());
         let tables = [
             ("layers.csv", Table::Layers, &headers.layers, self.tally.rows),
             ("networks.csv", Table::Networks, &headers.networks, networks),
         ];
         for (name, table, header, rows) in tables {
-            let (bytes, hash) = self.write_file(name, |file, storage| {
+            let new = self.written(name, |file, storage| {
                 buffered(
                     |out| {
                         out(header)?;
@@ -258,11 +280,12 @@ impl RunDirectory {
                     |bytes| storage.write(file, bytes),
                 )
             })?;
-            files.push(FileEntry { name: name.to_string(), bytes, rows: Some(rows), blake3: hash });
+            files.push(new.entry(name, Some(rows)));
+            written.push(new);
         }
         for Extra { name, write } in extra {
             let mut rows = None;
-            let (bytes, hash) = self.write_file(name, |file, storage| {
+            let new = self.written(name, |file, storage| {
                 buffered(
                     |out| {
                         rows = write(out)?;
@@ -271,7 +294,8 @@ impl RunDirectory {
                     |bytes| storage.write(file, bytes),
                 )
             })?;
-            files.push(FileEntry { name: name.to_string(), bytes, rows, blake3: hash });
+            files.push(new.entry(name, rows));
+            written.push(new);
         }
         let sweep = self.path.join(SWEEP);
         let text = fs::read(&sweep).attempt("read", &sweep)?;
@@ -281,7 +305,6 @@ impl RunDirectory {
             rows: None,
             blake3: blake3::hash(&text).to_hex().to_string(),
         });
-        self.storage.sync_dir(&self.path).attempt("synchronise", &self.path)?;
         let seconds = self.seconds();
         let manifest = self.manifest.as_mut().ok_or_else(|| StoreError::Internal("the run has not begun".into()))?;
         manifest.state = State::Complete;
@@ -289,14 +312,21 @@ impl RunDirectory {
         manifest.seconds = seconds;
         manifest.counts = self.tally.clone();
         manifest.files = files;
+        let text = text_of(manifest);
         let manifest = manifest.clone();
-        self.write_manifest()?;
+        written.push(self.written(MANIFEST, |file, storage| storage.write(file, &text))?);
+        synchronise(&*self.storage, &written)?;
+        // The tables have their names, for certain, before the manifest says so.
+        let tables = written.len() - 1;
+        self.name(&written[..tables])?;
+        self.name(&written[tables..])?;
         remove_parts(&*self.storage, &self.path)?;
         Ok(manifest)
     }
 
     /// Writes down how far the run has come; call it when the run stops early.
     pub fn pause(&mut self) -> Result<(), StoreError> {
+        self.settle()?;
         let (seconds, tally) = (self.seconds(), self.tally.clone());
         if let Some(manifest) = &mut self.manifest {
             manifest.seconds = seconds;
@@ -333,73 +363,40 @@ impl RunDirectory {
 
     fn write_manifest(&self) -> Result<(), StoreError> {
         let Some(manifest) = &self.manifest else { return Ok(()) };
-        let mut text = serde_json::to_vec_pretty(manifest).expect("strings and numbers always serialise");
-        text.push(b'\n');
-        self.write_file(MANIFEST, |file, storage| storage.write(file, &text))?;
-        self.storage.sync_dir(&self.path).attempt("synchronise", &self.path)
+        let text = text_of(manifest);
+        self.write_file(MANIFEST, |file, storage| storage.write(file, &text))
     }
 
-    /// Writes `name` so that it appears complete or not at all. Returns its size and its hash.
+    /// Writes `name` so that it appears complete or not at all.
     fn write_file(
         &self,
         name: &str,
         write: impl FnOnce(&mut File, &Hashing) -> io::Result<()>,
-    ) -> Result<(u64, String), StoreError> {
-        let path = self.path.join(name);
-        let temporary = self.path.join(format!("{name}.tmp"));
-        let storage = Hashing { storage: &*self.storage, state: Default::default() };
-        let written = (|| {
-            let mut file = self.storage.create(&temporary)?;
-            write(&mut file, &storage)?;
-            self.storage.sync(&file)
-        })();
-        discard_on_error(&*self.storage, &temporary, written.attempt("write", &path))?;
-        self.storage.rename(&temporary, &path).attempt("rename", &temporary)?;
-        let (bytes, hasher) = storage.state.into_inner();
-        Ok((bytes, hasher.finalize().to_hex().to_string()))
+    ) -> Result<(), StoreError> {
+        let written = [self.written(name, write)?];
+        synchronise(&*self.storage, &written)?;
+        self.name(&written)
+    }
+
+    fn written(
+        &self,
+        name: &str,
+        write: impl FnOnce(&mut File, &Hashing) -> io::Result<()>,
+    ) -> Result<Written, StoreError> {
+        Written::new(&*self.storage, &self.path, name, write)
+    }
+
+    /// Gives synchronised files their names, which are on the disk when this returns.
+    fn name(&self, files: &[Written]) -> Result<(), StoreError> {
+        rename(&*self.storage, files)?;
+        self.storage.sync_dir(&self.path).attempt("synchronise", &self.path)
     }
 }
 
-/// The first file that a finished directory has lost. A table whose size is another than the run wrote is refused: it may be
-/// somebody's work, and must not pass for a result either. The sweep file may be edited, its identity is compared.
-fn missing_file<'a>(path: &Path, manifest: &'a Manifest) -> Result<Option<&'a FileEntry>, StoreError> {
-    let mut missing = None;
-    for entry in &manifest.files {
-        let file = path.join(&entry.name);
-        match fs::metadata(&file) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => missing = missing.or(Some(entry)),
-            Err(source) => return Err(StoreError::Disk { action: "read", path: file, source }),
-            Ok(found) if found.len() != entry.bytes && entry.name != SWEEP => {
-                return Err(StoreError::Occupied(format!(
-                    "{}: has {} bytes, and the finished run wrote {} (see {MANIFEST}): it was cut or changed since; remove it \
-                     to compute it again, or choose another directory with -o",
-                    file.display(),
-                    found.len(),
-                    entry.bytes
-                )));
-            }
-            Ok(_) => {}
-        }
-    }
-    Ok(missing)
-}
-
-/// Collects what `produce` hands out into blocks of at least [`BUFFER`] bytes.
-fn buffered(
-    produce: impl FnOnce(&mut Output<'_>) -> io::Result<()>,
-    mut write: impl FnMut(&[u8]) -> io::Result<()>,
-) -> io::Result<()> {
-    let mut buffer = Vec::with_capacity(2 * BUFFER);
-    produce(&mut |bytes| {
-        buffer.extend_from_slice(bytes);
-        if buffer.len() < BUFFER {
-            return Ok(());
-        }
-        write(&buffer)?;
-        buffer.clear();
-        Ok(())
-    })?;
-    write(&buffer)
+fn text_of(manifest: &Manifest) -> Vec<u8> {
+    let mut text = serde_json::to_vec_pretty(manifest).expect("strings and numbers always serialise");
+    text.push(b'\n');
+    text
 }
 
 impl Drop for RunDirectory {
@@ -409,20 +406,5 @@ impl Drop for RunDirectory {
             drop(self.lock.take());
             let _ = fs::remove_dir(&self.path);
         }
-    }
-}
-
-/// Writes through a storage and hashes what goes by.
-struct Hashing<'a> {
-    storage: &'a dyn Storage,
-    state: std::cell::RefCell<(u64, blake3::Hasher)>,
-}
-
-impl Hashing<'_> {
-    fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
-        let mut state = self.state.borrow_mut();
-        state.0 += bytes.len() as u64;
-        state.1.update(bytes);
-        self.storage.write(file, bytes)
     }
 }

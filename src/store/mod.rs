@@ -3,6 +3,7 @@
 //! after its bytes are on the disk. This module knows bytes and names, not networks, engines or columns.
 
 mod directory;
+mod files;
 mod lock;
 mod manifest;
 mod merge;

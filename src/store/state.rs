@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::lock::Lock;
-use super::manifest::{Identity, Manifest, rfc3339};
-use super::{Attempt, MANIFEST, PARTS, Storage, StoreError};
+use super::manifest::{FileEntry, Identity, Manifest, rfc3339};
+use super::{Attempt, MANIFEST, PARTS, SWEEP, Storage, StoreError};
 
 /// The manifest of a directory that may be used for `identity`; `None` for a fresh one.
 pub fn inspect(path: &Path, identity: &Identity) -> Result<Option<Manifest>, StoreError> {
@@ -51,6 +51,30 @@ pub fn inspect(path: &Path, identity: &Identity) -> Result<Option<Manifest>, Sto
         path.display(),
         differences.join("\n  ")
     )))
+}
+
+/// The first file that a finished directory has lost. A table whose size is another than the run wrote is refused: it may be
+/// somebody's work, and must not pass for a result either. The sweep file may be edited, its identity is compared.
+pub fn missing_file<'a>(path: &Path, manifest: &'a Manifest) -> Result<Option<&'a FileEntry>, StoreError> {
+    let mut missing = None;
+    for entry in &manifest.files {
+        let file = path.join(&entry.name);
+        match fs::metadata(&file) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => missing = missing.or(Some(entry)),
+            Err(source) => return Err(StoreError::Disk { action: "read", path: file, source }),
+            Ok(found) if found.len() != entry.bytes && entry.name != SWEEP => {
+                return Err(StoreError::Occupied(format!(
+                    "{}: has {} bytes, and the finished run wrote {} (see {MANIFEST}): it was cut or changed since; remove it \
+                     to compute it again, or choose another directory with -o",
+                    file.display(),
+                    found.len(),
+                    entry.bytes
+                )));
+            }
+            Ok(_) => {}
+        }
+    }
+    Ok(missing)
 }
 
 /// Removes the parts of a finished run.
