@@ -165,7 +165,7 @@ fn directory(
     }
     let begin =
         Begin { engines: &engines, mixed: args.mixed, sweep_file: text.as_bytes(), settings: &args.sweep.settings() };
-    let done = directory.begin(plan.chunks.len(), begin)?;
+    let done = directory.prepare(plan.chunks.len(), begin)?;
     directory.take_notes().iter().for_each(|note| console.warning(note));
     warn_of_little_space(console, &plan, path);
     let before = directory.tally().clone();

@@ -82,6 +82,8 @@ pub struct NetworkResult {
 /// Receives results in any order.
 pub trait ResultSink {
     fn network(&mut self, result: NetworkResult);
+    /// Says that the next result will take a while: what came so far may be used in the meantime.
+    fn flush(&mut self) {}
 }
 
 impl ResultSink for Vec<NetworkResult> {
@@ -108,7 +110,7 @@ impl Precision {
 
 /// Version of the tool's arithmetic: raised whenever a change moves any bit of any result. Part of every fingerprint
 /// and of a run's identity.
-pub const NUMERICS_VERSION: u32 = 3;
+pub const NUMERICS_VERSION: u32 = 4;
 
 /// What an engine is.
 #[derive(Clone, Debug, PartialEq)]

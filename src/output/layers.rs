@@ -66,6 +66,8 @@ impl LayersWriter {
     /// Appends the rows of one network. The rows of `result` are in the order that the engine promises.
     pub fn append_network(&self, planned: &PlannedNetwork, result: &NetworkResult, out: &mut Vec<u8>) {
         let (prefix, keys) = self.repeated(planned);
+        // Floats take up to 17 digits, and many cells are shorter.
+        out.reserve(result.rows.len() * (64 + prefix.len() + keys.len() + 15 * self.columns.len()));
         for (i, row) in result.rows.iter().enumerate() {
             if !self.layers.contains(row.layer) {
                 continue;

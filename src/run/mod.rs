@@ -8,7 +8,7 @@ mod queue;
 pub mod stream;
 mod worker;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, OnceLock};
@@ -28,11 +28,20 @@ pub use worker::{Reopen, Station};
 
 /// Where finished chunks go.
 pub trait Sink {
+    /// What has to be on the disk before the first chunk: called once engines are at work, so that they need not wait.
+    fn ready(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Takes the rows of one chunk, in the order of the chunk's members.
     fn commit(&mut self, chunk: u32, fingerprint: &str, rows: &[NetworkRows], tally: Tally) -> Result<(), StoreError>;
 }
 
 impl Sink for RunDirectory {
+    fn ready(&mut self) -> Result<(), StoreError> {
+        self.settle()
+    }
+
     fn commit(&mut self, chunk: u32, fingerprint: &str, rows: &[NetworkRows], tally: Tally) -> Result<(), StoreError> {
         RunDirectory::commit(self, chunk, fingerprint, rows, tally)
     }
@@ -166,9 +175,13 @@ pub fn execute(job: Job, sink: &mut dyn Sink, progress: &mut Progress) -> Result
             .map_err(|e| EngineError::Failed(format!("cannot start a thread: {e}")))?;
     }
     drop(sender);
-    let mut assembly = Assembly { plan: &plan, tables: &job.tables, open: BTreeMap::new() };
+    let mut assembly = Assembly { plan: &plan, tables: &job.tables, open: BTreeMap::new(), committed: HashSet::new() };
     let mut ending = Ending::Finished;
+    let settled = sink.ready();
     let outcome = loop {
+        if let Err(error) = settled {
+            break Err(error.into());
+        }
         if job.stop.load(Ordering::Relaxed) && ending == Ending::Finished {
             ending = Ending::Interrupted;
             shared.stop.store(true, Ordering::Relaxed);
@@ -254,36 +267,43 @@ impl Tracker {
 struct Assembly<'a> {
     plan: &'a Plan,
     tables: &'a Tables,
-    open: BTreeMap<u32, Vec<(NetworkRows, Tally)>>,
+    /// Rows by plan index: after a lost device some networks come twice, with the same rows.
+    open: BTreeMap<u32, BTreeMap<u64, (NetworkRows, Tally)>>,
+    committed: HashSet<u32>,
 }
 
 impl Assembly<'_> {
     /// Formats what came and commits every chunk that is complete with it.
     fn take(&mut self, pieces: Vec<Finished>, sink: &mut dyn Sink, total: &mut Tally) -> Result<(), RunError> {
         for piece in pieces {
-            let tables = self.tables;
-            let formatted: Vec<(NetworkRows, Tally)> =
-                piece.networks.par_iter().map(|(network, result)| tables.format(network, result)).collect();
-            let waiting = self.open.entry(piece.chunk).or_default();
-            waiting.extend(formatted);
-            let members = self.plan.chunks[piece.chunk as usize].members.clone();
-            if waiting.len() < members.len() {
+            if self.committed.contains(&piece.chunk) {
                 continue;
             }
-            let mut place = BTreeMap::new();
-            for (i, index) in self.plan.bucket_order[members].iter().enumerate() {
-                place.insert(u64::from(*index), i);
+            let tables = self.tables;
+            let format = |(network, result): &(PlannedNetwork, NetworkResult)| tables.format(network, result);
+            let formatted: Vec<(NetworkRows, Tally)> = match &piece.networks[..] {
+                // Handing it to another thread would take longer.
+                [one] => vec![format(one)],
+                several => several.par_iter().map(format).collect(),
+            };
+            let mut open = self.open.remove(&piece.chunk).unwrap_or_default();
+            open.extend(formatted.into_iter().map(|pair| (pair.0.index, pair)));
+            let members = self.plan.chunks[piece.chunk as usize].members.clone();
+            if open.len() < members.len() {
+                self.open.insert(piece.chunk, open);
+                continue;
             }
-            let mut complete = self.open.remove(&piece.chunk).unwrap_or_default();
-            complete.sort_by_key(|(rows, _)| place.get(&rows.index).copied());
             let mut tally = Tally::default();
-            let mut rows = Vec::with_capacity(complete.len());
-            for (network, count) in complete {
-                tally.add(&count);
-                rows.push(network);
+            let mut rows = Vec::with_capacity(open.len());
+            for index in &self.plan.bucket_order[members] {
+                if let Some((network, count)) = open.remove(&u64::from(*index)) {
+                    tally.add(&count);
+                    rows.push(network);
+                }
             }
             sink.commit(piece.chunk, &piece.fingerprint, &rows, tally.clone())?;
             total.add(&tally);
+            self.committed.insert(piece.chunk);
         }
         Ok(())
     }

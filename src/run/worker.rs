@@ -47,7 +47,7 @@ impl Shared {
     }
 }
 
-/// Networks of one chunk, run.
+/// Networks of one chunk, run: all of them, or those that came together. After a lost device some come twice.
 pub struct Finished {
     pub chunk: u32,
     pub networks: Vec<(PlannedNetwork, NetworkResult)>,
@@ -66,7 +66,9 @@ pub enum Message {
 
 struct Flight {
     work: Work,
-    networks: Vec<PlannedNetwork>,
+    batch: Arc<Batch>,
+    /// By slot; taken when its result is sent on.
+    networks: Vec<Option<PlannedNetwork>>,
 }
 
 /// Runs until the queue is empty, the run stops, or nobody listens any more.
@@ -117,44 +119,39 @@ impl Worker<'_> {
             let plan = &shared.plan;
             let networks: Vec<PlannedNetwork> =
                 work.members().map(|at| plan.network(u64::from(plan.bucket_order[at]))).collect();
-            let batch = Batch {
+            let batch = Arc::new(Batch {
                 key: work.key,
                 networks: networks.iter().map(|n| n.spec.clone()).collect(),
                 mask: plan.record.mask,
                 layers: shared.layers.clone(),
                 dataset: shared.dataset_of(&networks),
                 given: None,
-            };
+            });
             // Entered before the submission, so that a failure gives the work back.
-            flights.push_back(Flight { work, networks });
-            self.station.engine.submit(Arc::new(batch))?;
+            let networks = networks.into_iter().map(Some).collect();
+            flights.push_back(Flight { work, batch: Arc::clone(&batch), networks });
+            self.station.engine.submit(batch)?;
         }
-        let Some(flight) = flights.front() else { return Ok(false) };
-        let mut sink = Collect { slots: vec![None; flight.networks.len()], flight, shared, counted: (0, 0) };
+        let Some(flight) = flights.front_mut() else { return Ok(false) };
+        let fingerprint = self.station.engine.info().fingerprint.as_str().into();
+        let waiting = Vec::new();
+        let mut sink =
+            Collect { flight, waiting, shared, messages: self.messages, fingerprint, counted: (0, 0), heard: true };
         let outcome = self.station.engine.next(&mut sink);
-        let (slots, counted) = (sink.slots, sink.counted);
+        sink.flush();
+        let (counted, heard) = (sink.counted, sink.heard);
         if let Err(error) = outcome {
             // These networks will run, and count, again.
             shared.networks_done.fetch_sub(counted.0, Ordering::Relaxed);
             shared.megaflops_done.fetch_sub(counted.1, Ordering::Relaxed);
             return Err(error);
         }
-        let Flight { work, networks } = flights.pop_front().expect("the front was there a moment ago");
-        let fingerprint: Arc<str> = self.station.engine.info().fingerprint.as_str().into();
-        let mut pairs = networks.into_iter().zip(slots);
-        let mut finished = Vec::with_capacity(work.pieces.len());
-        for piece in &work.pieces {
-            let mut members = Vec::with_capacity(piece.members.len());
-            for (network, result) in pairs.by_ref().take(piece.members.len()) {
-                let result = result.ok_or_else(|| {
-                    EngineError::Failed(format!("the engine returned no result for network {}", network.network_id))
-                })?;
-                members.push((network, result));
-            }
-            finished.push(Finished { chunk: piece.chunk, networks: members, fingerprint: fingerprint.clone() });
+        if let Some(left) = flight.networks.iter().flatten().next() {
+            let message = format!("the engine returned no result for network {}", left.network_id);
+            return Err(EngineError::Failed(message));
         }
-        // An error means that the run is over and nobody listens.
-        Ok(self.messages.send(Message::Finished(finished)).is_ok())
+        flights.pop_front();
+        Ok(heard)
     }
 
     /// Whether another batch should go into flight. Beyond two, all of them together stay within the memory of one.
@@ -165,7 +162,7 @@ impl Worker<'_> {
             return flights.len() < IN_FLIGHT;
         }
         let bytes = |flight: &Flight| {
-            let depths: Vec<u32> = flight.networks.iter().map(|n| n.spec.depth).collect();
+            let depths: Vec<u32> = flight.batch.networks.iter().map(|spec| spec.depth).collect();
             engine.bytes(&flight.work.key, &depths, self.shared.plan.record.mask)
         };
         // The next batch may be as large as the largest so far.
@@ -219,26 +216,51 @@ fn depth(plan: &Plan, at: usize) -> u32 {
     plan.depth(u64::from(plan.bucket_order[at]))
 }
 
-/// Puts results into their slots and counts them as they come.
+/// Counts results as they come, and sends them on whenever the engine says that more will take a while: rows are
+/// formatted and written while the engine goes on.
 struct Collect<'a> {
-    slots: Vec<Option<NetworkResult>>,
-    flight: &'a Flight,
+    flight: &'a mut Flight,
+    /// What came since the last message.
+    waiting: Vec<NetworkResult>,
     shared: &'a Shared,
+    messages: &'a SyncSender<Message>,
+    fingerprint: Arc<str>,
     /// Networks and 1e6 floating point operations counted so far.
     counted: (u64, u64),
+    /// False when the run is over and nobody listens.
+    heard: bool,
 }
 
 impl ResultSink for Collect<'_> {
     fn network(&mut self, result: NetworkResult) {
-        let slot = result.slot;
         // A slot outside the batch leaves another one empty, which is reported.
-        let Some(place) = self.slots.get_mut(slot) else { return };
-        if place.replace(result).is_none() {
-            let megaflops = (self.flight.networks[slot].spec.flops() / 1e6).round() as u64;
-            self.counted.0 += 1;
-            self.counted.1 += megaflops;
-            self.shared.networks_done.fetch_add(1, Ordering::Relaxed);
-            self.shared.megaflops_done.fetch_add(megaflops, Ordering::Relaxed);
+        let Some(spec) = self.flight.batch.networks.get(result.slot) else { return };
+        let megaflops = (spec.flops() / 1e6).round() as u64;
+        self.counted.0 += 1;
+        self.counted.1 += megaflops;
+        self.shared.networks_done.fetch_add(1, Ordering::Relaxed);
+        self.shared.megaflops_done.fetch_add(megaflops, Ordering::Relaxed);
+        self.waiting.push(result);
+    }
+
+    fn flush(&mut self) {
+        let mut results = std::mem::take(&mut self.waiting);
+        results.sort_unstable_by_key(|result| result.slot);
+        let mut results = results.into_iter().peekable();
+        let (mut finished, mut end) = (Vec::new(), 0);
+        for piece in &self.flight.work.pieces {
+            end += piece.members.len();
+            let mut networks = Vec::new();
+            while let Some(result) = results.next_if(|result| result.slot < end) {
+                // A second result for a slot is dropped.
+                networks.extend(self.flight.networks[result.slot].take().map(|network| (network, result)));
+            }
+            if !networks.is_empty() {
+                finished.push(Finished { chunk: piece.chunk, networks, fingerprint: self.fingerprint.clone() });
+            }
+        }
+        if !finished.is_empty() {
+            self.heard &= self.messages.send(Message::Finished(finished)).is_ok();
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use pulp::Simd;
 
+use super::columns::plain_phi;
 use super::kernels::{UnitStats, abs_max};
 use super::moments::{Accumulator, block_rows};
 use super::real::Real;
@@ -105,7 +106,8 @@ pub fn activate<T: Real, S: Simd>(
     if u.rows.is_empty() {
         let rule = Rule::new(activation, &u.data, u.exponent);
         let has_tail = activation.row().value_parts.is_some() && rule.h_exponent() == 0;
-        let (sum_bound, square_bound) = (columns as f64 * small, columns as f64 * small * small);
+        let square_bound = columns as f64 * small * small;
+        stats.units.clear(columns);
         let mut scratch = Vec::new();
         let block = block_rows(columns) * columns;
         let blocks = u.data.chunks(block).zip(h.data.chunks_mut(block)).zip(phi_grad.data.chunks_mut(block));
@@ -113,23 +115,25 @@ pub fn activate<T: Real, S: Simd>(
             let first = squares.len();
             rule.evaluate::<S>(u, &mut scratch, h, d);
             acc.rows(simd, h, columns, squares);
-            for (b, (u, d)) in u.chunks_exact(columns).zip(d.chunks_exact(columns)).enumerate() {
-                let part = T::phi(simd, u, d, rule.threshold, rule.knee);
-                stats.sum += part.sum;
-                stats.saturated += part.saturated;
-                stats.active += part.active;
-                if part.sum.abs() <= sum_bound && !has_flat && abs_max(d) < small {
+            let part = T::phi(simd, (u, d), columns, rule.threshold, rule.knee, stats.units.sums());
+            stats.sum += part.sum;
+            stats.saturated += part.saturated;
+            stats.active += part.active;
+            // One look at the first element settles it for ordinary rows.
+            let low = T::from_f64(small);
+            for (b, d) in d.chunks_exact(columns).enumerate().filter(|(_, d)| !has_flat && d[0].magnitude() < low) {
+                if abs_max(d) < small && d.iter().all(|v| v.to_f64().is_finite()) {
                     faint.push(first + b);
                 }
-                let h = &h[b * columns..(b + 1) * columns];
-                if has_tail && squares[first + b] <= square_bound && abs_max(h) < small {
+            }
+            for (b, h) in h.chunks_exact(columns).enumerate().filter(|_| has_tail) {
+                if squares[first + b] <= square_bound && abs_max(h) < small {
                     faint_h.push(first + b);
                 }
             }
         }
         h.exponent = rule.h_exponent();
         phi_grad.exponent = 0;
-        stats.units.fill(simd, &phi_grad.data, columns);
         phi_grad.abs_max = stats.units.max.iter().fold(0.0, |m: f64, v| m.max(v.to_f64()));
         if !faint.is_empty() {
             tails(
@@ -146,7 +150,7 @@ pub fn activate<T: Real, S: Simd>(
             tails(u, &faint_h, Tail { parts, param: activation.param, floor }, columns, h);
         }
     } else {
-        separate_rows(simd, (activation, floor), u, columns, (h, phi_grad), stats);
+        separate_rows::<T, S>((activation, floor), u, columns, (h, phi_grad), stats);
     }
     if !faint.is_empty() || !u.rows.is_empty() {
         let mut buffer = Vec::new();
@@ -165,7 +169,6 @@ pub fn activate<T: Real, S: Simd>(
 /// [`activate`] without the statistics of h, where rows of u have exponents of their own.
 #[cold]
 fn separate_rows<T: Real, S: Simd>(
-    simd: S,
     (activation, floor): (&Activation, f64),
     u: &Tensor<T>,
     columns: usize,
@@ -186,7 +189,7 @@ fn separate_rows<T: Real, S: Simd>(
         let rule = Rule::new(activation, &u_row, exponent);
         let (h_row, d_row) = (&mut h.data[range.clone()], &mut phi_grad.data[range]);
         rule.evaluate::<S>(&u_row, &mut scratch, h_row, d_row);
-        let part = T::phi(simd, &u_row, d_row, rule.threshold, rule.knee);
+        let part = plain_phi(&u_row, d_row, rule.threshold, rule.knee);
         stats.saturated += part.saturated;
         stats.active += part.active;
         let tail = |parts| Tail { parts, param: activation.param, floor };

@@ -1,15 +1,15 @@
 //! The backward half of a network's run: ops in reverse, each adding into its inputs' gradients, with the statistics of
 //! every gradient taken in the pass that writes it.
 
-use std::f64::consts::LOG10_2;
+use std::f64::consts::{LOG10_2, LOG10_E};
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, MatMut, MatRef, Par};
+use faer::MatRef;
 use pulp::Simd;
 
 use super::kernels::{column_sums, paths_above};
 use super::moments::{Accumulator, block_rows};
 use super::network::{Runner, typical_product};
+use super::product::product;
 use super::real::Real;
 use super::rows::for_outer_product;
 use super::tensor::{Tensor, accumulate, power};
@@ -193,14 +193,11 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         grad.resize(batch * fan_in);
         grad.exponent = delta.exponent + weight.exponent + shift;
         grad.rows.clone_from(&delta.rows);
-        matmul(
-            MatMut::from_row_major_slice_mut(&mut grad.data, batch, fan_in),
-            Accum::Replace,
+        let (left, right) = (
             MatRef::from_row_major_slice(&delta.data, batch, fan_out),
             MatRef::from_row_major_slice(&weight.data, fan_out, fan_in),
-            power::<T>(-shift),
-            Par::Seq,
         );
+        product(self.simd, &mut grad.data, left, right, power::<T>(-shift));
         grad.abs_max = Tensor::<T>::UNKNOWN;
         self.give(layer, src, &mut grad, 1.0);
         self.recycle(grad);
@@ -210,7 +207,8 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
     /// Spread over samples of log10 |delta_l(b)|, from the squares of the pass before.
     fn sample_spread(&mut self, layer: u32, delta: &Tensor<T>) {
         let squares = self.workspace.squares.iter().enumerate().filter(|(_, s)| **s > 0.0 && s.is_finite());
-        let logs: Vec<f64> = squares.map(|(b, s)| 0.5 * s.log10() + f64::from(delta.row(b)) * LOG10_2).collect();
+        // The natural logarithm is several times faster than the decimal one.
+        let logs: Vec<f64> = squares.map(|(b, s)| 0.5 * LOG10_E * s.ln() + f64::from(delta.row(b)) * LOG10_2).collect();
         let count = logs.len();
         let mean = logs.iter().sum::<f64>() / count as f64;
         let deviation = logs.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>();
@@ -257,33 +255,30 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
             grad.exponent = for_outer_product(delta, source, buffer) + shift;
             rows = buffer;
         }
-        matmul(
-            MatMut::from_row_major_slice_mut(&mut grad.data, fan_out, fan_in),
-            Accum::Replace,
-            MatRef::from_row_major_slice(rows, batch, fan_out).transpose(),
+        let (left, right) = (
+            MatRef::from_row_major_slice(rows, batch, fan_out),
             MatRef::from_row_major_slice(&source.data, batch, fan_in),
-            power::<T>(-shift),
-            Par::Seq,
         );
+        product(simd, &mut grad.data, left.transpose(), right, power::<T>(-shift));
         let mut acc = Accumulator::new(self.detail(Quantity::WeightGrad));
         let weight = &self.workspace.layers[layer as usize].weight;
         let squares = &mut self.workspace.squares;
         squares.clear();
-        let product = T::dispatch(
+        let weight_dot_grad = T::dispatch(
             simd,
             #[inline(always)]
             || {
-                let mut product = 0.0;
+                let mut dot = 0.0;
                 let block = block_rows(fan_in) * fan_in;
                 for (g, w) in grad.data.chunks(block).zip(weight.data.chunks(block)) {
                     acc.rows(simd, g, fan_in, squares);
-                    product += T::dot(simd, g, w);
+                    dot += T::dot(simd, g, w);
                 }
-                product
+                dot
             },
         );
         let exponent = grad.exponent + weight.exponent;
-        self.set_sum(layer, Sum::WeightDotGrad, Scaled::new(product, exponent));
+        self.set_sum(layer, Sum::WeightDotGrad, Scaled::new(weight_dot_grad, exponent));
         self.record(layer).moments[Quantity::WeightGrad as usize] = acc.finish(grad.exponent);
         self.observe(layer, "weight_grad", &[fan_out, fan_in], &grad);
         self.workspace.weight_grad = grad;

@@ -1,8 +1,7 @@
 //! The forward half of a network's run: ops in order, with the statistics of every tensor taken in the pass that writes
 //! it.
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, MatMut, MatRef, Par};
+use faer::MatRef;
 use pulp::Simd;
 
 use super::activate::{activate, log2_floor};
@@ -10,6 +9,7 @@ use super::deviation;
 use super::moments::{Accumulator, block_rows};
 use super::network::{Runner, typical_product};
 use super::norm;
+use super::product::product;
 use super::real::Real;
 use super::rows::{reconcile, sum_rows};
 use super::tensor::{Tensor, exponent_for, power};
@@ -76,6 +76,7 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
 
     /// z = W src + b, with its moments and cosines.
     fn linear(&mut self, layer: u32, src: Slot, dst: Slot) {
+        self.weights(layer);
         let simd = self.simd;
         let (batch, fan_in) = (self.batch(), self.columns(layer, src));
         let fan_out = self.columns(layer, dst);
@@ -83,24 +84,21 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         x.normalise();
         let state = &mut self.workspace.layers[layer as usize];
         let (weight, bias) = (&state.weight, &state.bias);
-        let product = typical_product(&[x.log2_max(), weight.log2_max()], fan_in) + x.exponent + weight.exponent;
+        let size = typical_product(&[x.log2_max(), weight.log2_max()], fan_in) + x.exponent + weight.exponent;
         let typical = match bias.log2_max() {
             Some(b) if x.log2_max().is_none() || weight.log2_max().is_none() => b + bias.exponent,
-            Some(b) => product.max(b + bias.exponent),
-            None => product,
+            Some(b) => size.max(b + bias.exponent),
+            None => size,
         };
         z.exponent = exponent_for::<T>(typical);
         z.resize(batch * fan_out);
         z.rows.clone_from(&x.rows);
         let alpha = power::<T>(x.exponent + weight.exponent - z.exponent);
-        matmul(
-            MatMut::from_row_major_slice_mut(&mut z.data, batch, fan_out),
-            Accum::Replace,
+        let (left, right) = (
             MatRef::from_row_major_slice(&x.data, batch, fan_in),
-            MatRef::from_row_major_slice(&weight.data, fan_out, fan_in).transpose(),
-            alpha,
-            Par::Seq,
+            MatRef::from_row_major_slice(&weight.data, fan_out, fan_in),
         );
+        product(simd, &mut z.data, left, right.transpose(), alpha);
         if let (false, Some(b)) = (z.rows.is_empty(), bias.log2_max()) {
             z.raise_rows(fan_out, b + bias.exponent);
         }

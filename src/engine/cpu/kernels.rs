@@ -3,6 +3,7 @@
 
 use pulp::Simd;
 
+use super::columns::UnitSums;
 use super::real::Real;
 
 const LANES: usize = 8;
@@ -79,20 +80,26 @@ pub fn cosine_gaps<T: Real, S: Simd>(
             acc.clear();
             acc.resize(columns, T::ZERO);
             let mut sums = vec![0.0; columns];
-            let (mut total, mut count, mut since) = (0.0, 0u64, 0);
-            for (b, row) in x.chunks_exact(columns).enumerate() {
-                if !valid(b) {
-                    continue;
+            // 0 for samples that take part in no pair.
+            let scales: Vec<T> = (0..squares.len()).map(|b| if valid(b) { inverse(b) } else { T::ZERO }).collect();
+            let (mut total, mut count) = (0.0, 0u64);
+            for (rows, scales) in x.chunks(FLUSH * columns).zip(scales.chunks(FLUSH)) {
+                for (rows, scales) in rows.chunks(4 * columns).zip(scales.chunks(4)) {
+                    if let Ok(four) = <&[T; 4]>::try_from(scales)
+                        && scales.iter().all(|&scale| scale != T::ZERO)
+                    {
+                        total += T::shifted_four(simd, rows, four, shift, acc);
+                        count += 4;
+                        continue;
+                    }
+                    for (row, &scale) in rows.chunks_exact(columns).zip(scales).filter(|(_, scale)| **scale != T::ZERO)
+                    {
+                        total += T::shifted(simd, row, scale, shift, acc);
+                        count += 1;
+                    }
                 }
-                count += 1;
-                total += T::shifted(simd, row, inverse(b), shift, acc);
-                since += 1;
-                if since == FLUSH {
-                    since = 0;
-                    flush(acc, &mut sums);
-                }
+                flush(acc, &mut sums);
             }
-            flush(acc, &mut sums);
             let square: f64 = sums.iter().map(|v| v * v).sum();
             let v = count as f64;
             ((0.5 * (v * total - square)).max(0.0), count * (count - 1) / 2)
@@ -129,17 +136,25 @@ pub struct UnitStats<T> {
 }
 
 impl<T: Real> UnitStats<T> {
-    #[inline(always)]
-    pub fn fill<S: Simd>(&mut self, simd: S, x: &[T], columns: usize) {
+    pub fn clear(&mut self, columns: usize) {
         for v in [&mut self.abs, &mut self.square] {
             v.clear();
             v.resize(columns, 0.0);
         }
         self.max.clear();
         self.max.resize(columns, T::ZERO);
+    }
+
+    #[inline(always)]
+    pub fn fill<S: Simd>(&mut self, simd: S, x: &[T], columns: usize) {
+        self.clear(columns);
         for block in x.chunks(FLUSH * columns) {
-            T::units(simd, block, columns, (&mut self.abs, &mut self.square, &mut self.max));
+            T::units(simd, block, columns, self.sums());
         }
+    }
+
+    pub fn sums(&mut self) -> UnitSums<'_, T> {
+        (&mut self.abs, &mut self.square, &mut self.max)
     }
 }
 

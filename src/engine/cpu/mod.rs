@@ -3,6 +3,7 @@
 
 mod activate;
 mod backward;
+mod columns;
 mod deviation;
 mod forward;
 mod jacobian;
@@ -12,6 +13,7 @@ mod math;
 mod moments;
 mod network;
 mod norm;
+mod product;
 mod real;
 mod rows;
 mod simd;
@@ -163,10 +165,14 @@ impl Engine for CpuEngine {
         };
         let mut arrived = 0;
         while arrived < batch.expected {
-            let results = batch.results.recv();
-            let results = results.map_err(|_| EngineError::Failed("a worker thread ended early".into()))?;
-            arrived += results.len();
-            results.into_iter().for_each(|result| out.network(result));
+            let first = batch.results.recv();
+            let first = first.map_err(|_| EngineError::Failed("a worker thread ended early".into()))?;
+            // With what has come meanwhile: who is slow takes more at a time.
+            for result in std::iter::once(first).chain(batch.results.try_iter()).flatten() {
+                arrived += 1;
+                out.network(result);
+            }
+            out.flush();
         }
         Ok(())
     }
@@ -222,7 +228,7 @@ impl<T: Real> WithSimd for Job<'_, T> {
     type Output = Outcome;
     fn with_simd<S: Simd>(self, simd: S) -> Outcome {
         let Job { spec, program, mask, data, given, workspace, trace } = self;
-        Runner { spec, program, mask, simd, workspace, records: Vec::new(), trace }.run(data, given)
+        Runner { spec, program, mask, simd, workspace, records: Vec::new(), trace, given }.run(data)
     }
 }
 

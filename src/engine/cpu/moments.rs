@@ -60,10 +60,10 @@ impl Accumulator {
 
     /// Takes the shift from the first row.
     #[inline(always)]
-    fn start<T: Real>(&mut self, x: &[T]) {
+    fn start<T: Real, S: Simd>(&mut self, simd: S, x: &[T]) {
         if !self.started {
             self.started = true;
-            let mean = x.iter().map(|v| v.to_f64()).sum::<f64>() / x.len() as f64;
+            let mean = T::reduce(simd, x, T::ZERO).deviation / x.len() as f64;
             // The shift must be exact in the engine's float.
             self.shift = if mean.is_finite() { T::from_f64(mean).to_f64() } else { 0.0 };
         }
@@ -73,7 +73,7 @@ impl Accumulator {
     #[inline(always)]
     pub fn rows<T: Real, S: Simd>(&mut self, simd: S, x: &[T], columns: usize, squares: &mut Vec<f64>) {
         for block in x.chunks(block_rows(columns) * columns) {
-            self.start(&block[..columns]);
+            self.start(simd, &block[..columns]);
             let first = squares.len();
             squares.resize(first + block.len() / columns, 0.0);
             let sums = T::reduce_rows(simd, block, columns, T::from_f64(self.shift), &mut squares[first..]);
@@ -111,7 +111,7 @@ impl Accumulator {
     /// Adds one row.
     #[inline(always)]
     pub fn row<T: Real, S: Simd>(&mut self, simd: S, x: &[T]) -> RowSums {
-        self.start(x);
+        self.start(simd, x);
         let sums = T::reduce(simd, x, T::from_f64(self.shift));
         let square = sums.square;
         let [low, high] = T::SQUARES;

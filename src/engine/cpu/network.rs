@@ -34,6 +34,8 @@ pub struct Runner<'a, T: Real, S: Simd> {
     pub workspace: &'a mut Workspace<T>,
     pub records: Vec<Record>,
     pub trace: Option<&'a mut Trace>,
+    /// Weights and biases that replace the drawn ones.
+    pub given: Option<&'a GivenTensors>,
 }
 
 /// A product's exponent: 2^t is the typical size of its stored elements if nothing is taken out.
@@ -43,9 +45,9 @@ pub(super) fn typical_product(parts: &[Option<i32>], terms: usize) -> i32 {
 }
 
 impl<T: Real, S: Simd> Runner<'_, T, S> {
-    /// Forward and backward pass on `data`, with `given` weights or drawn ones.
-    pub fn run(mut self, data: &NetworkData<T>, given: Option<&GivenTensors>) -> Outcome {
-        self.prepare(data, given);
+    /// Forward and backward pass on `data`.
+    pub fn run(mut self, data: &NetworkData<T>) -> Outcome {
+        self.prepare(data);
         self.forward();
         if self.mask.contains(RecordMask::JACOBIAN) && self.spec.batch_size == 1 {
             self.jacobian();
@@ -80,9 +82,8 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         }
     }
 
-    /// Draws or copies weights, biases and input, with the weights' statistics.
-    fn prepare(&mut self, data: &NetworkData<T>, given: Option<&GivenTensors>) {
-        let simd = self.simd;
+    /// Makes room, and copies the input.
+    fn prepare(&mut self, data: &NetworkData<T>) {
         let spec = self.spec;
         let rows = spec.rows() as usize;
         self.records = vec![Record::EMPTY; rows];
@@ -93,57 +94,6 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         gradients.drain(..).for_each(|gradient| self.recycle(gradient));
         gradients.resize_with(spec.depth as usize + 1, Tensor::default);
         self.workspace.act_grads = gradients;
-        let detail = self.detail(Quantity::Weight);
-        for layer in 1..rows as u32 {
-            let (rows, columns) = (spec.fan_out(layer) as usize, spec.fan_in(layer) as usize);
-            let mut state = std::mem::take(&mut self.workspace.layers[layer as usize]);
-            let draws = &mut self.workspace.draws;
-            let weight = &mut state.weight;
-            let bias = &mut state.bias;
-            let biased = spec.layer_has_bias(layer);
-            if let Some(given) = given {
-                let i = layer as usize - 1;
-                weight.data.clear();
-                weight.data.extend(given.weights[i].iter().map(|&v| T::from_f64(v)));
-                weight.exponent = 0;
-                bias.data.clear();
-                bias.data.extend(given.biases[i].iter().filter(|_| biased).map(|&v| T::from_f64(v)));
-                bias.exponent = 0;
-            } else {
-                weight.resize(rows * columns);
-
-                weight.exponent = T::fill(&mut weight.data, draws, |out| {
-                    T::dispatch(
-                        simd,
-                        #[inline(always)]
-                        || fill_weight(spec, layer, out),
-                    )
-                });
-                bias.resize(if biased { rows } else { 0 });
-                bias.exponent =
-                    if biased { T::fill(&mut bias.data, draws, |out| fill_bias(spec, layer, out)) } else { 0 };
-            }
-            bias.abs_max = abs_max(&bias.data);
-            let mut acc = Accumulator::new(detail);
-            let squares = &mut self.workspace.squares;
-            squares.clear();
-            T::dispatch(
-                simd,
-                #[inline(always)]
-                || {
-                    acc.rows(simd, &weight.data, columns, squares);
-                    state.weight_units.fill(simd, &weight.data, columns);
-                },
-            );
-            weight.abs_max = acc.abs_max();
-            let exponent = weight.exponent;
-            self.record(layer).moments[Quantity::Weight as usize] = acc.finish(exponent);
-            self.observe(layer, "weight", &[rows, columns], &state.weight);
-            if biased {
-                self.observe(layer, "bias", &[rows], &state.bias);
-            }
-            self.workspace.layers[layer as usize] = state;
-        }
         let mut input = std::mem::take(&mut self.workspace.layers[0].act);
         input.data.clear();
         input.data.extend_from_slice(&data.input);
@@ -153,6 +103,57 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         self.cosines(0, Quantity::Act, spec.input_size as usize, &input);
         self.workspace.layers[0].act = input;
         self.workspace.layers[0].act_rest.resize(0);
+    }
+
+    /// Draws or copies W_l and b_l, with the statistics of W_l. Just before they are used, while they are in the cache.
+    pub(super) fn weights(&mut self, layer: u32) {
+        let (simd, spec) = (self.simd, self.spec);
+        let (rows, columns) = (spec.fan_out(layer) as usize, spec.fan_in(layer) as usize);
+        let mut state = std::mem::take(&mut self.workspace.layers[layer as usize]);
+        let draws = &mut self.workspace.draws;
+        let weight = &mut state.weight;
+        let bias = &mut state.bias;
+        let biased = spec.layer_has_bias(layer);
+        if let Some(given) = self.given {
+            let i = layer as usize - 1;
+            weight.data.clear();
+            weight.data.extend(given.weights[i].iter().map(|&v| T::from_f64(v)));
+            weight.exponent = 0;
+            bias.data.clear();
+            bias.data.extend(given.biases[i].iter().filter(|_| biased).map(|&v| T::from_f64(v)));
+            bias.exponent = 0;
+        } else {
+            weight.resize(rows * columns);
+            weight.exponent = T::fill(&mut weight.data, draws, |out| {
+                T::dispatch(
+                    simd,
+                    #[inline(always)]
+                    || fill_weight(spec, layer, out),
+                )
+            });
+            bias.resize(if biased { rows } else { 0 });
+            bias.exponent = if biased { T::fill(&mut bias.data, draws, |out| fill_bias(spec, layer, out)) } else { 0 };
+        }
+        bias.abs_max = abs_max(&bias.data);
+        let mut acc = Accumulator::new(self.detail(Quantity::Weight));
+        let squares = &mut self.workspace.squares;
+        squares.clear();
+        T::dispatch(
+            simd,
+            #[inline(always)]
+            || {
+                acc.rows(simd, &weight.data, columns, squares);
+                state.weight_units.fill(simd, &weight.data, columns);
+            },
+        );
+        weight.abs_max = acc.abs_max();
+        let exponent = weight.exponent;
+        self.record(layer).moments[Quantity::Weight as usize] = acc.finish(exponent);
+        self.observe(layer, "weight", &[rows, columns], &state.weight);
+        if biased {
+            self.observe(layer, "bias", &[rows], &state.bias);
+        }
+        self.workspace.layers[layer as usize] = state;
     }
 
     /// Moments of a tensor that no other pass reads row by row; fills `squares` (of the stored rows) and `abs_max`, and

@@ -6,8 +6,9 @@ use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub};
 
 use pulp::{Arch, Scalar, Simd, WithSimd};
 
+use super::columns::{self, PhiReduction, UnitSums};
 use super::math;
-use super::simd::{self, PhiReduction, RowReduction, UnitSums};
+use super::simd::{self, RowReduction};
 use crate::network::Activation;
 
 /// A float of the engine.
@@ -56,10 +57,20 @@ pub trait Real:
     fn dot<S: Simd>(simd: S, a: &[Self], b: &[Self]) -> f64;
     /// Sum of (scale a - b)^2, the differences added to `acc`.
     fn shifted<S: Simd>(simd: S, a: &[Self], scale: Self, b: &[Self], acc: &mut [Self]) -> f64;
+    /// [`Real::shifted`] of four rows.
+    fn shifted_four<S: Simd>(simd: S, a: &[Self], scales: &[Self; 4], b: &[Self], acc: &mut [Self]) -> f64;
     /// Adds the sums of |x| and x^2 of every column of a few rows to `abs` and `square`, and raises `max`.
     fn units<S: Simd>(simd: S, x: &[Self], columns: usize, out: UnitSums<'_, Self>);
-    /// Sum of phi', saturated and active elements of a row.
-    fn phi<S: Simd>(simd: S, u: &[Self], d: &[Self], threshold: Self, knee: [Self; 2]) -> PhiReduction;
+    /// Sum of phi', saturated and active elements of a few rows of (u, phi'), and the columns of phi' as in
+    /// [`Real::units`].
+    fn phi<S: Simd>(
+        simd: S,
+        rows: (&[Self], &[Self]),
+        columns: usize,
+        threshold: Self,
+        knee: [Self; 2],
+        out: UnitSums<'_, Self>,
+    ) -> PhiReduction;
     /// Lets `draw` fill f32 values and widens them into `out`; `scratch` is reused.
     fn fill(out: &mut [Self], scratch: &mut Vec<f32>, draw: impl FnOnce(&mut [f32]) -> i32) -> i32;
     /// (h, phi') of a row of u, elementwise.
@@ -119,12 +130,23 @@ impl Real for f32 {
         simd::shifted(simd, a, scale, b, acc)
     }
     #[inline(always)]
-    fn units<S: Simd>(simd: S, x: &[f32], columns: usize, out: UnitSums<'_, f32>) {
-        simd::units(simd, x, columns, out);
+    fn shifted_four<S: Simd>(simd: S, a: &[f32], scales: &[f32; 4], b: &[f32], acc: &mut [f32]) -> f64 {
+        simd::shifted_four(simd, a, scales, b, acc)
     }
     #[inline(always)]
-    fn phi<S: Simd>(simd: S, u: &[f32], d: &[f32], threshold: f32, knee: [f32; 2]) -> PhiReduction {
-        simd::phi(simd, u, d, threshold, knee)
+    fn units<S: Simd>(simd: S, x: &[f32], columns: usize, out: UnitSums<'_, f32>) {
+        columns::units(simd, x, columns, out);
+    }
+    #[inline(always)]
+    fn phi<S: Simd>(
+        simd: S,
+        rows: (&[f32], &[f32]),
+        columns: usize,
+        threshold: f32,
+        knee: [f32; 2],
+        out: UnitSums<'_, f32>,
+    ) -> PhiReduction {
+        columns::phi(simd, rows, columns, threshold, knee, out)
     }
     #[inline(always)]
     fn fill(out: &mut [f32], _: &mut Vec<f32>, draw: impl FnOnce(&mut [f32]) -> i32) -> i32 {
@@ -179,11 +201,22 @@ impl Real for f64 {
     fn shifted<S: Simd>(_: S, a: &[f64], scale: f64, b: &[f64], acc: &mut [f64]) -> f64 {
         simd::plain_shifted(a, scale, b, acc)
     }
-    fn units<S: Simd>(_: S, x: &[f64], columns: usize, out: UnitSums<'_, f64>) {
-        simd::plain_units(x, columns, 0, out);
+    fn shifted_four<S: Simd>(_: S, a: &[f64], scales: &[f64; 4], b: &[f64], acc: &mut [f64]) -> f64 {
+        a.chunks_exact(b.len()).zip(scales).map(|(row, &scale)| simd::plain_shifted(row, scale, b, acc)).sum()
     }
-    fn phi<S: Simd>(_: S, u: &[f64], d: &[f64], threshold: f64, knee: [f64; 2]) -> PhiReduction {
-        simd::plain_phi(u, d, threshold, knee)
+    fn units<S: Simd>(_: S, x: &[f64], columns: usize, out: UnitSums<'_, f64>) {
+        columns::plain_units(x, columns, 0, out);
+    }
+    fn phi<S: Simd>(
+        _: S,
+        (u, d): (&[f64], &[f64]),
+        columns: usize,
+        threshold: f64,
+        knee: [f64; 2],
+        out: UnitSums<'_, f64>,
+    ) -> PhiReduction {
+        columns::plain_units(d, columns, 0, out);
+        columns::plain_phi(u, d, threshold, knee)
     }
     fn fill(out: &mut [f64], scratch: &mut Vec<f32>, draw: impl FnOnce(&mut [f32]) -> i32) -> i32 {
         scratch.resize(out.len(), 0.0);

@@ -1,12 +1,12 @@
 //! Reductions over a row: eight interleaved sums in plain code for float64 and processors without vector instructions,
-//! explicit vectors for float32. (Elementwise loops vectorise by themselves; reductions do not, because the compiler may
+//! explicit vectors for float32. Reductions over columns are in `columns.rs`. (Elementwise loops vectorise by themselves; reductions do not, because the compiler may
 //! not reorder a float sum.)
 
 use pulp::Simd;
 
 use super::real::Real;
 
-const LANES: usize = 8;
+pub(super) const LANES: usize = 8;
 
 /// Sums over one row, with d = x - shift.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,18 +28,10 @@ impl RowReduction {
     }
 }
 
-/// Sums over one row of phi'.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct PhiReduction {
-    pub sum: f64,
-    pub saturated: u64,
-    pub active: u64,
-}
-
-fn total<T: Real>(lanes: [T; LANES]) -> f64 {
+pub(super) fn total<T: Real>(lanes: [T; LANES]) -> f64 {
     lanes.iter().map(|v| v.to_f64()).sum()
 }
-fn count(lanes: [u32; LANES]) -> u64 {
+pub(super) fn count(lanes: [u32; LANES]) -> u64 {
     lanes.iter().map(|&v| u64::from(v)).sum()
 }
 
@@ -92,136 +84,95 @@ pub fn plain_shifted<T: Real>(a: &[T], scale: T, b: &[T], acc: &mut [T]) -> f64 
     total(lanes)
 }
 
-/// Sum of phi', saturated and active elements in plain code.
-#[inline(always)]
-pub fn plain_phi<T: Real>(u: &[T], d: &[T], threshold: T, knee: [T; 2]) -> PhiReduction {
-    let mut sum = [T::ZERO; LANES];
-    let (mut saturated, mut active) = ([0u32; LANES], [0u32; LANES]);
-    for (u, d) in u.chunks(LANES).zip(d.chunks(LANES)) {
-        for (l, (u, d)) in u.iter().zip(d).enumerate() {
-            sum[l] += *d;
-            let beyond = (*u <= knee[0]) | (*u >= knee[1]);
-            saturated[l] += u32::from(beyond & (d.magnitude() < threshold));
-            active[l] += u32::from(*u > T::ZERO);
-        }
-    }
-    PhiReduction { sum: total(sum), saturated: count(saturated), active: count(active) }
-}
-
-/// Per column: sums of |x| and of x^2, and the maximum of |x|.
-pub type UnitSums<'a, T> = (&'a mut [f64], &'a mut [f64], &'a mut [T]);
-
-/// Adds the columns from `first` on of a few rows.
-#[inline(always)]
-pub fn plain_units<T: Real>(x: &[T], columns: usize, first: usize, (abs, square, max): UnitSums<'_, T>) {
-    for j in first..columns {
-        let (mut s, mut q, mut m) = (T::ZERO, T::ZERO, max[j]);
-        for v in x.iter().skip(j).step_by(columns) {
-            let a = v.magnitude();
-            s += a;
-            q += a * a;
-            m = if a > m { a } else { m };
-        }
-        abs[j] += s.to_f64();
-        square[j] += q.to_f64();
-        max[j] = m;
-    }
-}
-
-/// [`plain_units`] with vectors: a few columns at a time in registers.
-#[inline(always)]
-pub fn units<S: Simd>(simd: S, x: &[f32], columns: usize, (abs, square, max): UnitSums<'_, f32>) {
-    let lanes = S::F32_LANES;
-    let whole = if lanes < 4 { 0 } else { columns / lanes * lanes };
-    for j in (0..whole).step_by(lanes) {
-        let mut s = simd.splat_f32s(0.0);
-        let mut q = s;
-        let mut m = S::as_simd_f32s(&max[j..j + lanes]).0[0];
-        for row in x.chunks_exact(columns) {
-            let a = simd.abs_f32s(S::as_simd_f32s(&row[j..j + lanes]).0[0]);
-            s = simd.add_f32s(s, a);
-            q = simd.mul_add_e_f32s(a, a, q);
-            m = simd.select_f32s(simd.less_than_f32s(m, a), a, m);
-        }
-        S::as_mut_simd_f32s(&mut max[j..j + lanes]).0[0] = m;
-        let wide = |v: &S::f32s, out: &mut [f64]| {
-            let parts: &[f32] = bytemuck::cast_slice(std::slice::from_ref(v));
-            out.iter_mut().zip(parts).for_each(|(o, p)| *o += f64::from(*p));
-        };
-        wide(&s, &mut abs[j..j + lanes]);
-        wide(&q, &mut square[j..j + lanes]);
-    }
-    plain_units(x, columns, whole, (abs, square, max));
-}
-
 /// [`plain_reduce`] with vectors.
 #[inline(always)]
 pub fn reduce<S: Simd>(simd: S, x: &[f32], shift: f32) -> RowReduction {
-    if S::F32_LANES < 4 {
-        return plain_reduce(x, shift);
+    let mut square = [0.0];
+    let sums = reduce_rows(simd, x, x.len().max(1), shift, &mut square);
+    RowReduction { square: square[0], ..sums }
+}
+
+/// Running sums of a block of rows: of deviations and their squares, the largest and the smallest |x|. Few enough that two
+/// of these stay in registers.
+#[derive(Clone, Copy)]
+struct Running<S: Simd> {
+    deviation: S::f32s,
+    deviation_square: S::f32s,
+    largest: S::f32s,
+    smallest: S::f32s,
+}
+
+impl<S: Simd> Running<S> {
+    #[inline(always)]
+    fn new(simd: S) -> Self {
+        let zero = simd.splat_f32s(0.0);
+        let smallest = simd.splat_f32s(f32::INFINITY);
+        Running { deviation: zero, deviation_square: zero, largest: zero, smallest }
     }
-    let (head, tail) = S::as_simd_f32s(x);
-    let zero = simd.splat_f32s(0.0);
-    let one = simd.splat_f32s(1.0);
-    let k = simd.splat_f32s(shift);
-    let (mut s1, mut s2, mut q, mut m, mut z) = (zero, zero, zero, zero, zero);
-    for &v in head {
-        let d = simd.sub_f32s(v, k);
-        s1 = simd.add_f32s(s1, d);
-        s2 = simd.mul_add_e_f32s(d, d, s2);
-        q = simd.mul_add_e_f32s(v, v, q);
-        let a = simd.abs_f32s(v);
-        m = simd.select_f32s(simd.less_than_f32s(m, a), a, m);
-        z = simd.add_f32s(z, simd.select_f32s(simd.equal_f32s(v, zero), one, zero));
-    }
-    let rest = plain_reduce(tail, shift);
-    RowReduction {
-        deviation: f64::from(simd.reduce_sum_f32s(s1)) + rest.deviation,
-        deviation_square: f64::from(simd.reduce_sum_f32s(s2)) + rest.deviation_square,
-        square: f64::from(simd.reduce_sum_f32s(q)) + rest.square,
-        abs_max: f64::from(simd.reduce_max_f32s(m)).max(rest.abs_max),
-        zeros: simd.reduce_sum_f32s(z) as u64 + rest.zeros,
+
+    /// Adds a vector; returns `square` with its squares added. NaN shows there, whatever the extremes make of it.
+    #[inline(always)]
+    fn add(&mut self, simd: S, v: S::f32s, shift: S::f32s, square: S::f32s) -> S::f32s {
+        let (d, a) = (simd.sub_f32s(v, shift), simd.abs_f32s(v));
+        self.deviation = simd.add_f32s(self.deviation, d);
+        self.deviation_square = simd.mul_add_e_f32s(d, d, self.deviation_square);
+        self.largest = simd.max_f32s(a, self.largest);
+        self.smallest = simd.min_f32s(a, self.smallest);
+        simd.mul_add_e_f32s(v, v, square)
     }
 }
 
 /// [`plain_reduce`] of a block of rows with its sums kept in registers; `squares` has the sum of squares of each row.
+/// Two sets of sums, because each waits for its last addition.
 #[inline(always)]
 pub fn reduce_rows<S: Simd>(simd: S, x: &[f32], columns: usize, shift: f32, squares: &mut [f64]) -> RowReduction {
-    let mut rest = RowReduction { deviation: 0.0, deviation_square: 0.0, square: 0.0, abs_max: 0.0, zeros: 0 };
     if S::F32_LANES < 4 {
         return plain_reduce_rows(x, columns, shift, squares);
     }
-    let zero = simd.splat_f32s(0.0);
-    let one = simd.splat_f32s(1.0);
     let k = simd.splat_f32s(shift);
-    let (mut s1, mut s2, mut m, mut z) = (zero, zero, zero, zero);
+    let zero = simd.splat_f32s(0.0);
+    let (mut a, mut b) = (Running::new(simd), Running::new(simd));
+    let mut rest = RowReduction { deviation: 0.0, deviation_square: 0.0, square: 0.0, abs_max: 0.0, zeros: 0 };
     for (row, square) in x.chunks_exact(columns).zip(squares) {
         let (head, tail) = S::as_simd_f32s(row);
-        let mut q = zero;
-        for &v in head {
-            let d = simd.sub_f32s(v, k);
-            s1 = simd.add_f32s(s1, d);
-            s2 = simd.mul_add_e_f32s(d, d, s2);
-            q = simd.mul_add_e_f32s(v, v, q);
-            let a = simd.abs_f32s(v);
-            m = simd.select_f32s(simd.less_than_f32s(m, a), a, m);
-            z = simd.add_f32s(z, simd.select_f32s(simd.equal_f32s(v, zero), one, zero));
+        let (pairs, last) = pulp::as_arrays::<2, _>(head);
+        let (mut p, mut q) = (zero, zero);
+        for &[v, w] in pairs {
+            p = a.add(simd, v, k, p);
+            q = b.add(simd, w, k, q);
         }
-        *square = f64::from(simd.reduce_sum_f32s(q));
+        for &v in last {
+            p = a.add(simd, v, k, p);
+        }
+        *square = f64::from(simd.reduce_sum_f32s(simd.add_f32s(p, q)));
         if !tail.is_empty() {
             let part = plain_reduce(tail, shift);
             *square += part.square;
             rest.join(&part);
         }
     }
-    rest.join(&RowReduction {
-        deviation: f64::from(simd.reduce_sum_f32s(s1)),
-        deviation_square: f64::from(simd.reduce_sum_f32s(s2)),
-        square: 0.0,
-        abs_max: f64::from(simd.reduce_max_f32s(m)),
-        zeros: simd.reduce_sum_f32s(z) as u64,
-    });
+    let sum = |a: S::f32s, b: S::f32s| f64::from(simd.reduce_sum_f32s(a)) + f64::from(simd.reduce_sum_f32s(b));
+    rest.deviation += sum(a.deviation, b.deviation);
+    rest.deviation_square += sum(a.deviation_square, b.deviation_square);
+    rest.abs_max = rest.abs_max.max(f64::from(simd.reduce_max_f32s(simd.max_f32s(a.largest, b.largest))));
+    // Counted in a pass of their own, because most tensors have none.
+    if simd.reduce_min_f32s(simd.min_f32s(a.smallest, b.smallest)) == 0.0 {
+        rest.zeros += head_zeros(simd, x, columns);
+    }
     rest
+}
+
+/// Zeros in the whole vectors of every row.
+#[inline(always)]
+fn head_zeros<S: Simd>(simd: S, x: &[f32], columns: usize) -> u64 {
+    let (zero, one) = (simd.splat_f32s(0.0), simd.splat_f32s(1.0));
+    let mut zeros = zero;
+    for row in x.chunks_exact(columns) {
+        for &v in S::as_simd_f32s(row).0 {
+            zeros = simd.add_f32s(zeros, simd.select_f32s(simd.equal_f32s(v, zero), one, zero));
+        }
+    }
+    simd.reduce_sum_f32s(zeros) as u64
 }
 
 /// [`reduce_rows`] in plain code.
@@ -236,17 +187,24 @@ pub fn plain_reduce_rows<T: Real>(x: &[T], columns: usize, shift: T, squares: &m
     total
 }
 
-/// [`plain_dot`] with vectors.
+/// [`plain_dot`] with vectors: four sums, because each waits for its last addition.
 #[inline(always)]
 pub fn dot<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f64 {
     if S::F32_LANES < 4 {
         return plain_dot(a, b);
     }
     let ((a, a_tail), (b, b_tail)) = (S::as_simd_f32s(a), S::as_simd_f32s(b));
-    let mut sum = simd.splat_f32s(0.0);
-    for (&a, &b) in a.iter().zip(b) {
-        sum = simd.mul_add_e_f32s(a, b, sum);
+    let ((a, a_last), (b, b_last)) = (pulp::as_arrays::<4, _>(a), pulp::as_arrays::<4, _>(b));
+    let mut sums = [simd.splat_f32s(0.0); 4];
+    for (a, b) in a.iter().zip(b) {
+        for i in 0..4 {
+            sums[i] = simd.mul_add_e_f32s(a[i], b[i], sums[i]);
+        }
     }
+    for (i, (&a, &b)) in a_last.iter().zip(b_last).enumerate() {
+        sums[i] = simd.mul_add_e_f32s(a, b, sums[i]);
+    }
+    let sum = simd.add_f32s(simd.add_f32s(sums[0], sums[1]), simd.add_f32s(sums[2], sums[3]));
     f64::from(simd.reduce_sum_f32s(sum)) + plain_dot(a_tail, b_tail)
 }
 
@@ -269,29 +227,38 @@ pub fn shifted<S: Simd>(simd: S, a: &[f32], scale: f32, b: &[f32], acc: &mut [f3
     f64::from(simd.reduce_sum_f32s(sum)) + plain_shifted(a_tail, scale, b_tail, acc_tail)
 }
 
-/// [`plain_phi`] with vectors.
+/// [`shifted`] of four rows at a time.
 #[inline(always)]
-pub fn phi<S: Simd>(simd: S, u: &[f32], d: &[f32], threshold: f32, knee: [f32; 2]) -> PhiReduction {
+pub fn shifted_four<S: Simd>(simd: S, a: &[f32], scales: &[f32; 4], b: &[f32], acc: &mut [f32]) -> f64 {
+    let columns = b.len();
+    let row = |i: usize| &a[i * columns..(i + 1) * columns];
     if S::F32_LANES < 4 {
-        return plain_phi(u, d, threshold, knee);
+        return (0..4).map(|i| plain_shifted(row(i), scales[i], b, acc)).sum();
     }
-    let ((u, u_tail), (d, d_tail)) = (S::as_simd_f32s(u), S::as_simd_f32s(d));
-    let (zero, one) = (simd.splat_f32s(0.0), simd.splat_f32s(1.0));
-    let (low, high, bound) = (simd.splat_f32s(knee[0]), simd.splat_f32s(knee[1]), simd.splat_f32s(threshold));
-    let (mut sum, mut saturated, mut active) = (zero, zero, zero);
-    for (&u, &d) in u.iter().zip(d) {
-        sum = simd.add_f32s(sum, d);
-        let beyond = simd.or_m32s(simd.less_than_or_equal_f32s(u, low), simd.less_than_or_equal_f32s(high, u));
-        let small = simd.less_than_f32s(simd.abs_f32s(d), bound);
-        saturated = simd.add_f32s(saturated, simd.select_f32s(simd.and_m32s(beyond, small), one, zero));
-        active = simd.add_f32s(active, simd.select_f32s(simd.less_than_f32s(zero, u), one, zero));
+    let (a0, a1) = (S::as_simd_f32s(row(0)).0, S::as_simd_f32s(row(1)).0);
+    let (a2, a3) = (S::as_simd_f32s(row(2)).0, S::as_simd_f32s(row(3)).0);
+    let ((b, b_tail), (acc, acc_tail)) = (S::as_simd_f32s(b), S::as_mut_simd_f32s(acc));
+    let whole = columns - b_tail.len();
+    let mut k = [simd.splat_f32s(0.0); 4];
+    for i in 0..4 {
+        k[i] = simd.splat_f32s(scales[i]);
     }
-    let rest = plain_phi(u_tail, d_tail, threshold, knee);
-    PhiReduction {
-        sum: f64::from(simd.reduce_sum_f32s(sum)) + rest.sum,
-        saturated: simd.reduce_sum_f32s(saturated) as u64 + rest.saturated,
-        active: simd.reduce_sum_f32s(active) as u64 + rest.active,
+    let mut sums = [simd.splat_f32s(0.0); 4];
+    let rows = a0.iter().zip(a1).zip(a2).zip(a3);
+    for (((((a0, a1), a2), a3), &b), acc) in rows.zip(b).zip(acc) {
+        let mut d = [*a0, *a1, *a2, *a3];
+        for i in 0..4 {
+            d[i] = simd.sub_f32s(simd.mul_f32s(d[i], k[i]), b);
+            sums[i] = simd.mul_add_e_f32s(d[i], d[i], sums[i]);
+        }
+        *acc = simd.add_f32s(*acc, simd.add_f32s(simd.add_f32s(d[0], d[1]), simd.add_f32s(d[2], d[3])));
     }
+    let sum = simd.add_f32s(simd.add_f32s(sums[0], sums[1]), simd.add_f32s(sums[2], sums[3]));
+    let mut total = f64::from(simd.reduce_sum_f32s(sum));
+    if !b_tail.is_empty() {
+        total += (0..4).map(|i| plain_shifted(&row(i)[whole..], scales[i], b_tail, acc_tail)).sum::<f64>();
+    }
+    total
 }
 
 #[cfg(test)]
@@ -328,20 +295,6 @@ mod tests {
             let (mut p, mut q) = (y.clone(), y.clone());
             near(shifted(simd, &x, 0.5, &y, &mut p), plain_shifted(&x, 0.5, &y, &mut q));
             assert_eq!(p, q);
-            if n > 0 {
-                for columns in [1, 5, 8, 11].into_iter().filter(|c| n.is_multiple_of(*c)) {
-                    let (mut a, mut b) = (vec![0.0; 3 * columns], vec![0.0; 3 * columns]);
-                    let (mut am, mut bm) = (vec![0.5; columns], vec![0.5; columns]);
-                    let ((aa, rest), (ba, other)) = (a.split_at_mut(columns), b.split_at_mut(columns));
-                    units(simd, &x, columns, (aa, &mut rest[..columns], &mut am));
-                    plain_units(&x, columns, 0, (ba, &mut other[..columns], &mut bm));
-                    a.iter().zip(&b).for_each(|(a, b)| near(*a, *b));
-                    assert_eq!(am, bm);
-                }
-            }
-            let (a, b) = (phi(simd, &x, &y, 0.03, [-1.0, 1.0]), plain_phi(&x, &y, 0.03, [-1.0, 1.0]));
-            near(a.sum, b.sum);
-            assert_eq!((a.saturated, a.active), (b.saturated, b.active));
         }
     }
 
