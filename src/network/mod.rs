@@ -9,5 +9,5 @@ pub mod words;
 
 pub use activation::{Activation, ActivationKind};
 pub use init::{BiasLaw, Init, InitKind, WeightLaw};
-pub use spec::{NetworkSpec, Training};
+pub use spec::{NetworkSpec, Training, bias_precedes_batch_norm};
 pub use words::{Architecture, Input, Loss, Norm, Residual, Target};

@@ -64,6 +64,11 @@ impl LayerKind {
     }
 }
 
+/// Whether batch norm directly follows the bias of a hidden layer and cancels it: such biases are left out.
+pub fn bias_precedes_batch_norm(norm: Norm, residual: Residual) -> bool {
+    norm == Norm::Batch && residual != Residual::PreAct
+}
+
 impl NetworkSpec {
     /// A plain network: every key but these sizes at the default of sweep files, seed 0.
     pub fn plain(depth: u32, width: u32, batch_size: u32) -> NetworkSpec {
@@ -126,15 +131,31 @@ impl NetworkSpec {
             form => form,
         }
     }
+    /// No layer has a skip: `residual_every` is larger than the depth, or the only skip would come from an input whose
+    /// size is not the width.
+    pub fn is_skipless(&self) -> bool {
+        let last = self.depth.min(2 * self.residual_every);
+        (1..=last).all(|layer| self.layer_residual(layer) == Residual::None)
+    }
     /// Layer 1 of a `pre_act` network whose input size is not the width: h_1 = z_1.
     pub fn is_linear_stem(&self, layer: u32) -> bool {
         layer == 1 && self.residual == Residual::PreAct && self.has_stem()
     }
     /// A layer's bias exists unless it directly precedes batch norm, which would cancel it. In `pre_act` networks the
-    /// norm comes before the weights, so their biases stay.
+    /// norm comes before the weights, so their biases stay: see [`NetworkSpec::layer_has_bias_grad`].
     pub fn layer_has_bias(&self, layer: u32) -> bool {
-        let cancelled = self.norm == Norm::Batch && self.residual != Residual::PreAct && layer <= self.depth;
-        self.bias && !cancelled
+        self.bias && !(layer <= self.depth && bias_precedes_batch_norm(self.norm, self.residual))
+    }
+    /// Whether a layer's bias has a gradient. Where batch norm stands before every reader of a `pre_act` stream, the
+    /// readout's included, what a bias adds to all samples alike reaches nothing: the gradient is exactly 0, and what is
+    /// computed for it rounding noise.
+    pub fn layer_has_bias_grad(&self, layer: u32) -> bool {
+        let unread = self.norm == Norm::Batch
+            && self.residual == Residual::PreAct
+            && self.final_norm
+            && self.loss.has_readout()
+            && layer <= self.depth;
+        self.layer_has_bias(layer) && !unread
     }
     pub fn weight_law(&self, layer: u32) -> WeightLaw {
         self.init.weight_law(self.fan_in(layer), self.fan_out(layer))

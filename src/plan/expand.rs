@@ -151,7 +151,7 @@ impl Expander<'_> {
         let mut faults: Vec<Fault> = Vec::new();
         let mut survivors = 0u64;
         let mut last_filter = 0;
-        let mut flat_shared = false;
+        let (mut flat_shared, mut skipless) = (false, false);
         let stretches = stretches(sweep);
         for several in stretches.chunks(STRETCHES) {
             watch(several[0].start);
@@ -168,6 +168,7 @@ impl Expander<'_> {
                 survivors += found.survivors;
                 last_filter = last_filter.max(found.last_filter);
                 flat_shared |= found.flat_shared;
+                skipless |= found.skipless;
                 self.values.join(&found.values);
                 self.unfilled.retain(|row| found.unfilled.iter().any(|other| other.name == row.name));
                 self.out.most_rows = self.out.most_rows.max(found.most_rows);
@@ -193,6 +194,11 @@ impl Expander<'_> {
         self.note_dropped(sweep, &dropped, survivors);
         if flat_shared {
             let note = "batch norm projects out the shared cotangent of `cotangent_shared`: expect gradients near 0";
+            self.out.notes.push(format!("sweep `{}`: {note}", sweep.name));
+        }
+        if skipless {
+            let note = "some networks with `residual = \"post_act\"` have no skip at all and are plain: their depth is below \
+                        residual_every, or no skip but the one from the input fits, whose size is not the width";
             self.out.notes.push(format!("sweep `{}`: {note}", sweep.name));
         }
         used

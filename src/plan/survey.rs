@@ -7,8 +7,8 @@ use super::identity;
 use super::point::Point;
 use super::refuse::refuse;
 use super::resolve::{KeySet, Resolved, Settings, resolve, solve_critical};
-use crate::config::{Key, Mark, Setting, Sweep, SweepFile, Value};
-use crate::network::{Loss, Norm};
+use crate::config::{Filter, Key, Mark, Setting, Sweep, SweepFile, Value, Variable};
+use crate::network::{Loss, Norm, Residual};
 use crate::program::ProgramKey;
 use crate::stats::catalog::{StatisticRow, can_fill};
 use crate::theory::Known;
@@ -33,6 +33,8 @@ pub struct Stretch {
     pub(super) filter_error: Option<(Mark, String)>,
     /// Batch norm meets a shared cotangent.
     pub(super) flat_shared: bool,
+    /// A `post_act` network has no skip at all.
+    pub(super) skipless: bool,
     pub(super) values: Values,
     /// Columns that no network so far can fill.
     pub(super) unfilled: Vec<&'static StatisticRow>,
@@ -110,6 +112,7 @@ pub(super) fn survey(
         last_filter: 0,
         filter_error: None,
         flat_shared: false,
+        skipless: false,
         values: Values::NONE,
         unfilled: unfilled.to_vec(),
         most_rows: 0,
@@ -119,12 +122,18 @@ pub(super) fn survey(
     };
     let (mut configuration, mut buffer) = (String::new(), String::new());
     let mut point = Point::new(sweep, range.start);
+    // Solving costs much more than most filters: only where one reads what it finds.
+    let reads_scales = sweep.filters.iter().any(reads_scale);
     for index in range.clone() {
         if index > range.start {
             point.advance();
         }
         let mut resolved = resolve(point.given());
-        match filtered(sweep, &resolved) {
+        let critical = match reads_scales {
+            false => Critical::Unasked,
+            true => solve_critical(&mut resolved).map_or_else(Critical::None, |()| Critical::Settled),
+        };
+        match filtered(sweep, &resolved, matches!(critical, Critical::None(_))) {
             Err(error) => {
                 found.filter_error = Some(error);
                 return found;
@@ -142,7 +151,7 @@ pub(super) fn survey(
                 found.used.insert(key);
             }
         }
-        if let Some(fault) = fault(&point, &mut resolved) {
+        if let Some(fault) = fault(&point, &mut resolved, critical) {
             add_fault(&mut found.faults, fault);
             continue;
         }
@@ -171,15 +180,33 @@ impl Stretch {
             }
         }
         self.flat_shared |= spec.loss == Loss::CotangentShared && spec.norm == Norm::Batch;
+        self.skipless |= spec.residual == Residual::PostAct && spec.is_skipless();
         self.most_rows = self.most_rows.max(spec.rows());
         self.unfilled.retain(|row| !can_fill(row, spec));
         self.known = self.known.union(Known::of(spec));
     }
 }
 
-/// The first filter that removes a point.
-fn filtered(sweep: &Sweep, resolved: &Resolved) -> Result<Option<usize>, (Mark, String)> {
+/// Whether a filter reads what [`solve_critical`] finds.
+fn reads_scale(filter: &Filter) -> bool {
+    filter.variables.iter().any(|v| matches!(v, Variable::Key(Key::SigmaW | Key::SigmaB)))
+}
+
+/// Whether the critical point of a network has been looked for.
+enum Critical {
+    Unasked,
+    /// Found, or the init wants none.
+    Settled,
+    /// There is none, and why.
+    None(String),
+}
+
+/// The first filter that removes a point. Without a critical point nothing is known of what reads its scales.
+fn filtered(sweep: &Sweep, resolved: &Resolved, scales_unknown: bool) -> Result<Option<usize>, (Mark, String)> {
     for (i, filter) in sweep.filters.iter().enumerate() {
+        if scales_unknown && reads_scale(filter) {
+            continue;
+        }
         if !filter.keeps(|variable| resolved.operand(variable)).map_err(|message| (filter.mark, message))? {
             return Ok(Some(i));
         }
@@ -187,11 +214,18 @@ fn filtered(sweep: &Sweep, resolved: &Resolved) -> Result<Option<usize>, (Mark, 
     Ok(None)
 }
 
-/// What makes this point impossible, if anything does. Solves for the critical point on the way.
-fn fault(point: &Point, resolved: &mut Resolved) -> Option<Fault> {
+/// What makes this point impossible, if anything does. Solves for the critical point unless that is done.
+fn fault(point: &Point, resolved: &mut Resolved, critical: Critical) -> Option<Fault> {
     let (keys, message): (&[Key], String) = match refuse(&resolved.spec) {
         Some(refusal) => (refusal.keys, refusal.reason),
-        None => (&[Key::Activation, Key::Init, Key::SigmaB], solve_critical(resolved).err()?),
+        None => {
+            let reason = match critical {
+                Critical::Unasked => solve_critical(resolved).err()?,
+                Critical::Settled => return None,
+                Critical::None(reason) => reason,
+            };
+            (&[Key::Activation, Key::Init, Key::SigmaB], reason)
+        }
     };
     let mark = keys.iter().find_map(|&key| point.mark(key)).unwrap_or_default();
     let first: Vec<String> = keys

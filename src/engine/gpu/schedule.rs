@@ -7,7 +7,7 @@ use super::layout::{BINS, FLAG_MOMENTS, Params, SLOT_TARGET};
 use super::memory::{MemoryLimits, Region};
 use super::tensors::{Ledger, RowSlot, Tensor, What, padded, slots};
 use crate::engine::LayerSelection;
-use crate::network::{Loss, Norm, Residual};
+use crate::network::{Loss, Norm, Residual, bias_precedes_batch_norm};
 use crate::program::{Op, Program, ProgramKey, Slot};
 use crate::stats::RecordMask;
 
@@ -202,9 +202,8 @@ impl<'a> Builder<'a> {
     /// A bias exists unless batch norm follows directly (as `NetworkSpec::layer_has_bias`).
     pub fn has_bias(&self, slot: LayerSlot) -> bool {
         let key = self.key();
-        let cancelled =
-            key.norm == Norm::Batch && key.residual != Residual::PreAct && matches!(slot, LayerSlot::Hidden(_));
-        key.bias && !cancelled
+        let hidden = matches!(slot, LayerSlot::Hidden(_));
+        key.bias && !(hidden && bias_precedes_batch_norm(key.norm, key.residual))
     }
     pub fn state(&mut self, slot: LayerSlot) -> &mut LayerTensors {
         let last = self.layers.len() - 1;

@@ -182,6 +182,60 @@ fn the_critical_init_takes_its_scales_from_theory() {
 }
 
 #[test]
+fn filters_read_the_critical_point_that_rows_show() {
+    let text = |filter: &str| {
+        format!(
+            "[[sweep]]\nname = \"s\"\ninit = [\"critical\", \"he_normal\"]\nactivation = [\"sigmoid\", \"tanh\", \"gelu\"]\n\
+             where = [{filter}]"
+        )
+    };
+    let kept = |filter: &str| {
+        let plan = plan(&text(filter));
+        networks(&plan)
+            .into_iter()
+            .map(|n| (n.spec.init.kind, n.spec.activation.row().name, n.spec.init.sigma_w))
+            .collect::<Vec<_>>()
+    };
+    // sigmoid's critical point is sigma_w = 10.149, that of GELU a pair with sigma_b^2 = 0.172922.
+    let critical = "'init == \"critical\"'";
+    let small = kept(&format!("{critical}, 'sigma_w < 5'"));
+    assert_eq!(small.iter().map(|n| n.1).collect::<Vec<_>>(), ["tanh", "gelu"]);
+    let large = kept(&format!("'sigma_w > 10.1 && sigma_w < 10.2', {critical}"));
+    assert_eq!(large.len(), 1);
+    assert!((large[0].2 - 10.149).abs() < 1e-3 && large[0].1 == "sigmoid");
+    let biased = kept("'sigma_b * sigma_b > 0.1729 && sigma_b * sigma_b < 0.1730'");
+    assert_eq!(biased.iter().map(|n| n.1).collect::<Vec<_>>(), ["gelu"]);
+    // The pair is solved once: with its sigma_b as if given there would be no solution.
+    assert!((biased[0].2 * biased[0].2 - 1.983058).abs() < 1e-4);
+    assert_eq!(plan(&text("'sigma_b > 0.1'")).configuration(0), r#"{"activation":"gelu","init":"critical"}"#);
+}
+
+#[test]
+fn a_filter_on_scales_says_nothing_of_networks_without_a_critical_point() {
+    let text = |filters: &str| {
+        format!(
+            "[[sweep]]\nname = \"s\"\ninit = \"critical\"\nactivation = [\"tanh\", \"softplus\"]\nwhere = [{filters}]"
+        )
+    };
+    assert!(error(&text("'sigma_w < 5'")).contains("softplus"), "it is not silently removed");
+    assert_eq!(plan(&text("'sigma_w < 5', 'activation != \"softplus(1)\"'")).len(), 1);
+}
+
+#[test]
+fn a_residual_network_without_any_skip_is_told_of() {
+    let text = |depth: u32, more: &str| {
+        format!("[[sweep]]\nname = \"s\"\nresidual = \"post_act\"\nresidual_every = 4\ndepth = {depth}\n{more}")
+    };
+    let notes = |depth, more| plan(&text(depth, more)).notes;
+    assert_eq!(notes(3, "").len(), 1);
+    assert!(notes(3, "")[0].contains("have no skip at all and are plain"), "{:?}", notes(3, ""));
+    assert!(notes(4, "").is_empty());
+    // The skip from the input falls away where the sizes differ.
+    assert_eq!(notes(7, "input_size = 3").len(), 1);
+    assert!(notes(8, "input_size = 3").is_empty());
+}
+
+#[test]
 fn a_shared_cotangent_under_batch_norm_is_warned_of() {
     let text = "[[sweep]]\nname = \"s\"\nloss = \"cotangent_shared\"\nnorm = [\"batch\", \"layer\"]";
     let note = "sweep `s`: batch norm projects out the shared cotangent of `cotangent_shared`: expect gradients near 0";

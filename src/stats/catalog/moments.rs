@@ -64,8 +64,9 @@ static QUANTITIES: [QuantityRow; 7] = [
     QuantityRow {
         quantity: Quantity::BiasGrad,
         doc: "dLoss/db_l",
-        rows: "hidden, readout; layers with a bias",
-        applies: |spec, layer| layer >= 1 && spec.layer_has_bias(layer),
+        rows: "hidden, readout; layers whose bias has a gradient (not directly before batch norm, nor in `pre_act` with \
+               batch norm and final_norm)",
+        applies: |spec, layer| layer >= 1 && spec.layer_has_bias_grad(layer),
     },
 ];
 

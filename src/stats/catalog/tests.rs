@@ -149,6 +149,16 @@ fn columns_apply_to_the_rows_that_the_interface_says() {
     assert!(layers("chi", &batch_norm).is_empty());
     assert_eq!(layers("path_gain", &batch_norm), [1, 2, 3, 4, 5, 6]);
     assert!(layers("bias_grad_l2", &NetworkSpec { bias: false, ..spec() }).is_empty());
+    // Every reader of the stream normalises over the batch: a bias reaches nothing. Without one of the conditions it does.
+    let unread = NetworkSpec { residual: Residual::PreAct, final_norm: true, ..batch_norm.clone() };
+    assert_eq!(layers("bias_grad_l2", &unread), [7]);
+    for read in [
+        NetworkSpec { final_norm: false, ..unread.clone() },
+        NetworkSpec { norm: Norm::Layer, ..unread.clone() },
+        NetworkSpec { loss: Loss::Cotangent, final_norm: false, ..unread.clone() },
+    ] {
+        assert_eq!(layers("bias_grad_l2", &read)[..6], [1, 2, 3, 4, 5, 6]);
+    }
 
     let pre = NetworkSpec { residual: Residual::PreAct, input_size: 5, loss: Loss::Cotangent, ..spec() };
     for name in ["phi_grad_mean", "saturated_frac", "path_gain", "branch_ratio"] {
