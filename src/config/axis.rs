@@ -99,6 +99,14 @@ fn scalar(node: &Node, row: &KeyRow, reporter: &mut Reporter) -> Option<Setting>
     parsed.map_err(|message| reporter.at(node.mark, message)).ok()
 }
 
+/// What rounding did to the values of a range of integers, if it did anything.
+pub fn rounding(what: &str, range: &Range, rounded: u64, distinct: usize) -> Option<String> {
+    (rounded > 0 || distinct as u64 != range.len()).then(|| {
+        let values = range.len();
+        format!("{what}: {rounded} of {values} values of a range were rounded to integers, {distinct} distinct values remain")
+    })
+}
+
 fn from_range(
     range: Range,
     mark: Mark,
@@ -136,13 +144,11 @@ fn from_range(
             }
         }
     }
-    if row.is_integer() && !zipped && (rounded > 0 || settings.len() as u64 != range.len()) {
-        notes.push(format!(
-            "`{}`: {rounded} of {} values of a range were rounded to integers, {} distinct values remain",
-            row.name,
-            range.len(),
-            settings.len()
-        ));
+    if row.is_integer() {
+        // Zipped lists stay equally long, so equal values stay.
+        let mut distinct = settings.clone();
+        distinct.dedup();
+        notes.extend(rounding(&format!("`{}`", row.name), &range, rounded, distinct.len()));
     }
     Some(settings)
 }

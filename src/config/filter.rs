@@ -138,7 +138,9 @@ impl Filter {
             Err(error) => {
                 let at = place(error.1, reporter);
                 let message = error.0.to_string().to_lowercase().replace("script", "it");
-                reporter.at(at, format!("not an expression: {}", message.trim_end_matches('.')));
+                let hint = foreign_operator(text)
+                    .map_or(String::new(), |(word, operator)| format!("; write `{operator}` for `{word}`"));
+                reporter.at(at, format!("not an expression: {}{hint}", message.trim_end_matches('.')));
                 return None;
             }
         };
@@ -174,6 +176,14 @@ impl Filter {
         }
         engine().eval_ast_with_scope::<bool>(&mut scope, &self.ast).map_err(|error| error.to_string())
     }
+}
+
+/// The first operator of Python or SQL outside quotes, and what stands for it here.
+fn foreign_operator(text: &str) -> Option<(&'static str, &'static str)> {
+    const OPERATORS: [(&str, &str); 3] = [("and", "&&"), ("or", "||"), ("not", "!")];
+    let bare = text.split('"').step_by(2);
+    let mut words = bare.flat_map(|piece| piece.split(|c: char| c.is_whitespace() || matches!(c, '(' | ')')));
+    words.find_map(|word| OPERATORS.into_iter().find(|(foreign, _)| *foreign == word.to_ascii_lowercase()))
 }
 
 /// The place of a position inside the expression, or of the whole string where escapes shift positions.

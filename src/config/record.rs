@@ -1,5 +1,6 @@
 //! What a sweep file wants recorded: `[record]` and `[verdict]`.
 
+use super::axis::rounding;
 use super::error::{Reporter, did_you_mean};
 use super::range::{RangeTable, read};
 use super::tree::{Node, NodeKind, Table};
@@ -46,8 +47,8 @@ impl Default for RecordRequest {
     }
 }
 
-/// Reads `[record]`.
-pub fn record(table: &Table, reporter: &mut Reporter) -> RecordRequest {
+/// Reads `[record]`; `notes` says what was rounded.
+pub fn record(table: &Table, reporter: &mut Reporter, notes: &mut Vec<String>) -> RecordRequest {
     let mut request = RecordRequest::default();
     for entry in &table.entries {
         let node = &entry.node;
@@ -61,7 +62,7 @@ pub fn record(table: &Table, reporter: &mut Reporter) -> RecordRequest {
             }
             "layers" => {
                 request.layers_mark = node.mark;
-                if let Some(layers) = layers(node, reporter) {
+                if let Some(layers) = layers(node, reporter, notes) {
                     request.layers = layers;
                 }
             }
@@ -147,7 +148,7 @@ fn statistic(word: &str, node: &Node, reporter: &mut Reporter) -> Option<String>
     }
 }
 
-fn layers(node: &Node, reporter: &mut Reporter) -> Option<LayersRequest> {
+fn layers(node: &Node, reporter: &mut Reporter, notes: &mut Vec<String>) -> Option<LayersRequest> {
     let numbers: Vec<u32> = match &node.kind {
         NodeKind::Text(word) if word == "all" => return Some(LayersRequest::All),
         NodeKind::Int(_) => vec![layer(node, reporter)?],
@@ -155,9 +156,10 @@ fn layers(node: &Node, reporter: &mut Reporter) -> Option<LayersRequest> {
         NodeKind::Table(table) => match read(table, node.mark, reporter)? {
             RangeTable::Choice(items) => items.iter().map(|item| layer(item, reporter)).collect::<Option<_>>()?,
             RangeTable::Range(range) => {
-                let mut numbers = Vec::new();
+                let (mut numbers, mut rounded) = (Vec::new(), 0);
                 for i in 0..range.len() {
                     let v = range.value(i).round();
+                    rounded += u64::from(v != range.value(i));
                     if !(0.0..=f64::from(LAST_LAYER)).contains(&v) {
                         reporter.at(node.mark, format!("there is no layer {v} (0 to {LAST_LAYER})"));
                         return None;
@@ -166,6 +168,7 @@ fn layers(node: &Node, reporter: &mut Reporter) -> Option<LayersRequest> {
                         numbers.push(v as u32);
                     }
                 }
+                notes.extend(rounding("`layers` of [record]", &range, rounded, numbers.len()));
                 numbers
             }
         },

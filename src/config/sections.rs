@@ -87,7 +87,7 @@ fn top(root: &Table, file_name: &str, overrides: &Overrides, reporter: &mut Repo
             },
             "record" => {
                 if let Some(table) = section(entry, reporter) {
-                    file.record = record::record(table, reporter);
+                    file.record = record::record(table, reporter, &mut file.notes);
                 }
             }
             "verdict" => {

@@ -104,6 +104,21 @@ fn integer_ranges_are_rounded_and_deduplicated_and_that_is_reported() {
     let expected = "sweep `s`: `depth`: 6 of 10 values of a range were rounded to integers, 7 distinct values remain";
     assert_eq!(notes, [expected]);
     assert!(good(&body("depth = { range = [2, 8], step = 2 }")).notes.is_empty());
+    // Also where values move together, and where layers are chosen.
+    let zip = "zip = { depth = { logspace = [2, 64], num = 4 }, width = { linspace = [8, 64], num = 4 } }";
+    let notes = good(&body(zip)).notes;
+    let expected = ["depth", "width"].map(|key| {
+        format!("sweep `s`: `{key}`: 2 of 4 values of a range were rounded to integers, 4 distinct values remain")
+    });
+    assert_eq!(notes, expected);
+    let zip = "zip = { depth = { linspace = [1, 2], num = 3 }, gain = [1, 2, 3] }";
+    let expected = "sweep `s`: `depth`: 1 of 3 values of a range were rounded to integers, 2 distinct values remain";
+    assert_eq!(good(&body(zip)).notes, [expected]);
+    assert!(good(&body("zip = { depth = { linspace = [2, 8], num = 4 }, gain = [1, 2, 3, 4] }")).notes.is_empty());
+    let layers = |range: &str| good(&format!("{}\n[record]\nlayers = {range}", body("depth = 3"))).notes;
+    let expected = "`layers` of [record]: 1 of 3 values of a range were rounded to integers, 3 distinct values remain";
+    assert_eq!(layers("{ linspace = [0, 3], num = 3 }"), [expected]);
+    assert!(layers("{ range = [0, 3], step = 1 }").is_empty());
     assert_eq!(values("width = { range = [8, 2], step = -3 }", Key::Width), [8, 5, 2].map(Value::Int));
 }
 

@@ -73,6 +73,8 @@ fn every_mistake_in_a_filter_is_named_where_it_stands() {
         ("activation", "11: a filter must be true or false, and this is a word".into()),
         ("true", "11: this filter reads no key: it is the same for every point".into()),
         ("depth > ", "11: not an expression: it is incomplete".into()),
+        ("depth > 3 and width > 2", "22: not an expression: unexpected 'and'; write `&&` for `and`".into()),
+        ("not depth > 3", "16: not an expression: unexpected 'depth'; write `!` for `not`".into()),
         ("while true {}", "12: not an expression: unexpected 'while'".into()),
         ("let x = 3; depth > x", "12: not an expression: unexpected 'let'".into()),
         ("activation == 3", "23: a word cannot equal a number".into()),
