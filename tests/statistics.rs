@@ -51,7 +51,8 @@ impl Network {
     fn new(spec: NetworkSpec) -> Self {
         let named = tensors(&spec, None, None, Precision::F64).into_iter().map(|t| {
             let columns = *t.shape.last().expect("no scalars");
-            (t.name, Matrix { columns, x: t.data.iter().map(|v| libm::scalbn(*v, t.log2_scale)).collect() })
+            let x = t.data.iter().enumerate().map(|(i, v)| libm::scalbn(*v, t.log2_scale_at(i))).collect();
+            (t.name, Matrix { columns, x })
         });
         let mut tensors: HashMap<String, Matrix> = named.collect();
         tensors.insert("layers.0.act".into(), tensors["input"].clone());

@@ -60,11 +60,11 @@ impl Forward {
     pub fn replace(&mut self, name: &str, data: Vec<f64>, log2_scale: i32) {
         let tensor = self.0.get_mut(name).unwrap_or_else(|| panic!("no tensor {name}"));
         assert_eq!(tensor.data.len(), data.len(), "{name}");
-        (tensor.data, tensor.log2_scale) = (data, log2_scale);
+        (tensor.data, tensor.log2_scale, tensor.log2_row_scale) = (data, log2_scale, Vec::new());
     }
     pub fn get(&self, name: &str) -> Vec<Wide> {
         let t = &self.0[name];
-        t.data.iter().map(|&v| Wide::new(v, i64::from(t.log2_scale))).collect()
+        t.data.iter().enumerate().map(|(i, &v)| Wide::new(v, i64::from(t.log2_scale_at(i)))).collect()
     }
     pub fn layer(&self, layer: u32, name: &str) -> Vec<Wide> {
         if layer == 0 { self.get("input") } else { self.get(&format!("layers.{layer}.{name}")) }

@@ -18,9 +18,13 @@ use crate::run::human;
 
 /// Write every tensor of one network to a safetensors file
 ///
-/// The file holds `input`, `target` and `layers.{l}.weight|bias|preact|act|preact_grad|act_grad|weight_grad|bias_grad`,
-/// with the configuration in its metadata. Where a tensor was scaled to stay in range, the metadata's `log2_scale` (a
-/// JSON map) has an entry for it: true value = stored value * 2^log2_scale[name].
+/// The file holds `input`, `target` (`cotangent` instead where the loss is one: dLoss/dh_L as it was drawn) and
+/// `layers.{l}.weight|bias|preact|act|preact_grad|act_grad|weight_grad|bias_grad`, with the configuration in its metadata.
+///
+/// Where a tensor was scaled to stay in range, the metadata's `log2_scale` (a JSON map) has an entry for it: true value =
+/// stored value * 2^log2_scale[name]. Where samples lie too far apart for one power of two, as behind saturated
+/// activations, `log2_row_scale` (a JSON map of lists) has one more for each sample: true value of row b = stored value *
+/// 2^(log2_scale[name] + log2_row_scale[name][b]), with 0 for a name that a map does not have.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -29,7 +33,17 @@ Examples:
 
 In Python:
   from safetensors.numpy import load_file
-  tensors = load_file(\"first.safetensors\")")]
+  tensors = load_file(\"first.safetensors\")
+
+With the powers of two (values outside float64 become 0 or inf):
+  import json, numpy
+  from safetensors import safe_open
+  with safe_open(\"first.safetensors\", \"numpy\") as file:
+      scale = json.loads(file.metadata()[\"log2_scale\"])
+      rows = json.loads(file.metadata()[\"log2_row_scale\"])
+      name = \"layers.1.preact_grad\"
+      power = scale.get(name, 0) + numpy.array(rows.get(name, [0]))[:, None]
+      true = numpy.ldexp(file.get_tensor(name).astype(\"f8\"), power)")]
 pub struct Args {
     #[command(flatten)]
     sweep: SweepArgs,
@@ -60,6 +74,11 @@ pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
     let tensors = cpu::tensors(&network.spec, dataset.as_ref(), None, precision);
     let scales: BTreeMap<&str, i32> =
         tensors.iter().filter(|t| t.log2_scale != 0).map(|t| (t.name.as_str(), t.log2_scale)).collect();
+    let row_scales: BTreeMap<&str, &[i32]> = tensors
+        .iter()
+        .filter(|t| !t.log2_row_scale.is_empty())
+        .map(|t| (t.name.as_str(), &t.log2_row_scale[..]))
+        .collect();
     let metadata = serde_json::json!({
         "tool": concat!("gradsweep ", env!("CARGO_PKG_VERSION")),
         "network": network.network_id,
@@ -67,6 +86,7 @@ pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
         "seed": network.spec.seed.to_string(),
         "precision": precision.name(),
         "log2_scale": serde_json::json!(scales).to_string(),
+        "log2_row_scale": serde_json::json!(row_scales).to_string(),
     });
     let bytes = write(&args.output, &tensors, precision, &metadata)?;
     console.status(

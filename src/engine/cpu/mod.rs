@@ -272,8 +272,9 @@ fn collect(batch: &Batch, slot: usize, outcome: Outcome) -> NetworkResult {
     NetworkResult { slot, rows, delta_squares, loss: outcome.loss, error: None }
 }
 
-/// Every tensor of one network at initialisation, computed in `precision`: `input`, `target`, and `layers.{l}.` weight,
-/// bias, preact, act, preact_grad, act_grad, weight_grad, bias_grad. The true values are `data * 2^log2_scale`.
+/// Every tensor of one network at initialisation, computed in `precision`: `input`, `target` or `cotangent`, and
+/// `layers.{l}.` weight,
+/// bias, preact, act, preact_grad, act_grad, weight_grad, bias_grad, each with its powers of two ([`NamedTensor`]).
 pub fn tensors(
     spec: &NetworkSpec,
     dataset: Option<&Dataset>,
@@ -309,6 +310,7 @@ fn data_tensors(spec: &NetworkSpec, data: &NetworkData<f64>) -> Vec<NamedTensor>
         shape: if columns == 0 { vec![batch] } else { vec![batch, columns] },
         data,
         log2_scale: 0,
+        log2_row_scale: Vec::new(),
     };
     let target = match &data.target {
         TargetData::Dense(d) => tensor("target", spec.output_size as usize, d.clone()),
