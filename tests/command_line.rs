@@ -293,6 +293,83 @@ fn the_sweep_file_of_init_is_a_good_start() {
 }
 
 #[test]
+fn networks_that_failed_and_networks_that_fit_nowhere_have_their_exit_codes() {
+    let place = Place::new(SWEEP);
+    assert_eq!(code(&place.run(&RUN)), 0);
+    // No network of a healthy program fails: the finished run is made to have one.
+    let mut manifest: serde_json::Value = serde_json::from_slice(&place.read("out/manifest.json")).expect("JSON");
+    manifest["counts"]["status"]["failed"] = 1.into();
+    fs::write(place.path("out/manifest.json"), manifest.to_string()).expect("writable");
+    let failed = place.run(&RUN);
+    assert_eq!(code(&failed), 3, "{}", stderr(&failed));
+    assert!(stderr(&failed).contains("1 network failed: see `status`"), "{}", stderr(&failed));
+    // About 380 GB a network, checked before anything is allocated.
+    let huge = "name = \"huge\"\n[[sweep]]\nname = \"s\"\ndepth = 1024\nwidth = 2048\nbatch_size = 4096\n\
+                residual = \"pre_act\"\n";
+    fs::write(place.path("huge.toml"), huge).expect("writable");
+    let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let available =
+        memory.lines().find_map(|line| line.strip_prefix("MemAvailable:")?.split_whitespace().next()?.parse().ok());
+    if available.is_none_or(|kib: u64| kib > 600 << 20) {
+        eprintln!("SKIPPED: this machine has memory for the largest network, or does not say how much it has");
+        return;
+    }
+    let run = place.run(&["run", "huge.toml", "--device", "cpu", "--precision", "f64", "-o", "huge"]);
+    assert_eq!(code(&run), 5, "{}", stderr(&run));
+    assert!(stderr(&run).contains("make it smaller, or choose another device"), "{}", stderr(&run));
+    assert!(!place.path("huge").exists());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_standard_output_is_told_as_what_it_is() {
+    let place = Place::new(SWEEP);
+    let commands: [&[&str]; 5] = [
+        &["run", "sweep.toml", "--device", "cpu", "-o", "-", "-q"],
+        &["--help"],
+        &["run", "--help"],
+        &["--version"],
+        &[],
+    ];
+    for arguments in commands {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+        let output = place.command(arguments).stdout(full).output().expect("starts");
+        assert_eq!(code(&output), 6, "{arguments:?}: {}", stderr(&output));
+        let text = stderr(&output);
+        assert!(text.contains("cannot write to standard output"), "{arguments:?}: {text}");
+        assert!(!text.contains("run the same command again"), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn an_empty_device_variable_is_as_good_as_none() {
+    let place = Place::new(SWEEP);
+    let mut command = place.command(&["run", "sweep.toml", "-o", "out", "-q"]);
+    command.env("VK_DRIVER_FILES", "/nonexistent").env("VK_ICD_FILENAMES", "/nonexistent");
+    let run = command.env("GRADSWEEP_DEVICE", "").output().expect("starts");
+    assert_eq!(code(&run), 0, "{}", stderr(&run));
+    assert_eq!(code(&place.run(&["run", "sweep.toml", "--device", ""])), 2);
+}
+
+#[test]
+fn a_sweep_file_that_is_no_text_is_told_where() {
+    let place = Place::new(SWEEP);
+    fs::write(place.path("bad.toml"), b"name = \"\xc3\xa4\"\n# caf\xe9\n").expect("writable");
+    let run = place.run(&["plan", "bad.toml"]);
+    assert_eq!(code(&run), 2);
+    assert!(stderr(&run).contains("bad.toml:2:6: byte 0xe9 is not UTF-8"), "{}", stderr(&run));
+    let file = fs::File::open(place.path("bad.toml")).expect("exists");
+    let piped = place.command(&["plan", "-"]).stdin(file).output().expect("starts");
+    assert!(stderr(&piped).contains("<stdin>:2:6: byte 0xe9"), "{}", stderr(&piped));
+}
+
+#[test]
+fn a_list_spells_words_as_a_sweep_file_does() {
+    let place = Place::new(SWEEP);
+    assert!(stdout(&place.run(&["list", "inputs"])).contains("correlated_pairs(c)"));
+}
+
+#[test]
 fn a_locked_run_is_refused() {
     let place = Place::new(SWEEP);
     fs::create_dir(place.path("out")).expect("writable");
@@ -333,7 +410,7 @@ fn a_dump_replays_by_its_own_arithmetic() {
     let (_, metadata) = safetensors::SafeTensors::read_metadata(&bytes).expect("a header");
     let metadata = metadata.metadata().clone().expect("metadata");
     assert!(metadata["configuration"].contains("\"depth\":2"), "{}", metadata["configuration"]);
-    assert_eq!(metadata["log2_scale"], "{}");
+    assert_eq!((&*metadata["log2_scale"], &*metadata["log2_row_scale"]), ("{}", "{}"));
     let file = safetensors::SafeTensors::deserialize(&bytes).expect("a safetensors file");
     let tensor = |name: &str| {
         let view = file.tensor(name).unwrap_or_else(|e| panic!("{name}: {e}"));
@@ -366,6 +443,59 @@ fn a_dump_replays_by_its_own_arithmetic() {
     for ((y, d), g) in y.iter().zip(&target).zip(&delta) {
         assert!(((y - d) / 4.0 - g).abs() < 1e-12);
     }
+}
+
+#[test]
+fn a_dump_of_a_saturated_network_multiplies_out_to_its_norms() {
+    let sweep = "name = \"t\"\n[[sweep]]\nname = \"s\"\ndepth = 4\nwidth = 16\nbatch_size = 8\ninit = \"mean_field\"\n\
+                 sigma_w = 1000.0\nloss = \"cotangent\"\n";
+    let place = Place::new(sweep);
+    let dump = place.run(&["dump", "sweep.toml", "--network", "0", "-o", "x.safetensors"]);
+    assert_eq!(code(&dump), 0, "{}", stderr(&dump));
+    let bytes = place.read("x.safetensors");
+    let (_, metadata) = safetensors::SafeTensors::read_metadata(&bytes).expect("a header");
+    let metadata = metadata.metadata().clone().expect("metadata");
+    let map = |name: &str| -> serde_json::Value { serde_json::from_str(&metadata[name]).expect("JSON") };
+    let (scales, row_scales) = (map("log2_scale"), map("log2_row_scale"));
+    assert!(scales.as_object().is_some_and(|m| !m.is_empty()), "{scales}");
+    assert!(row_scales.as_object().is_some_and(|m| !m.is_empty()), "{row_scales}");
+    let file = safetensors::SafeTensors::deserialize(&bytes).expect("a safetensors file");
+    assert!(file.tensor("cotangent").is_ok() && file.tensor("target").is_err());
+    let run = place.run(&RUN);
+    assert_eq!(code(&run), 0, "{}", stderr(&run));
+    let mut rows = csv::Reader::from_path(place.path("out/layers.csv")).expect("written");
+    let mut compared = 0;
+    for row in rows.deserialize::<std::collections::BTreeMap<String, String>>() {
+        let row = row.expect("a row");
+        for quantity in ["preact_grad", "act_grad"] {
+            let Ok(want) = row[&format!("{quantity}_log10_l2")].parse::<f64>() else { continue };
+            let name = format!("layers.{}.{quantity}", row["layer"]);
+            let view = file.tensor(&name).expect("there");
+            let columns = view.shape()[1];
+            let values: Vec<f64> = view
+                .data()
+                .chunks_exact(4)
+                .map(|b| f64::from(f32::from_le_bytes(b.try_into().expect("four"))))
+                .collect();
+            let zeros = values.iter().filter(|v| **v == 0.0).count() as f64 / values.len() as f64;
+            assert_eq!(zeros, row[&format!("{quantity}_zero_frac")].parse::<f64>().expect("a number"), "{name}");
+            // log2 of each row's sum of squares, then log2 of their sum.
+            let scale = scales[&name].as_f64().unwrap_or(0.0);
+            let parts: Vec<f64> = values
+                .chunks_exact(columns)
+                .enumerate()
+                .map(|(b, x)| {
+                    let shift = row_scales[&name][b].as_f64().unwrap_or(0.0);
+                    x.iter().map(|v| v * v).sum::<f64>().log2() + 2.0 * (scale + shift)
+                })
+                .collect();
+            let top = parts.iter().fold(f64::NEG_INFINITY, |a, b| a.max(*b));
+            let got = 0.5 * (top + parts.iter().map(|p| (p - top).exp2()).sum::<f64>().log2()) * 2f64.log10();
+            assert!((got - want).abs() < 1e-5 * want.abs().max(1.0), "{name}: {got}, want {want}");
+            compared += 1;
+        }
+    }
+    assert!(compared >= 8, "{compared}");
 }
 
 #[test]

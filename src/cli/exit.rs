@@ -85,7 +85,7 @@ impl From<StoreError> for Failure {
         let exit = match error {
             StoreError::Occupied(_) => Exit::Usage,
             StoreError::Locked(_) => Exit::Locked,
-            StoreError::Disk { .. } => Exit::Disk,
+            StoreError::Disk { .. } | StoreError::Stream { .. } => Exit::Disk,
             StoreError::Internal(_) => Exit::Failed,
         };
         Failure::new(exit, error.to_string())
@@ -132,7 +132,15 @@ pub fn leave(exit: Exit) -> std::process::ExitCode {
 
 /// Short help, as if asked for.
 pub fn show_help(command: &clap::Command) -> Exit {
-    let mut command = command.clone();
-    let _ = command.print_help();
-    Exit::Done
+    printed(command.clone().print_help())
+}
+
+/// How the process ends after help went to standard output; a closed pipe is no fault.
+pub fn printed(outcome: io::Result<()>) -> Exit {
+    let Err(error) = outcome.and_then(|()| io::stdout().flush()) else { return Exit::Done };
+    let Failure { exit, message } = error.into();
+    if !message.is_empty() {
+        let _ = writeln!(io::stderr(), "error: {message}");
+    }
+    exit
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::console::{BOLD, Console};
 use super::exit::{Exit, Failure};
 use super::table::{self, left};
-use crate::config::{KEYS, KeyRow, Kind};
+use crate::config::{KEYS, Key, KeyRow, Kind};
 use crate::network::words::WordRow;
 use crate::network::{Architecture, Input, Loss, Norm, Residual, Target, activation, init};
 use crate::stats::catalog;
@@ -125,7 +125,14 @@ fn listing(table: Table) -> Listing {
         Table::Norms => words("norm", Norm::TABLE),
         Table::Residuals => words("residual", Residual::TABLE),
         Table::Losses => words("loss", Loss::TABLE),
-        Table::Inputs => words("input", Input::TABLE),
+        Table::Inputs => {
+            let mut listing = words("input", Input::TABLE);
+            // Spelled with the parameter, as messages and the schema do.
+            if let Kind::Word(vocabulary) = &Key::Input.row().kind {
+                listing.rows.iter_mut().zip(vocabulary.words()).for_each(|(row, word)| row[0] = word);
+            }
+            listing
+        }
         Table::Targets => words("target", Target::TABLE),
         Table::Architectures => words("architecture", Architecture::TABLE),
         Table::Statistics => Listing {
@@ -164,7 +171,13 @@ mod tests {
             if let Kind::Word(vocabulary) = &key.kind {
                 let table = Table::from_str(vocabulary.list, false).unwrap_or_else(|e| panic!("{}: {e}", key.name));
                 let names = listing(table).rows.into_iter().map(|row| row[0].clone());
-                assert_eq!(names.count(), vocabulary.words().len(), "{}", key.name);
+                // With the parameter, too: activations say its name and its default.
+                let bare = |word: String| word.split(" = ").next().unwrap_or_default().to_string();
+                let names: Vec<String> = names.map(bare).collect();
+                assert_eq!(names.len(), vocabulary.words().len(), "{}", key.name);
+                for (name, word) in names.iter().zip(vocabulary.words()) {
+                    assert_eq!(name.contains('('), word.contains('('), "{name} is written {word}");
+                }
             }
         }
     }

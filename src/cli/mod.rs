@@ -80,17 +80,24 @@ fn command() -> clap::Command {
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     exit::report_panics();
-    hush_drivers();
+    prepare_environment();
     let exit = std::panic::catch_unwind(start).unwrap_or(Exit::Failed);
     exit::leave(exit)
 }
 
-/// Vulkan drivers complain on standard error where no desktop session set this directory, which nothing here uses.
-fn hush_drivers() {
-    const VARIABLE: &str = "XDG_RUNTIME_DIR";
-    if cfg!(target_os = "linux") && std::env::var_os(VARIABLE).is_none() {
-        // SAFETY: the first thing that the process does; there is no other thread yet.
-        unsafe { std::env::set_var(VARIABLE, std::env::temp_dir()) }
+/// Vulkan drivers complain on standard error where no desktop session set their directory, which nothing here uses. An
+/// empty device is as good as none: scripts unset variables in that way.
+fn prepare_environment() {
+    const DIRECTORY: &str = "XDG_RUNTIME_DIR";
+    const DEVICE: &str = "GRADSWEEP_DEVICE";
+    // SAFETY: the first thing that the process does; there is no other thread yet.
+    unsafe {
+        if cfg!(target_os = "linux") && std::env::var_os(DIRECTORY).is_none() {
+            std::env::set_var(DIRECTORY, std::env::temp_dir());
+        }
+        if std::env::var_os(DEVICE).is_some_and(|device| device.is_empty()) {
+            std::env::remove_var(DEVICE);
+        }
     }
 }
 
@@ -101,9 +108,9 @@ fn start() -> Exit {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Also help and version, which go to standard output; a closed pipe is no fault.
-            let _ = error.print();
-            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            // Also help and version, which go to standard output.
+            let outcome = error.print();
+            return if error.use_stderr() { Exit::Usage } else { exit::printed(outcome) };
         }
     };
     let console = Console::new(&cli.console);

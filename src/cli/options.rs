@@ -68,22 +68,23 @@ impl SweepArgs {
     /// The sweep file's text and the name that errors call it by.
     pub fn read(&self) -> Result<(String, String), Failure> {
         if self.sweep.as_os_str() == "-" {
-            let mut text = String::new();
+            let mut bytes = Vec::new();
             std::io::stdin()
                 .lock()
-                .read_to_string(&mut text)
+                .read_to_end(&mut bytes)
                 .map_err(|e| Failure::usage(format!("cannot read the sweep file from standard input: {e}")))?;
-            return Ok((text, "<stdin>".to_string()));
+            let name = "<stdin>".to_string();
+            return Ok((utf_8(bytes, &name)?, name));
         }
         let name = self.sweep.display().to_string();
-        let text = std::fs::read_to_string(&self.sweep).map_err(|e| {
+        let bytes = std::fs::read(&self.sweep).map_err(|e| {
             let hint = match e.kind() {
                 std::io::ErrorKind::NotFound => "; `gradsweep init` writes one to start from",
                 _ => "",
             };
             Failure::usage(format!("cannot read {name}: {e}{hint}"))
         })?;
-        Ok((text, name))
+        Ok((utf_8(bytes, &name)?, name))
     }
 
     pub fn parse(&self) -> Result<(SweepFile, String), Failure> {
@@ -99,6 +100,18 @@ impl SweepArgs {
         list.extend(self.limit.map(|n| format!("--limit {n}")));
         list
     }
+}
+
+/// The text of a sweep file, or where it is none.
+fn utf_8(bytes: Vec<u8>, name: &str) -> Result<String, Failure> {
+    String::from_utf8(bytes).map_err(|error| {
+        let end = error.utf8_error().valid_up_to();
+        let good = String::from_utf8_lossy(&error.as_bytes()[..end]);
+        let (line, column) =
+            (good.matches('\n').count() + 1, good.chars().rev().take_while(|c| *c != '\n').count() + 1);
+        let byte = error.as_bytes()[end];
+        Failure::usage(format!("{name}:{line}:{column}: byte 0x{byte:02x} is not UTF-8: save the file as UTF-8 text"))
+    })
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -24,7 +24,7 @@ pub struct Stream<W: Write> {
 impl<W: Write> Stream<W> {
     /// Writes the header; the rows follow by [`Sink::commit`].
     pub fn new(mut out: W, networks: u64, header: &[u8]) -> Result<Self, StoreError> {
-        let waiting = TempDir::new().map_err(|source| StoreError::Disk {
+        let waiting = TempDir::new().map_err(|source| StoreError::Stream {
             action: "create a directory in",
             path: std::env::temp_dir(),
             source,
@@ -35,14 +35,14 @@ impl<W: Write> Stream<W> {
 }
 
 fn failed(source: io::Error) -> StoreError {
-    StoreError::Disk { action: "write to", path: Path::new("standard output").to_path_buf(), source }
+    StoreError::Stream { action: "write to", path: Path::new("standard output").to_path_buf(), source }
 }
 
 impl<W: Write> Sink for Stream<W> {
     fn commit(&mut self, chunk: u32, fingerprint: &str, rows: &[NetworkRows], tally: Tally) -> Result<(), StoreError> {
         let footer = Footer::new(chunk, "", fingerprint, rows, tally);
         let last = footer.index.iter().copied().max().unwrap_or(0);
-        let part = Part::write(&Scratch, self.waiting.path(), footer, rows)?;
+        let part = Part::write(&Scratch, self.waiting.path(), footer, rows).map_err(StoreError::of_stream)?;
         if !self.rows.add(&part) {
             return Err(StoreError::Internal(format!("chunk {chunk}: a network outside the plan")));
         }

@@ -34,6 +34,9 @@ pub enum StoreError {
     Locked(PathBuf),
     #[error("cannot {action} {}: {source}{}", .path.display(), advice(.source))]
     Disk { action: &'static str, path: PathBuf, source: io::Error },
+    /// What is written goes to a stream, which a later run cannot go on with.
+    #[error("cannot {action} {}: {source}; the rows so far are incomplete, and a stream has no resume: use -o with a directory", .path.display())]
+    Stream { action: &'static str, path: PathBuf, source: io::Error },
     /// A mistake of the tool itself.
     #[error("{0}")]
     Internal(String),
@@ -52,7 +55,16 @@ fn advice(source: &io::Error) -> &'static str {
 impl StoreError {
     /// The reader of a pipe has gone.
     pub fn is_closed_pipe(&self) -> bool {
-        matches!(self, StoreError::Disk { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
+        matches!(self, StoreError::Disk { source, .. } | StoreError::Stream { source, .. }
+            if source.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    /// The same fault where there is no directory to go on with.
+    pub fn of_stream(self) -> Self {
+        match self {
+            StoreError::Disk { action, path, source } => StoreError::Stream { action, path, source },
+            other => other,
+        }
     }
 }
 
