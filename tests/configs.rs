@@ -241,14 +241,25 @@ fn phase_diagram_tanh_changes_sign_at_the_edge_of_chaos() {
         ],
     );
     assert_eq!(run.groups.len(), 12);
+    let mut rows: BTreeMap<u64, Vec<&Group>> = BTreeMap::new();
     for group in &run.groups {
         group.agrees_with_theory(5.0);
         let field = group.prediction.mean_field.expect("plain layers");
         let (mean, _) = estimate(&group.column("log10_grad_ratio_total"));
         assert_eq!(mean < 0.0, field.phase == Some(Phase::Ordered), "{:?}", group.spec);
+        rows.entry(group.spec.init.sigma_b.expect("given").to_bits()).or_default().push(group);
         // The forward-only estimate deep in the network is chi at the fixed point.
         let (chi, _) = estimate(&group.layer(15, "chi"));
         assert!((chi / field.chi_1.expect("tanh") - 1.0).abs() < 0.12, "{chi}: {field:?}");
+    }
+    // Along each row of the diagram, depth scales are largest where chi_1 is nearest to 1.
+    for row in rows.values() {
+        let distance = |g: &Group| g.prediction.mean_field.as_ref().and_then(|f| f.chi_1).expect("tanh").ln().abs();
+        let scale = |g: &Group| estimate(&g.column("depth_scale")).0;
+        let nearest = row.iter().min_by(|a, b| distance(a).total_cmp(&distance(b))).expect("four points");
+        let largest = row.iter().max_by(|a, b| scale(a).total_cmp(&scale(b))).expect("four points");
+        let all: Vec<_> = row.iter().map(|g| (g.spec.init.sigma_w, distance(g), scale(g))).collect();
+        assert_eq!(largest.spec, nearest.spec, "{all:?}");
     }
 }
 
@@ -285,7 +296,15 @@ fn residual_networks_grow_polynomially_under_a_norm() {
         group.agrees("act_grad", &ratios, group.prediction.log10_act_grad_ratio_total.expect("known"));
         let (spec, relu) = (&group.spec, group.spec.activation.kind == ActivationKind::Relu);
         match (spec.residual, spec.norm) {
-            (Residual::PreAct, Norm::Layer | Norm::Rms) => group.agrees("L + 1", &ratios, 17f64.log10()),
+            (Residual::PreAct, Norm::Layer | Norm::Rms) => {
+                group.agrees("L + 1", &ratios, 17f64.log10());
+                // The stream has the variance l where branch l of variance 1 joins it.
+                for layer in [1, 4, 16] {
+                    let (ratio, _) = estimate(&group.layer(layer, "branch_ratio"));
+                    let scaled = ratio * f64::from(layer).sqrt();
+                    assert!((scaled - 1.0).abs() < 0.05, "{ratio} at layer {layer}: {spec:?}");
+                }
+            }
             (Residual::PreAct, Norm::None) if relu && spec.residual_scale == 1.0 => {
                 group.agrees("2^L", &ratios, 16.0 * 2f64.log10());
             }
@@ -303,6 +322,10 @@ fn digits_show_the_same_factors_as_noise() {
     assert_eq!(run.groups.len(), 5);
     for group in &run.groups {
         group.agrees_with_theory(7.0 * 2f64.log10());
+        // Only ReLU's correlations have no other fixed point: tanh at sigma_b = 0 leaves a cosine of 0 where it is.
+        let relu = group.spec.activation.kind == ActivationKind::Relu;
+        let cosines: Vec<f64> = [0, 1, 4, 8].map(|layer| estimate(&group.layer(layer, "act_cos")).0).to_vec();
+        assert!(!relu || cosines.windows(2).all(|pair| pair[0] < pair[1]), "{cosines:?}: {:?}", group.spec);
         if group.spec.init.kind == InitKind::PytorchDefault {
             let (loss, _) = estimate(&group.column("loss"));
             assert!((loss / 10f64.ln() - 1.0).abs() < 0.02, "{loss}");

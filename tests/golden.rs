@@ -1,13 +1,14 @@
 //! The engines against gradients computed elsewhere in float64 (`golden/mlp.json`: weights and data by an integer hash, so
 //! that anyone can rebuild them).
 
+use gradsweep::engine::cpu::SimdLevel;
 use gradsweep::engine::{GivenTensors, Precision};
 use gradsweep::network::{ActivationKind, Loss, NetworkSpec, Norm, Residual};
 use gradsweep::sampler::tensors::{NetworkData, TargetData};
 use gradsweep::stats::Quantity;
 use serde_json::Value;
 
-use crate::support::{l2, run_cpu, spec};
+use crate::support::{l2, run_cpu_at, spec};
 
 /// u(l, i, j) of the golden file: a hash to [-1, 1].
 pub fn hash(l: u64, i: u64, j: u64) -> f64 {
@@ -75,11 +76,11 @@ pub fn golden_cases() -> Vec<Value> {
     serde_json::from_str(include_str!("golden/mlp.json")).expect("valid JSON")
 }
 
-fn check(precision: Precision, tolerance: f64) {
+fn check(precision: Precision, level: SimdLevel, tolerance: f64) {
     for case in golden_cases() {
         let id = case["id"].as_str().unwrap();
         let (spec, given) = golden_case(&case);
-        let result = run_cpu(&spec, Some(given), precision);
+        let result = run_cpu_at(&spec, Some(given), precision, level);
         let near = |what: &str, got: f64, want: f64| {
             assert!((got - want).abs() <= tolerance * want.abs(), "{id} {what}: {got}, want {want}");
         };
@@ -104,10 +105,16 @@ fn check(precision: Precision, tolerance: f64) {
 
 #[test]
 fn float64_meets_the_golden_gradients() {
-    check(Precision::F64, 1e-9);
+    check(Precision::F64, SimdLevel::Auto, 1e-9);
+    check(Precision::F64, SimdLevel::Portable, 1e-9);
 }
 
 #[test]
 fn float32_meets_the_golden_gradients() {
-    check(Precision::F32, 1e-5);
+    check(Precision::F32, SimdLevel::Auto, 1e-5);
+}
+
+#[test]
+fn float32_without_vector_instructions_meets_the_golden_gradients() {
+    check(Precision::F32, SimdLevel::Portable, 1e-5);
 }

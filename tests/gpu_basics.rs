@@ -6,6 +6,7 @@ use std::sync::Arc;
 use gradsweep::engine::gpu::{Drawn, GpuEngine, Kernel, LayerSlot};
 use gradsweep::engine::{Engine, EngineError, LayerSelection, NetworkResult, Precision};
 use gradsweep::network::activation::TABLE;
+use gradsweep::network::init::TABLE as INITS;
 use gradsweep::network::{Activation, ActivationKind, Init, InitKind, Input, Loss, NetworkSpec, Norm, Residual};
 use gradsweep::sampler::tensors::{TargetData, fill_bias, fill_weight, network_data};
 use gradsweep::stats::RecordMask;
@@ -26,18 +27,15 @@ fn same_bits(name: &str, got: &[f32], want: &[f32]) {
 
 #[test]
 fn draws_are_bit_identical_to_the_sampler() {
-    let inits = [
-        init(InitKind::HeNormal, 0.0, 1.0, Some(0.3)),
-        init(InitKind::XavierUniform, 0.0, 0.7, Some(0.0)),
+    // Every row of the table, and scales at the ends of the range.
+    let every = INITS.iter().map(|row| init(row.kind, row.param.map_or(0.0, |_| 0.02), 0.7, Some(0.3)));
+    let ends = [
         init(InitKind::PytorchDefault, 0.0, 1.0, None),
-        init(InitKind::TruncatedNormal, 0.02, 1.0, Some(0.1)),
         init(InitKind::Normal, 1e-31, 1.0, Some(1e30)),
         init(InitKind::Normal, 1e31, 1.0, Some(1e-30)),
-        init(InitKind::Identity, 0.0, 1.5, None),
-        init(InitKind::Constant, 0.25, 1.0, None),
-        init(InitKind::Zeros, 0.0, 1.0, None),
-        init(InitKind::MeanField, 0.0, 1.0, Some(0.5)),
+        init(InitKind::MeanField, 0.0, 1.0, Some(0.0)),
     ];
+    let inits: Vec<Init> = every.chain(ends).collect();
     on_each_adapter(|name, engine| {
         for (i, &init) in inits.iter().enumerate() {
             // Rows that end inside a block of four draws, one unit, one sample.
@@ -48,8 +46,12 @@ fn draws_are_bit_identical_to_the_sampler() {
                     let slot = if layer > spec.depth { LayerSlot::Readout } else { LayerSlot::Hidden(layer) };
                     let mut want = vec![0.0; (spec.fan_in(layer) * spec.fan_out(layer)) as usize];
                     fill_weight(&spec, layer, &mut want);
-                    let got = engine.drawn_tensor(&spec, Drawn::Weight(slot)).unwrap().unwrap();
-                    same_bits(&format!("{name} {:?} W_{layer}", init.kind), &got, &want);
+                    // The host draws orthogonal matrices; as the others they are compared below, in a batch.
+                    let got = engine.drawn_tensor(&spec, Drawn::Weight(slot)).unwrap();
+                    assert_eq!(got.is_none(), init.kind == InitKind::Orthogonal);
+                    if let Some(got) = got {
+                        same_bits(&format!("{name} {:?} W_{layer}", init.kind), &got, &want);
+                    }
                     let mut want = vec![0.0; spec.fan_out(layer) as usize];
                     fill_bias(&spec, layer, &mut want);
                     let got = engine.drawn_tensor(&spec, Drawn::Bias(slot)).unwrap().unwrap();

@@ -1,11 +1,11 @@
 //! Every sum and count of a record against plain loops over the dumped tensors of the same network.
 
 use gradsweep::engine::Precision;
-use gradsweep::engine::cpu::{NamedTensor, tensors};
+use gradsweep::engine::cpu::{NamedTensor, SimdLevel, tensors};
 use gradsweep::network::{ActivationKind, Init, InitKind, Input, Loss, NetworkSpec, Norm, Residual};
 use gradsweep::stats::{Count, Quantity, Record, Sum};
 
-use crate::support::{run_cpu, spec};
+use crate::support::{run_cpu_at, spec};
 
 struct Matrix {
     columns: usize,
@@ -20,7 +20,7 @@ impl Matrix {
 
 fn get(all: &[NamedTensor], name: &str) -> Option<Matrix> {
     let t = all.iter().find(|t| t.name == name)?;
-    let data = t.data.iter().map(|v| v * 2f64.powi(t.log2_scale)).collect();
+    let data = t.data.iter().enumerate().map(|(i, v)| v * 2f64.powi(t.log2_scale_at(i))).collect();
     Some(Matrix { columns: *t.shape.last().unwrap(), data })
 }
 
@@ -75,9 +75,9 @@ fn check_moments(name: &str, record: &Record, quantity: Quantity, m: &Matrix, to
     }
 }
 
-fn check(spec: &NetworkSpec, precision: Precision, tolerance: f64) {
+fn check(spec: &NetworkSpec, precision: Precision, level: SimdLevel, tolerance: f64) {
     let all = tensors(spec, None, None, precision);
-    let result = run_cpu(spec, None, precision);
+    let result = run_cpu_at(spec, None, precision, level);
     let adjacent = spec.input == Input::CorrelatedPairs;
     let facts = spec.activation.facts();
     for row in &result.rows {
@@ -227,10 +227,60 @@ fn cases() -> Vec<NetworkSpec> {
 
 #[test]
 fn float64_records_equal_plain_loops_over_the_tensors() {
-    cases().iter().for_each(|case| check(case, Precision::F64, 1e-10));
+    cases().iter().for_each(|case| check(case, Precision::F64, SimdLevel::Auto, 1e-10));
 }
 
 #[test]
 fn float32_records_equal_plain_loops_over_the_tensors() {
-    cases().iter().for_each(|case| check(case, Precision::F32, 1e-5));
+    cases().iter().for_each(|case| check(case, Precision::F32, SimdLevel::Auto, 1e-5));
+}
+
+#[test]
+fn float32_records_without_vector_instructions_equal_plain_loops_over_the_tensors() {
+    cases().iter().for_each(|case| check(case, Precision::F32, SimdLevel::Portable, 1e-5));
+}
+
+/// The largest width that there is, forwards and backwards, against sums in float64.
+#[test]
+fn the_widest_layer_equals_plain_loops() {
+    let n = 2048;
+    let init = Init { kind: InitKind::MeanField, param: 0.0, gain: 1.0, sigma_w: 1.8, sigma_b: Some(0.3) };
+    let spec = NetworkSpec {
+        depth: 1,
+        width: n,
+        input_size: n,
+        batch_size: 1,
+        init,
+        loss: Loss::Cotangent,
+        seed: 5,
+        ..spec()
+    };
+    check(&spec, Precision::F32, SimdLevel::Auto, 1e-5);
+    let all = tensors(&spec, None, None, Precision::F32);
+    let tensor = |name: &str| get(&all, name).unwrap_or_else(|| panic!("{name} is dumped"));
+    let (x, w, b, cotangent) =
+        (tensor("input"), tensor("layers.1.weight"), tensor("layers.1.bias"), tensor("cotangent"));
+    let n = n as usize;
+    let z: Vec<f64> =
+        w.rows().zip(&b.data).map(|(row, b)| row.iter().zip(&x.data).map(|(w, x)| w * x).sum::<f64>() + b).collect();
+    let delta: Vec<f64> = z.iter().zip(&cotangent.data).map(|(z, g)| g / z.cosh().powi(2)).collect();
+    let x_grad: Vec<f64> = (0..n).map(|j| (0..n).map(|i| w.data[i * n + j] * delta[i]).sum()).collect();
+    let w_grad: Vec<f64> = delta.iter().flat_map(|d| x.data.iter().map(move |x| d * x)).collect();
+    let h: Vec<f64> = z.iter().map(|z| z.tanh()).collect();
+    for (name, want) in [
+        ("layers.1.preact", &z),
+        ("layers.1.act", &h),
+        ("layers.1.preact_grad", &delta),
+        ("layers.0.act_grad", &x_grad),
+        ("layers.1.weight_grad", &w_grad),
+        ("layers.1.bias_grad", &delta),
+    ] {
+        let got = tensor(name);
+        assert_eq!(got.data.len(), want.len(), "{name}");
+        let rms = (want.iter().map(|v| v * v).sum::<f64>() / want.len() as f64).sqrt();
+        for (got, want) in got.data.iter().zip(want) {
+            // Sums of 2048 terms of float32, and slopes that amplify what z is off by.
+            assert!((got - want).abs() <= 2e-5 * rms, "{name}: {got}, want {want}");
+        }
+    }
 }

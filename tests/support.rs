@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gradsweep::engine::cpu::CpuEngine;
+use gradsweep::engine::cpu::{CpuEngine, SimdLevel};
 use gradsweep::engine::{Batch, Engine, GivenTensors, LayerSelection, NetworkResult, Precision};
 use gradsweep::network::{Init, InitKind, NetworkSpec};
 use gradsweep::program::ProgramKey;
@@ -37,7 +37,17 @@ pub fn run_batch(engine: &mut dyn Engine, batch: Batch) -> Vec<NetworkResult> {
 
 /// One network on a fresh one-thread CPU engine.
 pub fn run_cpu(spec: &NetworkSpec, given: Option<GivenTensors>, precision: Precision) -> NetworkResult {
-    let mut engine = CpuEngine::new(precision, 1).expect("starts");
+    run_cpu_at(spec, given, precision, SimdLevel::Auto)
+}
+
+/// The same with a choice of vector instructions.
+pub fn run_cpu_at(
+    spec: &NetworkSpec,
+    given: Option<GivenTensors>,
+    precision: Precision,
+    level: SimdLevel,
+) -> NetworkResult {
+    let mut engine = CpuEngine::with_simd(precision, 1, level).expect("starts");
     let result = run_batch(&mut engine, batch(vec![spec.clone()], given.map(|g| vec![g]))).remove(0);
     assert_eq!(result.error, None);
     result
