@@ -6,6 +6,7 @@ drawn or explained, a summary under each. Prints one JSON object with what was m
 import csv
 import io
 import json
+import re
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -124,6 +125,10 @@ def full(browser, path):
         assert legend("gradient")[:2] == ["tanh, none", "tanh, layer"], legend("gradient")
         choose(page, "gradient", "color", "activation")
         assert any("activation = " in t for t in legend("gradient")), legend("gradient")
+        # Not by colour alone: every value has a symbol of its own.
+        symbols = "#gradient .legend .legendpoints path"
+        shapes = page.eval_on_selector_all(symbols, "nodes => nodes.map(n => n.getAttribute('d'))")
+        assert len(shapes) == 3 and len(set(shapes)) == 3, shapes
         choose(page, "gradient", "color", "init")
         assert any("init = " in t for t in legend("gradient")), legend("gradient")
         lines = marks(page, "gradient")
@@ -183,9 +188,10 @@ def full(browser, path):
             assert name == f"{figure}.csv" and table and table[0]["configuration"].startswith("c-"), (figure, data[:200])
         name, data = downloaded(page, "networks", "CSV")
         assert len(list(csv.DictReader(io.StringIO(data.decode())))) == 144
-        for kind, start in [("SVG", b"<svg"), ("PNG", b"\x89PNG")]:
-            name, data = downloaded(page, "gradient", kind)
-            assert name == f"gradient.{kind.lower()}" and data.startswith(start) and len(data) > 5000, (name, data[:60])
+        for figure in FIGURES:
+            for kind, start in [("SVG", b"<svg"), ("PNG", b"\x89PNG")]:
+                name, data = downloaded(page, figure, kind)
+                assert name == f"{figure}.{kind.lower()}" and data.startswith(start) and len(data) > 5000, (name, data[:60])
 
         # Light and dark.
         background = lambda: page.evaluate("() => getComputedStyle(document.body).backgroundColor")
@@ -232,11 +238,34 @@ def plain(browser, path, *expected):
 
 
 def large(browser, path):
-    """Many networks: how long until the page can be used, and how much it holds."""
+    """Many networks: how long until the page can be used, and how much it holds. It is ready when its text, filters and
+    table stand and every figure in view is drawn; the others follow while nothing else happens, or when they are scrolled to."""
     with opened(browser, path) as page:
         everywhere(page)
         nodes = page.evaluate("() => document.querySelectorAll('*').length")
-        return {"ready_ms": int(page.get_attribute("html", "data-ready")), "nodes": nodes, "bytes": Path(path).stat().st_size}
+        seen = {"ready_ms": int(page.get_attribute("html", "data-ready")), "nodes": nodes, "bytes": Path(path).stat().st_size}
+        # A filter reaches the table and every figure, those out of view as well.
+        page.click('[data-filter="activation"] summary')
+        page.click('[data-filter="activation"] [data-value="erf"]')
+        page.wait_for_function("() => document.querySelector('#filters output').textContent.startsWith('1,250 ')")
+        page.wait_for_function("() => document.querySelector('#networks-summary').textContent.includes('of 5,000')")
+        for name in FIGURES:
+            page.locator(f"#{name}").scroll_into_view_if_needed()
+            page.wait_for_function("name => !document.getElementById(name).textContent.includes('= erf')", arg=name)
+        return seen
+
+
+def agrees(browser, path, said):
+    """At first the page shows what `gradsweep plot` chooses: `said` is its sentence for each kind, as JSON."""
+    held = lambda text: set(re.findall(r"(\w+ = [^\s,]+?)[.,]*(?=\s|$)", text))
+    size = lambda text: re.findall(r"(\d+) (?:lines?|configurations?|layers)\b", text)
+    with opened(browser, path) as page:
+        everywhere(page)
+        for figure, plotted in json.loads(said).items():
+            first = page.inner_text(f"#{figure}-summary").split(". ")[0]
+            assert held(first) == held(plotted), (figure, first, plotted)
+            assert size(first) == size(plotted), (figure, first, plotted)
+        return {figure: sorted(held(plotted)) for figure, plotted in json.loads(said).items()}
 
 
 def shots(browser, path, folder):

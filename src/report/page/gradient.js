@@ -143,7 +143,10 @@ const gradientFigure = {
     const layout = {
       ...baseLayout(colors),
       ...(paint.bar ? { legend: legendAbove } : {}),
-      xaxis: axis(colors, options.relative ? "layer l / depth L" : "layer l (1 = nearest the input)"),
+      // Room for symbols, but no layer 0.
+      xaxis: options.relative
+        ? axis(colors, "layer l / depth L")
+        : axis(colors, "layer l (1 = nearest the input)", { autorangeoptions: { minallowed: 0.5 } }),
       yaxis: axis(colors, options.linear ? norm : `log<sub>10</sub> ${norm}`),
     };
     const controls = [

@@ -17,7 +17,7 @@ const LARGE: i32 = 15;
 /// Height of a row of tick texts.
 const ROW: i32 = 16;
 /// Shown pixels per character of small text, on average.
-const CHARACTER: f64 = 7.0;
+const CHARACTER: f64 = 7.7;
 
 const INK: RGBColor = RGBColor(0x1b, 0x1f, 0x24);
 const GRID: RGBColor = RGBColor(0xe4, 0xe7, 0xeb);

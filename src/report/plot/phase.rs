@@ -18,7 +18,9 @@ fn plane(run: &Run, wish: &Wish) -> Result<[usize; 2], ReportError> {
     let (x, y) = (asked(&wish.x)?, asked(&wish.y)?);
     let of = |wish: Option<usize>| wish.map_or(run.varying.clone(), |k| vec![k]);
     let pairs = of(x).into_iter().flat_map(|x| of(y).into_iter().map(move |y| [x, y])).filter(|[x, y]| x != y);
-    let best = pairs.max_by_key(|pair| worth(run, *pair));
+    // The first of the best.
+    let pairs = pairs.map(|pair| (worth(run, pair), pair));
+    let best = pairs.reduce(|best, next| if next.0 > best.0 { next } else { best }).map(|(_, pair)| pair);
     let needed = || ReportError::Usage("this figure takes two keys that vary; name them with --x and --y".to_string());
     best.ok_or_else(needed)
 }
