@@ -3,12 +3,16 @@
 
 use std::sync::LazyLock;
 
+use pulp::{Arch, Simd, WithSimd};
+
 use super::expectation::{TAIL, density, gaussian_breaks};
 use super::quadrature::{NODES, clip_breaks, visit_nodes};
 use crate::network::Activation;
 
 /// Coefficients kept.
 const TERMS: usize = 256;
+/// Sums that run side by side; a divisor of [`NODES`].
+const LANES: usize = 4;
 
 /// f(c) = E f(u_1) f(u_2) for jointly Gaussian u_1, u_2 of variance q and correlation c, as a power series in c with
 /// coefficients that are squares: f(c) = sum a_k^2 c^k.
@@ -28,8 +32,75 @@ static RECURRENCE: LazyLock<[(f64, f64); TERMS]> = LazyLock::new(|| {
     })
 });
 
+/// One piece of the rule: nodes, weights times the two functions, and the first Hermite function.
+struct Piece<'a> {
+    x: &'a [f64; NODES],
+    w: &'a [[f64; NODES]; 2],
+    now: [f64; NODES],
+    sums: &'a mut [[f64; TERMS]; 2],
+}
+
+impl WithSimd for Piece<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        if S::F64_LANES == LANES { self.vectors(simd) } else { self.plain() }
+    }
+}
+
+impl Piece<'_> {
+    /// In vectors, each operation rounded as in [`Piece::plain`], so that predictions are the same bits everywhere.
+    #[inline(always)]
+    fn vectors<S: Simd>(self, simd: S) {
+        let [x, v, w] = [S::as_simd_f64s(self.x).0, S::as_simd_f64s(&self.w[0]).0, S::as_simd_f64s(&self.w[1]).0];
+        let zero = simd.splat_f64s(0.0);
+        let (mut before, mut now) = ([zero; NODES / LANES], [zero; NODES / LANES]);
+        now.copy_from_slice(S::as_simd_f64s(&self.now).0);
+        let [first, second] = self.sums;
+        for (((a, b), first), second) in RECURRENCE.iter().zip(first).zip(second) {
+            let (a, b) = (simd.splat_f64s(*a), simd.splat_f64s(*b));
+            let (mut p, mut q) = (simd.mul_f64s(v[0], now[0]), simd.mul_f64s(w[0], now[0]));
+            for i in 1..NODES / LANES {
+                p = simd.add_f64s(p, simd.mul_f64s(v[i], now[i]));
+                q = simd.add_f64s(q, simd.mul_f64s(w[i], now[i]));
+            }
+            *first += total(bytemuck::cast_slice(std::slice::from_ref(&p)));
+            *second += total(bytemuck::cast_slice(std::slice::from_ref(&q)));
+            for i in 0..NODES / LANES {
+                let up = simd.mul_f64s(simd.mul_f64s(x[i], now[i]), a);
+                let next = simd.sub_f64s(up, simd.mul_f64s(before[i], b));
+                (before[i], now[i]) = (now[i], next);
+            }
+        }
+    }
+
+    fn plain(self) {
+        let Piece { x, w: [v, w], mut now, sums: [first, second] } = self;
+        let mut before = [0.0; NODES];
+        for (((a, b), first), second) in RECURRENCE.iter().zip(first).zip(second) {
+            let (mut p, mut q) = ([0.0; LANES], [0.0; LANES]);
+            for l in 0..LANES {
+                (p[l], q[l]) = (v[l] * now[l], w[l] * now[l]);
+                for i in (l + LANES..NODES).step_by(LANES) {
+                    p[l] += v[i] * now[i];
+                    q[l] += w[i] * now[i];
+                }
+            }
+            *first += total(&p);
+            *second += total(&q);
+            for i in 0..NODES {
+                (before[i], now[i]) = (now[i], x[i] * now[i] * a - before[i] * b);
+            }
+        }
+    }
+}
+
+fn total(lanes: &[f64]) -> f64 {
+    lanes.iter().sum()
+}
+
 /// Coefficients of two functions of u = sqrt(q) x at once, E f(u) H_k(x) with normalised Hermite polynomials.
-fn coefficients(activation: &Activation, q: f64, f: impl Fn(f64) -> [f64; 2]) -> [[f64; TERMS]; 2] {
+fn coefficients(arch: Arch, activation: &Activation, q: f64, f: impl Fn(f64) -> [f64; 2]) -> [[f64; TERMS]; 2] {
     let deviation = q.sqrt();
     let mut breaks = gaussian_breaks(activation, deviation);
     // The polynomials oscillate with a wave length of about 2 pi / sqrt(k).
@@ -40,25 +111,16 @@ fn coefficients(activation: &Activation, q: f64, f: impl Fn(f64) -> [f64; 2]) ->
     // Pieces of the rule run side by side. The number of nodes is a multiple of theirs.
     for piece in nodes.chunks_exact(NODES) {
         let x: [f64; NODES] = std::array::from_fn(|i| piece[i].0);
-        let (mut before, mut w) = ([0.0; NODES], [[0.0; NODES]; 2]);
+        let mut w = [[0.0; NODES]; 2];
         // Hermite functions h_k(x) exp(-x^2/4), normalised: no overflow in the tails.
-        let mut now: [f64; NODES] = x.map(|x| libm::exp(-0.25 * x * x));
+        let now: [f64; NODES] = x.map(|x| libm::exp(-0.25 * x * x));
         for i in 0..NODES {
             let values = f(deviation * x[i]);
             for (w, value) in w.iter_mut().zip(values) {
                 w[i] = piece[i].1 * density(x[i]) / now[i] * value;
             }
         }
-        for (k, (a, b)) in RECURRENCE.iter().enumerate() {
-            let mut dots = [0.0; 2];
-            for i in 0..NODES {
-                dots[0] += w[0][i] * now[i];
-                dots[1] += w[1][i] * now[i];
-                (before[i], now[i]) = (now[i], x[i] * now[i] * a - before[i] * b);
-            }
-            sums[0][k] += dots[0];
-            sums[1][k] += dots[1];
-        }
+        arch.dispatch(Piece { x: &x, w: &w, now, sums: &mut sums });
     }
     sums
 }
@@ -160,7 +222,8 @@ pub struct Maps {
 /// The maps at variance q > 0.
 pub fn maps(activation: &Activation, q: f64) -> Maps {
     let m = super::expectation::moments(activation, q);
-    let [value, square] = coefficients(activation, q, |u| [activation.value(u), activation.derivative(u).powi(2)]);
+    let pair = |u| [activation.value(u), activation.derivative(u).powi(2)];
+    let [value, square] = coefficients(Arch::new(), activation, q, pair);
     Maps {
         value: PowerMap::new(&value, m.square, Some(q * m.derivative_square)),
         derivative_square: PowerMap::new(&square, m.derivative_fourth, None),
@@ -186,6 +249,13 @@ mod tests {
             assert!((value.slope(c) - slope).abs() < 2e-3, "{c}: {} {slope}", value.slope(c));
             assert!((step.value(c) - (PI - t) / (2.0 * PI)).abs() < 1e-2);
         }
+    }
+
+    #[test]
+    fn coefficients_are_the_same_bits_with_any_instructions() {
+        let tanh = ActivationKind::Tanh.into();
+        let pair = |u: f64| [libm::tanh(u), u * u];
+        assert_eq!(coefficients(Arch::new(), &tanh, 1.7, pair), coefficients(Arch::Scalar, &tanh, 1.7, pair));
     }
 
     #[test]
