@@ -84,7 +84,9 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
             let line: Vec<_> = curve.points.iter().map(|p| (p.0, p.1[0])).collect();
             canvas.line(&line, color, 2.0, false)?;
             let known: Vec<(f64, f64)> = line.iter().filter_map(|(x, y)| Some((*x, (*y)?))).collect();
-            for point in known.iter().step_by(known.len().div_ceil(SYMBOLS).max(1)) {
+            // Those of different lines stand at different layers, as far as there is room.
+            let every = known.len().div_ceil(SYMBOLS).max(1);
+            for point in known.iter().skip(i * every / curves.len()).step_by(every) {
                 canvas.symbol(*point, palette.symbol(i), 3.4, (color, 1.0))?;
             }
             canvas.line(&curve.predicted, color, 1.6, true)?;
