@@ -235,7 +235,7 @@ fn help_is_short_alone_and_complete_on_request() {
     let alone = place.run(&[]);
     assert_eq!(code(&alone), 0);
     for command in
-        ["run", "plan", "list", "devices", "doctor", "init", "dump", "export", "schema", "completions", "man"]
+        ["run", "plan", "list", "devices", "doctor", "init", "dump", "export", "schema", "completions", "man", "bench"]
     {
         assert!(stdout(&alone).contains(command), "{command}");
         let help = place.run(&[command, "--help"]);
@@ -398,6 +398,23 @@ fn doctor_passes_and_fails_when_a_result_is_spoilt() {
     let spoilt = place.run(&["doctor", "--device", "cpu", "--inject-fault"]);
     assert_eq!(code(&spoilt), 1);
     assert!(stdout(&spoilt).contains("FAIL") && stdout(&spoilt).contains("preact of layer 1"), "{}", stdout(&spoilt));
+}
+
+#[test]
+fn bench_measures_an_engine_against_the_machine() {
+    let place = Place::new(SWEEP);
+    let small = ["--set", "defaults.depth=2", "--set", "defaults.width=16", "--limit", "3", "--repeats", "2"];
+    let run = place.run(&[&["bench", "--device", "cpu", "--json"], &small[..]].concat());
+    let report: serde_json::Value = serde_json::from_slice(&run.stdout).expect("JSON");
+    assert_eq!(code(&run), 0, "{}", stderr(&run));
+    let of = |key: &str| report[0][key].as_f64().unwrap_or_else(|| panic!("{key} in {report:#}"));
+    assert_eq!((of("networks"), report[0]["seconds"].as_array().map(Vec::len)), (3.0, Some(2)));
+    // 6 B N^2 a layer, the first as wide as the input.
+    assert_eq!(of("flops"), 3.0 * 6.0 * 128.0 * 16.0 * (16.0 + 16.0), "{report:#}");
+    assert!((of("flops") / of("median_seconds") / of("flops_per_second") - 1.0).abs() < 1e-9);
+    assert!(of("matrix_flops_per_second") > of("flops_per_second"), "{report:#}");
+    let text = place.run(&["bench", "sweep.toml", "--device", "cpu", "--repeats", "1"]);
+    assert!(stdout(&text).contains("1024 x 1024 matrices"), "{}", stdout(&text));
 }
 
 #[test]

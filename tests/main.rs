@@ -10,6 +10,7 @@ mod golden;
 mod gpu_basics;
 mod gpu_cases;
 mod gpu_compare;
+mod gpu_extremes;
 mod gpu_random;
 mod gpu_range;
 mod gpu_saturation;

@@ -31,14 +31,14 @@ fn deviation_powers(flat: f32, c: Centre) -> vec4<f32> {
 }
 
 // By one lane. `powers`: their sum over all lanes; `exponent`: of the flattened numbers.
-fn write_centred(at: u32, c: Centre, powers: vec4<f32>, exponent: i32) {
+fn write_centred(network: u32, at: u32, c: Centre, powers: vec4<f32>, exponent: i32) {
     let largest = abs_bits(bitcast<f32>(c.top) * pow2(c.shift));
-    write_moments(at, c.total, c.mean, powers, largest, select(exponent - c.shift, 0, exponent == NO_ROW));
+    write_moments(network, at, c.total, c.mean, powers, largest, select(exponent - c.shift, 0, exponent == NO_ROW));
 }
 
-fn record_moments(thread: u32, at: u32, c: Centre, lane_powers: vec4<f32>, exponent: i32) {
+fn record_moments(thread: u32, network: u32, at: u32, c: Centre, lane_powers: vec4<f32>, exponent: i32) {
     let powers = sum_lanes(thread, lane_powers);
     if (thread == 0u) {
-        write_centred(at, c, powers, exponent);
+        write_centred(network, at, c, powers, exponent);
     }
 }

@@ -8,16 +8,18 @@ struct Eps {
     factor: f32,
     // eps 2^(-2e - 2q).
     value: f32,
+    // Below this variance and eps vanish together: 0 where there is no eps, and a constant group has no norm (0 / 0).
+    least: f32,
 }
 
 fn eps_at(network: u32, exponent: i32) -> Eps {
     let place = networks[network].eps_exponent - 2 * exponent;
     let zero = networks[network].eps == 0.0;
     let q = select(max(place >> 1u, 0), 0, zero);
-    return Eps(q, pow2(-2 * q), networks[network].eps * pow2(place - 2 * q));
+    return Eps(q, pow2(-2 * q), networks[network].eps * pow2(place - 2 * q), select(pow2(-100), 0.0, zero));
 }
 
-// 1 / sqrt(variance + eps), bounded where both vanish.
+// 1 / sqrt(variance + eps).
 fn inverse_deviation(variance: f32, eps: Eps) -> f32 {
-    return 1.0 / sqrt(max(variance * eps.factor + eps.value, pow2(-100)));
+    return 1.0 / sqrt(max(variance * eps.factor + eps.value, eps.least));
 }

@@ -8,6 +8,8 @@ const DECAY_START: f32 = 42.0;
 // Larger than any `decay_floor`.
 const DECAY_LIMIT: f32 = 2.4e8;
 const SINE: u32 = 19u;
+// Its phi' falls by a power of u alone, and never stops.
+const SOFTSIGN: u32 = 13u;
 
 // u for phi': the sign and zero are kept, magnitudes are cut to where phi' no longer changes.
 fn grad_argument(raw: f32, scale: Scale, kind: u32) -> f32 {
@@ -16,7 +18,7 @@ fn grad_argument(raw: f32, scale: Scale, kind: u32) -> f32 {
         return x;
     }
     let magnitude = abs(x) * pow2(scale.exponent);
-    let limit = pow2(select(40, 100, kind == SINE));
+    let limit = pow2(select(40, select(100, 126, kind == SOFTSIGN), kind == SINE || kind == SOFTSIGN));
     return select(-1.0, 1.0, x > 0.0) * clamp(magnitude, pow2(-60), limit);
 }
 

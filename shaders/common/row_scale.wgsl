@@ -53,8 +53,3 @@ fn collected_top(head: u32, network: u32) -> i32 {
 fn raise_row_top(head: u32, network: u32, exponent: i32) {
     atomicMax(&heads[head * params.networks + network].row_top, u32(exponent - NO_ROW) + 1u);
 }
-
-// The stamp of a record, but 0 where the dispatch that had to collect exponents of rows did not happen.
-fn stamp_of(head: u32, network: u32) -> u32 {
-    return select(params.stamp, 0u, atomicLoad(&heads[head * params.networks + network].row_top) == 0u);
-}

@@ -3,7 +3,7 @@
 // Records `values` (as `block_values`), whose largest finite element in the workgroup has the bits `top`; `lane_seen` is
 // what this lane has seen of them.
 fn tile_moments(
-    thread: u32, at: u32, place: Place, values: array<vec4<f32>, 16>, lane_seen: vec4<f32>, top: u32, exponent: i32,
+    thread: u32, network: u32, at: u32, place: Place, values: array<vec4<f32>, 16>, lane_seen: vec4<f32>, top: u32, exponent: i32,
 ) {
     var v = values;
     let c = centre_of(thread, lane_seen, top);
@@ -19,7 +19,7 @@ fn tile_moments(
             }
         }
     }
-    record_moments(thread, at, c, powers, exponent);
+    record_moments(thread, network, at, c, powers, exponent);
 }
 
 // What a lane sees of four neighbouring elements; those beyond the logical columns do not count.

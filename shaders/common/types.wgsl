@@ -68,6 +68,8 @@ struct Head {
     row_top: atomic<u32>,
     // For arguments of an activation whose value vanishes exponentially: 0x7f800000 - bits of phi's smallest decay (0: none).
     tail_bits: atomic<u32>,
+    // For the same: 1 where an element of huge arguments lies on a side on which phi grows.
+    grown: atomic<u32>,
     // 1 once some dispatch has written the tensor.
     written: u32,
 }

@@ -11,6 +11,7 @@
 @group(0) @binding(5) var<storage, read_write> records: array<u32>;
 
 var<workgroup> most_tail: atomic<u32>;
+var<workgroup> any_grown: atomic<u32>;
 
 @compute @workgroup_size(256)
 fn activation(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
@@ -37,11 +38,13 @@ fn activation(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
     let decaying = activation_has_tail(kind) && !tiny && (scale.exponent >= select(3, 2, steep) || kind == 12u);
     if (thread == 0u) {
         atomicStore(&most_tail, 0u);
+        atomicStore(&any_grown, 0u);
     }
     clear_largest(thread);
     var bits = 0u;
     var lane_seen = vec4<f32>(0.0);
     var tail_bits = 0u;
+    var grown = 0u;
     if (column < params.column_pad) {
         for (var row = thread / LANES; row < params.row_pad; row += SLICES) {
             var h = 0.0;
@@ -55,6 +58,7 @@ fn activation(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
                     let slope = select(near.x, near.y, above);
                     h = select(at_zero + slope * (x * pow2(scale.exponent)), slope * x, kept);
                 } else if (huge && !bounded) {
+                    grown |= select(0u, 1u, x != 0.0 && select(far.x, far.y, above) != 0.0);
                     if (exponent_of(abs_bits(x)) + scale.exponent > 20) {
                         h = select(far.x, far.y, above) * x + select(offset.x, offset.y, above) * pow2(-scale.exponent);
                     } else {
@@ -76,17 +80,19 @@ fn activation(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
         }
     }
     atomicMax(&most_tail, tail_bits);
+    atomicMax(&any_grown, grown);
     let top = largest_of(bits);
     if (thread == 0u) {
         raise_max(params.target_head, network, top);
         let source_index = params.source_head * params.networks + network;
         atomicMax(&heads[source_index].tail_bits, atomicLoad(&most_tail));
+        atomicMax(&heads[source_index].grown, atomicLoad(&any_grown));
         if (group.x == 0u) {
             write_head(params.target_head, network, exponent);
         }
     }
     if ((params.flags & FLAG_MOMENTS) != 0u) {
         let at = params.record + network * params.record_stride + group.x * RECORD_WORDS;
-        strip_moments(thread, at, base, column < params.columns, lane_seen, top, exponent);
+        strip_moments(thread, network, at, base, column < params.columns, lane_seen, top, exponent);
     }
 }

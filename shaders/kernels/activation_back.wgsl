@@ -140,7 +140,7 @@ fn activation_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
                 powers += deviation_powers(flat, c);
             }
         }
-        record_moments(thread, at + RECORD_WORDS, c, powers, top_exponent);
+        record_moments(thread, network, at + RECORD_WORDS, c, powers, top_exponent);
     }
     partial[thread].x = select(0.0, share.z, thread < LANES);
     workgroupBarrier(); // the columns' largest factors are stored
@@ -153,7 +153,7 @@ fn activation_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
         if (group.x == 0u) {
             write_head(params.target_head, network, top_exponent);
         }
-        records[at] = stamp_of(params.target_head, network);
+        records[at] = stamp_of_rows(network);
         records[at + 1u] = bitcast<u32>(total.x);
         records[at + 2u] = bitcast<u32>(total.y);
         records[at + 3u] = bitcast<u32>(decay);

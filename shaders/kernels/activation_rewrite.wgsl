@@ -1,4 +1,5 @@
-// Rewrites h = phi(u) where all of it lies in an exponential tail, at the common power 2^-D; elsewhere it does nothing.
+// Rewrites h = phi(u) where no single workgroup could know how: where all of it lies in an exponential tail, at the common
+// power 2^-D; where u is huge and all of it on a flat side, whose limit the exponent of u would drown. Elsewhere it does nothing.
 // Follows `activation` on the same tensors. Bindings: heads; networks; source: u; target: h [networks, row_pad,
 // column_pad]; records, whose moments of h it replaces. Heads: source, target. One workgroup owns a strip. Grid: (strips, 1, networks).
 
@@ -8,6 +9,19 @@
 @group(0) @binding(3) var<storage, read_write> source: array<f32>;
 @group(0) @binding(4) var<storage, read_write> values: array<f32>;
 @group(0) @binding(5) var<storage, read_write> records: array<u32>;
+
+// Whether phi grows on one side, and on the other tends to a limit that is not zero.
+fn has_limit_and_growth(network: u32) -> bool {
+    let slope = vec2<f32>(networks[network].far_slope_below, networks[network].far_slope_above);
+    let limit = vec2<f32>(networks[network].far_intercept_below, networks[network].far_intercept_above);
+    return any(slope != vec2<f32>(0.0)) && any((slope == vec2<f32>(0.0)) & (limit != vec2<f32>(0.0)));
+}
+
+// For such a phi, whether u is huge and nothing of it on a side that grows: `activation` has collected that.
+fn all_flat(network: u32, scale: Scale, head: u32) -> bool {
+    let grown = atomicLoad(&heads[head * params.networks + network].grown);
+    return has_limit_and_growth(network) && !scale.zero && scale.exponent > HUGE && grown == 0u;
+}
 
 @compute @workgroup_size(256)
 fn activation_rewrite(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
@@ -19,14 +33,23 @@ fn activation_rewrite(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_in
     let scale = scale_of(params.source_head, network);
     let kind = networks[network].activation;
     let p = networks[network].param;
+    let flat = all_flat(network, scale, params.source_head);
+    let limit = pow2(HUGE + 2);
     clear_largest(thread);
     var bits = 0u;
     var lane_seen = vec4<f32>(0.0);
-    if (tail > 0 && column < params.columns) {
+    if ((tail > 0 || flat) && column < params.columns) {
         for (var row = thread / LANES; row < params.rows; row += SLICES) {
             let at = base + row * params.column_pad;
-            let parts = activation_tail(kind, grad_argument(source[at], scale, kind), p);
-            let h = parts.x * exp_scaled(-parts.y, tail);
+            var h = 0.0;
+            if (flat) {
+                let x = source[at] * pow2(scale.shift);
+                h = select(x, activation_value(kind, clamp(x * pow2(scale.exponent), -limit, limit), p), is_finite(x));
+            } else {
+                let parts = activation_tail(kind, grad_argument(source[at], scale, kind), p);
+                // Zeros decay less than anything else: their power may lie beyond f32.
+                h = select(parts.x * exp_scaled(-parts.y, tail), 0.0, parts.x == 0.0);
+            }
             values[at] = h;
             bits = max(bits, finite_bits(h));
             lane_seen += seen(h, h);
@@ -35,21 +58,21 @@ fn activation_rewrite(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_in
     let top = largest_of(bits);
     let c = centre_of(thread, lane_seen, top);
     var powers = vec4<f32>(0.0);
-    if (tail > 0 && column < params.columns) {
+    if ((tail > 0 || flat) && column < params.columns) {
         for (var row = thread / LANES; row < params.rows; row += SLICES) {
             powers += deviation_powers(values[base + row * params.column_pad], c);
         }
     }
     let sums = sum_lanes(thread, powers);
-    if (thread == 0u && tail > 0) {
+    if (thread == 0u && (tail > 0 || flat)) {
         // Larger than what `activation` left: all of that was below 2^-60.
         raise_max(params.target_head, network, top);
         if (group.x == 0u) {
-            heads[params.target_head * params.networks + network].exponent = -tail;
+            heads[params.target_head * params.networks + network].exponent = select(-tail, 0, flat);
         }
         if ((params.flags & FLAG_MOMENTS) != 0u) {
             let at = params.record + network * params.record_stride + group.x * RECORD_WORDS;
-            write_centred(at, c, sums, -tail);
+            write_centred(network, at, c, sums, select(-tail, 0, flat));
         }
     }
 }

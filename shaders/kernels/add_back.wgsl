@@ -96,7 +96,7 @@ fn add_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
             }
         }
         let at = params.record + network * params.record_stride + group.x * RECORD_WORDS;
-        record_moments(thread, at, centre, powers, branch_top);
+        record_moments(thread, network, at, centre, powers, branch_top);
     }
     if (thread == 0u) {
         raise_max(params.target_head, network, most);

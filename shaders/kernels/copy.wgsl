@@ -64,6 +64,6 @@ fn copy(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             }
         }
         let at = params.record + network * params.record_stride + group.x * RECORD_WORDS;
-        record_moments(thread, at, c, powers, exponent);
+        record_moments(thread, network, at, c, powers, exponent);
     }
 }

@@ -87,7 +87,7 @@ fn cross_entropy(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
         }
     }
     let first = params.record + network * params.record_stride + group.x * 2u * RECORD_WORDS;
-    record_moments(thread, first, centre, powers, -least);
+    record_moments(thread, network, first, centre, powers, -least);
     if (thread == 0u) {
         raise_max(params.target_head, network, top);
         if (group.x == 0u) {
@@ -98,7 +98,7 @@ fn cross_entropy(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
             total += losses[i];
         }
         let at = first + RECORD_WORDS;
-        records[at] = stamp_of(params.target_head, network);
+        records[at] = stamp_of_rows(network);
         records[at + 1u] = bitcast<u32>(total.x);
         records[at + 2u] = bitcast<u32>(y.exponent);
         records[at + 3u] = bitcast<u32>(total.y);

@@ -69,6 +69,6 @@ fn draw(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             }
         }
         let at = params.record + network * params.record_stride + group.x * RECORD_WORDS;
-        record_moments(thread, at, c, powers, how.exponent);
+        record_moments(thread, network, at, c, powers, how.exponent);
     }
 }

@@ -104,7 +104,7 @@ fn draw_weights(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
         }
     }
     let at = params.record + network * params.record_stride + group.x * RECORD_WORDS;
-    record_moments(thread, at, c, powers, how.exponent);
+    record_moments(thread, network, at, c, powers, how.exponent);
     if (thread == 0u) {
         raise_max(params.target_head, network, top);
         if (group.x == 0u) {

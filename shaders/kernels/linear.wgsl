@@ -68,7 +68,7 @@ fn linear(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
     let top = atomicLoad(&largest);
     if ((params.flags & FLAG_MOMENTS) != 0u) {
         let at = params.record + network * params.record_stride + group.x * RECORD_WORDS;
-        tile_moments(thread, at, place, values, lane_seen, top, exponent);
+        tile_moments(thread, network, at, place, values, lane_seen, top, exponent);
     }
     if (thread == 0u) {
         raise_max(params.target_head, network, top);

@@ -45,14 +45,14 @@ fn mse(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index)
     let top = largest_of(bits);
     let total = sum_lanes(thread, squares);
     let first = params.record + network * params.record_stride + group.x * 2u * RECORD_WORDS;
-    strip_moments(thread, first, base, column < params.columns, lane_seen, top, exponent);
+    strip_moments(thread, network, first, base, column < params.columns, lane_seen, top, exponent);
     if (thread == 0u) {
         raise_max(params.target_head, network, top);
         if (group.x == 0u) {
             write_head(params.target_head, network, exponent);
         }
         let at = first + RECORD_WORDS;
-        records[at] = params.stamp;
+        records[at] = stamp_of_sources(network);
         records[at + 1u] = bitcast<u32>(total.x);
         records[at + 2u] = bitcast<u32>(exponent);
     }

@@ -83,7 +83,7 @@ fn norm_columns_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_inv
             }
         }
         let at = params.record + network * params.record_stride + group.x * RECORD_WORDS;
-        record_moments(thread, at, c, powers, top_exponent);
+        record_moments(thread, network, at, c, powers, top_exponent);
     }
     if (thread == 0u) {
         raise_max(params.target_head, network, top);

@@ -91,7 +91,7 @@ fn sample_directions(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_inv
             }
         }
         let at = params.record + network * params.record_stride + group.x * 8u;
-        records[at] = params.stamp;
+        records[at] = stamp_of_sources(network);
         records[at + 1u] = u32(samples);
         records[at + 2u] = bitcast<u32>(mean);
         records[at + 3u] = bitcast<u32>(around.x);

@@ -32,7 +32,7 @@ fn left_sum(r: u32) -> f32 {
 }
 
 // Moments of db, whose elements the lanes of the first columns hold.
-fn bias_grad(thread: u32, at: u32, network: u32, place: Place, d: Scale, counted: bool) {
+fn bias_grad(thread: u32, network: u32, at: u32, place: Place, d: Scale, counted: bool) {
     let factor = pow2(d.shift) * pow2(-SUM_SHIFT);
     var lane_seen = vec4<f32>(0.0);
     for (var r = 0u; r < 8u; r += 1u) {
@@ -53,7 +53,7 @@ fn bias_grad(thread: u32, at: u32, network: u32, place: Place, d: Scale, counted
             powers += deviation_powers(left_sum(r) * factor, c);
         }
     }
-    record_moments(thread, at, c, powers, d.exponent + SUM_SHIFT);
+    record_moments(thread, network, at, c, powers, d.exponent + SUM_SHIFT);
 }
 
 @compute @workgroup_size(THREADS)
@@ -135,12 +135,12 @@ fn weight_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocatio
     let at = params.record + network * params.record_stride + group.x * 2u * RECORD_WORDS;
     if (thread == 0u) {
         let exponent = d.exponent + h.exponent + SUM_SHIFT;
-        write_moments(at, total, mean, sums, atomicLoad(&largest), exponent);
+        write_moments(network, at, total, mean, sums, atomicLoad(&largest), exponent);
         records[at + 11u] = bitcast<u32>(w.exponent);
         records[at + 14u] = bitcast<u32>(dots.x);
     }
     if ((params.flags & FLAG_MOMENTS) != 0u) {
-        bias_grad(thread, at + RECORD_WORDS, network, place, d, counted);
+        bias_grad(thread, network, at + RECORD_WORDS, place, d, counted);
     }
     if (counted) {
         // The barriers of `sum_lanes` stand between the counts and this.

@@ -8,6 +8,7 @@ mod options;
 mod planning;
 mod table;
 
+mod bench;
 mod completions;
 mod devices;
 mod doctor;
@@ -70,6 +71,7 @@ enum Command {
     Report(report::Args),
     Plot(plot::Args),
     Reproduce(reproduce::Args),
+    Bench(bench::Args),
 }
 
 /// The command line as data.
@@ -130,6 +132,7 @@ fn start() -> Exit {
         Command::Report(args) => report::run(&args, &console),
         Command::Plot(args) => plot::run(&args, &console),
         Command::Reproduce(args) => reproduce::run(&args, &console),
+        Command::Bench(args) => bench::run(&args, &console),
     };
     outcome.unwrap_or_else(|failure| failure.report(&console))
 }

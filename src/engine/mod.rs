@@ -4,6 +4,7 @@
 pub mod check;
 pub mod cpu;
 pub mod gpu;
+pub mod measure;
 pub mod select;
 
 use std::sync::Arc;

@@ -262,13 +262,7 @@ fn loss(what: What, items: &[&[u32]], spec: &NetworkSpec) -> Scaled {
     }
     let (gap, rest) = (sum(items, 1) / batch, sum(items, 3) / batch);
     let (gap_exponent, rest_exponent) = (items[0][2] as i32, items[0][4] as i32);
-    if gap == 0.0 {
-        return Scaled::new(rest, rest_exponent);
-    }
-    // Join at the exponent of the gap, but at 0 where that holds the gap without loss.
-    let exponent = if gap_exponent.abs() < 200 { 0 } else { gap_exponent };
-    let value = libm::scalbn(gap, gap_exponent - exponent) + libm::scalbn(rest, rest_exponent.saturating_sub(exponent));
-    Scaled::new(value, exponent)
+    aligned([Scaled::new(gap, gap_exponent), Scaled::new(rest, rest_exponent)].into_iter())
 }
 
 fn finish(batch: &Batch, slot: usize, collected: Collected) -> NetworkResult {

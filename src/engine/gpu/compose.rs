@@ -51,6 +51,7 @@ sources!(
     "kernels/linear_back.wgsl",
     "kernels/loop_probe.wgsl",
     "kernels/mse.wgsl",
+    "kernels/multiply_add_rate.wgsl",
     "kernels/norm_columns.wgsl",
     "kernels/norm_columns_back.wgsl",
     "kernels/norm_rows.wgsl",

@@ -2,7 +2,7 @@
 
 use super::layout::{Draw, LAW_CONSTANT, LAW_DIAGONAL, LAW_GIVEN, LAW_NORMAL, LAW_TRUNCATED, LAW_UNIFORM, Network};
 use crate::engine::Batch;
-use crate::network::{BiasLaw, Input, Loss, NetworkSpec, Target, WeightLaw};
+use crate::network::{Activation, BiasLaw, Input, Loss, NetworkSpec, Target, WeightLaw};
 use crate::sampler::tensors::{NetworkData, TargetData, fill_weight, network_data, scale_exponent, stored_scale};
 use crate::sampler::{NORMAL_SCALE_LOG2, TensorId, UNIFORM_SCALE_LOG2};
 
@@ -99,6 +99,15 @@ fn given(exponent: i32) -> Draw {
 
 fn constant(value: f32, exponent: i32) -> Draw {
     Draw { law: LAW_CONSTANT, unit: value, exponent, ..Draw::default() }
+}
+
+/// Whether how h is written depends on the whole of its argument, so that a second dispatch may have to write it again:
+/// phi vanishes exponentially on a side, or grows on one and tends to a limit other than zero on the other.
+pub fn rewrites(activation: &Activation) -> bool {
+    let far = activation.facts().far;
+    let grows = far.iter().any(|line| line.slope != 0.0);
+    let limit = far.iter().any(|line| line.slope == 0.0 && line.intercept != 0.0);
+    activation.row().value_parts.is_some() || (grows && limit)
 }
 
 /// How `drawn` of a network comes about; `has_given`: the batch brings its own tensors.

@@ -88,8 +88,8 @@ fn lock(faults: &Mutex<Faults>) -> MutexGuard<'_, Faults> {
 }
 
 impl Device {
-    /// Opens the adapter that `wanted` describes.
-    pub fn open(wanted: &AdapterDescription) -> Result<Self, EngineError> {
+    /// Opens the adapter that `wanted` describes; `timed`: with timestamps, where it has them.
+    pub fn open(wanted: &AdapterDescription, timed: bool) -> Result<Self, EngineError> {
         let instance = instance();
         let adapter = enumerate(&instance).into_iter().nth(wanted.index).filter(|a| a.get_info().name == wanted.name);
         let adapter = adapter.ok_or_else(|| {
@@ -102,8 +102,10 @@ impl Device {
                 wanted.name
             )));
         }
+        let timestamps = wgpu::Features::TIMESTAMP_QUERY & adapter.features();
         let description = wgpu::DeviceDescriptor {
             label: Some("gradsweep"),
+            required_features: if timed { timestamps } else { wgpu::Features::empty() },
             required_limits: limits.clone(),
             ..wgpu::DeviceDescriptor::default()
         };

@@ -4,6 +4,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
+use super::clock::Clock;
 use super::describe::{self, Drawn};
 use super::device::Device;
 use super::kernels::Kernel;
@@ -21,6 +22,8 @@ pub struct Commands {
     pub dispatches: usize,
     pub submissions: usize,
     pub readbacks: usize,
+    /// Dispatches that an injected fault took away.
+    pub left_out: usize,
 }
 
 /// A submitted batch.
@@ -47,6 +50,8 @@ pub struct Executor {
     pub last: Commands,
     /// A kernel whose dispatches are left out: an injected fault.
     pub left_out: Option<Kernel>,
+    /// Where every dispatch of the next batch writes when it began and ended.
+    pub clock: Option<Clock>,
 }
 
 fn binding(buffer: &wgpu::Buffer, region: Region) -> wgpu::BufferBinding<'_> {
@@ -68,6 +73,7 @@ impl Executor {
             submission_flops,
             last: Commands::default(),
             left_out: None,
+            clock: None,
         })
     }
 
@@ -192,7 +198,8 @@ impl Executor {
         step: u64,
         readback: &wgpu::Buffer,
     ) -> wgpu::SubmissionIndex {
-        let mut commands = Commands { dispatches: schedule.dispatches.len(), submissions: 0, readbacks: 1 };
+        let left_out = schedule.dispatches.iter().filter(|d| self.left_out == Some(d.kernel)).count();
+        let mut commands = Commands { dispatches: schedule.dispatches.len(), submissions: 0, readbacks: 1, left_out };
         let mut start = 0;
         loop {
             let end = piece(&schedule.dispatches, start, self.submission_flops);
@@ -203,21 +210,26 @@ impl Executor {
                     encoder.clear_buffer(self.arena.slab(region.slab), region.offset, Some(region.size));
                 }
             }
-            {
-                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-                for (i, dispatch) in schedule.dispatches.iter().enumerate().take(end).skip(start) {
-                    if self.left_out == Some(dispatch.kernel) {
-                        continue;
-                    }
-                    let offset = step * i as u64;
-                    let size = NonZeroU64::new(size_of::<Params>() as u64);
-                    let uniform = wgpu::BufferBinding { buffer: params, offset, size };
-                    let storage: Vec<_> = dispatch.storage.iter().map(|&b| self.place(schedule, b)).collect();
-                    let group = device.bind(dispatch.kernel, uniform, &storage);
-                    pass.set_pipeline(device.pipeline(dispatch.kernel, dispatch.tile));
-                    pass.set_bind_group(0, &group, &[]);
-                    let [x, y, z] = dispatch.groups;
-                    pass.dispatch_workgroups(x, y, z);
+            let run = |pass: &mut wgpu::ComputePass<'_>, i: usize| {
+                let dispatch = &schedule.dispatches[i];
+                if self.left_out == Some(dispatch.kernel) {
+                    return;
+                }
+                let offset = step * i as u64;
+                let size = NonZeroU64::new(size_of::<Params>() as u64);
+                let uniform = wgpu::BufferBinding { buffer: params, offset, size };
+                let storage: Vec<_> = dispatch.storage.iter().map(|&b| self.place(schedule, b)).collect();
+                let group = device.bind(dispatch.kernel, uniform, &storage);
+                pass.set_pipeline(device.pipeline(dispatch.kernel, dispatch.tile));
+                pass.set_bind_group(0, &group, &[]);
+                let [x, y, z] = dispatch.groups;
+                pass.dispatch_workgroups(x, y, z);
+            };
+            match &self.clock {
+                Some(clock) => (start..end).for_each(|i| run(&mut clock.pass(&mut encoder, i), i)),
+                None => {
+                    let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+                    (start..end).for_each(|i| run(&mut pass, i));
                 }
             }
             let last = end == schedule.dispatches.len();

@@ -211,7 +211,7 @@ impl Builder<'_> {
                 let storage = [Bind::Heads, Bind::Networks].into_iter().chain(storage).chain([Bind::Records]);
                 let storage: Vec<Bind> = storage.collect();
                 self.push(Kernel::Activation, params, storage.clone(), [strips(h.columns), 1, alive]);
-                if self.request.tails {
+                if self.request.rewrites {
                     self.push(Kernel::ActivationRewrite, params, storage, [strips(h.columns), 1, alive]);
                 }
             }

@@ -2,6 +2,7 @@
 //! matrix products, the order in which the operands are stored.
 
 use super::compose::{Composed, compose};
+use super::device::AdapterDescription;
 
 /// How a matrix product runs. Depends on shape and adapter only, so that a network's numbers do not depend on its batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,6 +21,11 @@ pub enum Products {
 }
 
 impl Products {
+    /// The products that suit an adapter.
+    pub fn of(adapter: &AdapterDescription) -> Products {
+        if adapter.software { Products::Flat } else { Products::Tiled }
+    }
+
     /// The tile of a product of `rows x columns` (padded).
     pub fn tile(self, rows: u32, columns: u32) -> Tile {
         match self {
@@ -94,14 +100,15 @@ kernels! {
         ["scale", "row_scale", "records", "block", "lanes", "moments", "tile_moments"] Some([true, false]);
     LoopProbe "loop_probe" 1 [] None;
     Mse "mse" 5 ["scale", "row_scale", "records", "strip", "moments", "strip_moments"] None;
+    MultiplyAddRate "multiply_add_rate" 1 [] None;
     NormColumns "norm_columns" 5 ["scale", "norm", "strip"] None;
     NormColumnsBack "norm_columns_back" 7 ["scale", "row_scale", "norm", "records", "strip", "moments"] None;
     NormRows "norm_rows" 5 ["scale", "norm", "row"] None;
     NormRowsBack "norm_rows_back" 7 ["scale", "row_scale", "norm", "records", "row", "lanes", "moments"] None;
-    PathsAboveOne "paths_above_one" 6 ["scale", "math", "activation", "regime"] None;
+    PathsAboveOne "paths_above_one" 6 ["scale", "math", "activation", "regime", "records"] None;
     Quantiles "quantiles" 2 ["bins"] None;
     RowPowers "row_powers" 5 ["scale", "row_scale", "math", "activation", "regime"] None;
-    SampleDirections "sample_directions" 5 ["scale", "row_scale", "math"] None;
+    SampleDirections "sample_directions" 5 ["scale", "row_scale", "math", "records"] None;
     WeightGrad "weight_grad" 6 ["scale", "row_scale", "records", "bins", "block", "lanes", "moments"] Some([false, false]);
 }
 

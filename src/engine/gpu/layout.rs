@@ -77,6 +77,7 @@ pub struct Head {
     pub max_bits: u32,
     pub row_top: u32,
     pub tail_bits: u32,
+    pub grown: u32,
     pub written: u32,
 }
 
@@ -165,7 +166,7 @@ mod tests {
         same!(Params: networks, first, layer, flags, rows, columns, row_pad, column_pad, inner, draw, repeat_rows,
             source_head, other_head, weight_head, bias_head, old_head, target_head, branch_head, record, record_stride,
             other_record, histogram, histogram_bias, stamp, readout_rows, readout_row_pad, slots);
-        same!(Head: exponent, max_bits, row_top, tail_bits, written);
+        same!(Head: exponent, max_bits, row_top, tail_bits, grown, written);
         same!(Network: seed_low, seed_high, depth, activation, param, at_zero, slope_below, slope_above,
             far_slope_below, far_slope_above, far_intercept_below, far_intercept_above, saturation, knee_below,
             knee_above, flat_below, flat_above, branch, branch_exponent, eps, eps_exponent, pairs, unused_a, unused_b);

@@ -2,6 +2,7 @@
 //! a schedule of dispatches that does not grow with its networks, one group of submissions and one readback.
 
 mod backward;
+mod clock;
 mod collect;
 pub mod compose;
 mod describe;
@@ -18,10 +19,11 @@ mod tensors;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+pub use clock::{KernelTime, Peaks};
 pub use describe::{Drawn, LayerSlot};
 pub use device::{AdapterDescription, adapters};
 pub use execute::Commands;
-pub use kernels::{Kernel, Products};
+pub use kernels::{Kernel, Products, Tile};
 
 use super::{Batch, Engine, EngineError, EngineInfo, LayerSelection, Precision, ResultSink};
 use crate::network::{Activation, Loss, NetworkSpec};
@@ -33,7 +35,7 @@ use layout::Params;
 use schedule::{Request, Schedule};
 
 /// Changes whenever results of this engine may change.
-pub const NUMERICS: u32 = 4;
+pub const NUMERICS: u32 = 5;
 
 /// The engine on one adapter.
 #[derive(Debug)]
@@ -48,13 +50,21 @@ pub struct GpuEngine {
 impl GpuEngine {
     /// Opens an adapter of [`adapters`], with the matrix products that suit it.
     pub fn open(adapter: &AdapterDescription) -> Result<Self, EngineError> {
-        let products = if adapter.software { Products::Flat } else { Products::Tiled };
-        Self::open_with(adapter, products)
+        Self::open_with(adapter, Products::of(adapter))
+    }
+
+    /// The same, ready for [`GpuEngine::time_kernels`] where the adapter has timestamps.
+    pub fn open_timed(adapter: &AdapterDescription) -> Result<Self, EngineError> {
+        Self::start(adapter, Products::of(adapter), true)
     }
 
     /// Opens an adapter with a given kind of matrix products (tests run both on every adapter).
     pub fn open_with(adapter: &AdapterDescription, products: Products) -> Result<Self, EngineError> {
-        let mut device = Device::open(adapter)?;
+        Self::start(adapter, products, false)
+    }
+
+    fn start(adapter: &AdapterDescription, products: Products, timed: bool) -> Result<Self, EngineError> {
+        let mut device = Device::open(adapter, timed)?;
         let loops = probe::loops(&mut device)?;
         let executor = Executor::new(&device)?;
         let info = EngineInfo {
@@ -173,10 +183,10 @@ impl GpuEngine {
         depths: &[u32],
         mask: RecordMask,
         layers: &LayerSelection,
-        tails: bool,
+        rewrites: bool,
     ) -> Schedule {
         let (limits, products) = (self.device.limits, self.products);
-        Schedule::new(Request { key, depths, mask, layers, limits, products, tails })
+        Schedule::new(Request { key, depths, mask, layers, limits, products, rewrites })
     }
 
     /// phi, and phi' as (factor, decay), on the device: what `doctor` and the tests compare with the table.
@@ -205,6 +215,17 @@ impl GpuEngine {
     }
 }
 
+impl GpuEngine {
+    /// The schedule of a batch, and the position in the batch of each of its networks.
+    fn planned(&self, batch: &Batch) -> (Schedule, Vec<usize>) {
+        let mut order: Vec<usize> = (0..batch.networks.len()).collect();
+        order.sort_by(|&a, &b| batch.networks[b].depth.cmp(&batch.networks[a].depth));
+        let depths: Vec<u32> = order.iter().map(|&slot| batch.networks[slot].depth).collect();
+        let rewrites = batch.networks.iter().any(|n| describe::rewrites(&n.activation));
+        (self.schedule(&batch.key, &depths, batch.mask, &batch.layers, rewrites), order)
+    }
+}
+
 impl Engine for GpuEngine {
     fn info(&self) -> &EngineInfo {
         &self.info
@@ -223,17 +244,13 @@ impl Engine for GpuEngine {
     }
 
     fn submit(&mut self, batch: Arc<Batch>) -> Result<(), EngineError> {
-        let mut order: Vec<usize> = (0..batch.networks.len()).collect();
-        order.sort_by(|&a, &b| batch.networks[b].depth.cmp(&batch.networks[a].depth));
-        let depths: Vec<u32> = order.iter().map(|&slot| batch.networks[slot].depth).collect();
-        let tails = batch.networks.iter().any(|n| n.activation.row().value_parts.is_some());
-        let schedule = self.schedule(&batch.key, &depths, batch.mask, &batch.layers, tails);
-        if schedule.bytes() == u64::MAX || depths.len() > 65_535 {
+        let (schedule, order) = self.planned(&batch);
+        if schedule.bytes() == u64::MAX || order.len() > 65_535 {
             let largest = schedule.ledger.slabs.oversized.unwrap_or(0);
             return Err(EngineError::OutOfMemory(format!(
                 "one tensor of {} networks takes {largest} bytes, more than a binding of `{}` holds; use fewer networks \
                  a batch, or smaller ones",
-                depths.len(),
+                order.len(),
                 self.device.description.name
             )));
         }

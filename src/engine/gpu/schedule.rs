@@ -45,8 +45,8 @@ pub struct Request<'a> {
     pub layers: &'a LayerSelection,
     pub limits: MemoryLimits,
     pub products: Products,
-    /// Some network's activation vanishes exponentially on one side.
-    pub tails: bool,
+    /// How some network's h is written depends on the whole of its u (`describe::rewrites`).
+    pub rewrites: bool,
 }
 
 /// Everything that a batch does on the device.
@@ -357,7 +357,7 @@ mod tests {
 
     fn schedule(key: &ProgramKey, depths: &[u32], products: Products) -> Schedule {
         let layers = &LayerSelection::All;
-        Schedule::new(Request { key, depths, mask: RecordMask::FULL, layers, limits: LIMITS, products, tails: true })
+        Schedule::new(Request { key, depths, mask: RecordMask::FULL, layers, limits: LIMITS, products, rewrites: true })
     }
 
     fn keys() -> Vec<ProgramKey> {
@@ -413,8 +413,8 @@ mod tests {
                 // The inner loop over the two samples of a pair counts as well.
                 Kernel::Cosines => 2 * 3 * (p.row_pad / 16 + 1),
                 Kernel::Quantiles => 3 * BINS,
-                // Loading, a bitonic sort of 2048, and a binary search per sample.
-                Kernel::PathsAboveOne => 8 + 66 * 5 + (p.row_pad / 256 + 1) * 14,
+                // Twice at most: loading, a bitonic sort of 2048, and a binary search per sample.
+                Kernel::PathsAboveOne => 2 * (8 + 66 * 5 + (p.row_pad / 256 + 1) * 14),
                 Kernel::NormRows
                 | Kernel::NormRowsBack
                 | Kernel::SampleDirections
