@@ -141,6 +141,16 @@ fn batch_norm_explodes_at_its_known_rate() {
     let got = total_from_layer_2(&wide(ActivationKind::Relu, he(), 32, 768), 8);
     got.is(6.0 * 1.522f64.log10(), 6.0 * 1.522f64.log10());
     assert!(got.mean + 4.0 * got.error < 6.0 * 1.581f64.log10(), "{} +- {}", got.mean, got.error);
+    // pi/(pi - 1) = 1.467 in the limit; the rate at a batch of 256 lies half a percent above it.
+    let large = wide(ActivationKind::Relu, he(), 256, 1536);
+    let rate = std::f64::consts::PI / (std::f64::consts::PI - 1.0);
+    let prediction = |depth| {
+        let p = predict(&NetworkSpec { depth, ..large.clone() });
+        p.log10_grad_ratio_total.expect("known")
+    };
+    let expected = prediction(8) - prediction(2);
+    assert!((expected / 6.0 - rate.log10()).abs() < 0.003, "{expected}");
+    total_from_layer_2(&large, 4).is(expected, expected);
     // Linear: (B - 2)/(B - 3), whatever the scale of the weights.
     let effect = 6.0 * (6.0f64 / 5.0).log10();
     total_from_layer_2(&wide(ActivationKind::Linear, 0.3, 8, 256), 200).is(effect, effect);
@@ -185,6 +195,11 @@ fn pre_activation_residuals_grow_as_the_closed_forms_say() {
     let expected = predict(&batch_norm).log10_act_grad_ratio_total.expect("known");
     assert!((expected - 82f64.log10()).abs() < 0.04, "{expected}");
     act_total(&batch_norm, 12).is(expected, expected);
+    // 218 at L = 64.
+    let deeper = NetworkSpec { depth: 64, batch_size: 256, width: 512, input_size: 512, ..batch_norm };
+    let expected = predict(&deeper).log10_act_grad_ratio_total.expect("known");
+    assert!((expected - 218f64.log10()).abs() < 0.02, "{expected}");
+    act_total(&deeper, 6).is(expected, expected);
 }
 
 #[test]

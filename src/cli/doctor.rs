@@ -16,8 +16,8 @@ use crate::plan::Plan;
 /// Check every engine against the float64 CPU engine
 ///
 /// Runs over a hundred small networks (every activation, initialisation, norm, residual form, loss and input, odd shapes,
-/// extreme scales) on each device, compares every recorded row with the float64 CPU engine's, and prints one line per
-/// check: the largest relative error as a share of what rounding explains. Exit code 1 if a check fails.
+/// extreme scales) on each device, compares the loss and the norms of all tensors in every row with the float64 CPU
+/// engine's, and prints one line per check: the largest relative error as a share of what rounding explains. Exit code 1 if a check fails.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
