@@ -165,6 +165,11 @@ fn fixed_variance(activation: &Activation, table: &Tabulated, sigma_w: f64, sigm
             return Some(0.0);
         }
         let next = (q, drift(q));
+        // The map runs along the diagonal (sigma_w at the asymptotic critical value): q grows without end, and what is left
+        // of the drift is rounding, whose signs are no fixed points.
+        if ratio > 1.0 && q > 1e8 && next.1.abs() < 1e-8 * q {
+            return None;
+        }
         if (next.1 > 0.0) != (here.1 > 0.0) {
             return Some(brent(drift, here, next, 1e-14));
         }
@@ -189,6 +194,17 @@ mod tests {
         close(field.chi_1.unwrap(), 1.1335157, 7);
         assert_eq!(field.phase, Some(Phase::Chaotic));
         assert!(field.c_star.unwrap() < 1.0 && field.xi_c.unwrap() > 0.0);
+    }
+
+    #[test]
+    fn a_variance_that_grows_without_end_has_no_fixed_point() {
+        for kind in [ActivationKind::Elu, ActivationKind::Celu, ActivationKind::Softplus] {
+            // 2/n, half of which an identity above zero keeps: the map comes ever closer to the diagonal.
+            for sigma_w in [2f64.sqrt(), 2f64.sqrt() * (1.0 + 2.7e-8), 1.42, 2.0] {
+                assert_eq!(mean_field(&kind.into(), sigma_w, 0.0).q_star, None, "{kind:?} {sigma_w}");
+            }
+            assert!(mean_field(&kind.into(), 1.0, 0.0).q_star.is_some(), "{kind:?}");
+        }
     }
 
     #[test]
