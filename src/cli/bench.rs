@@ -170,7 +170,7 @@ fn lines(plan: &Plan, measured: &Measured) -> Vec<String> {
         format!("{BOLD}{}{BOLD:#}, f32", measured.label),
         format!("  {}, {} of matrix products", human::plural(networks, "network"), human::flops(flops)),
         format!(
-            "  {seconds:.3} s ({range}): {}, {} networks",
+            "  {seconds:.3} s ({range}): {}, networks at {}",
             human::gflops(flops / seconds),
             human::rate(networks as f64 / seconds)
         ),
