@@ -6,7 +6,7 @@
 
 @compute @workgroup_size(256)
 fn multiply_add_rate(@builtin(global_invocation_id) id: vec3<u32>) {
-    // Fixed points of c = factor c + step, so that numbers stay as they are whatever the number of steps.
+    // Below 1 (`columns` is 1, which the compiler does not know), so that numbers converge and never overflow.
     let factor = vec4<f32>(0.5, 0.25, 0.75, 0.125) * f32(params.columns);
     let step = vec4<f32>(f32(id.x % 64u + 1u));
     var c0 = step;
