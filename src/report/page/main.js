@@ -80,7 +80,7 @@ function refresh() {
   drawSeen();
 }
 
-// Figures out of sight wait until the page has nothing else to do.
+// Figures out of sight wait until the page has nothing else to do, but not forever: a slow machine may never be idle.
 function draw(card) {
   if (!waiting.delete(card)) return;
   try {
@@ -94,7 +94,9 @@ const visible = (card) => {
   const box = card.section.getBoundingClientRect();
   return box.top < innerHeight && box.bottom > 0;
 };
-const later = window.requestIdleCallback ?? ((f) => setTimeout(f, 30));
+const later = window.requestIdleCallback
+  ? (f) => window.requestIdleCallback(f, { timeout: 250 })
+  : (f) => setTimeout(f, 30);
 let queued = false;
 function drawSeen() {
   for (const card of cards) if (waiting.has(card) && visible(card)) draw(card);
