@@ -137,8 +137,50 @@ fn a_run_of_dead_networks_says_so() {
     look(
         "plain",
         &report(&place),
-        &["12 networks: 12 dead", "12 networks have a gradient of exactly zero", "4 cells with dead"],
+        &["12 networks: 12 dead", "12 of 12 networks have a gradient of exactly zero", "4 cells with dead"],
     );
+    look("zeros", &report(&place), &[]);
+    // A figure that takes a logarithm says why there is none.
+    let output = place.run(&["plot", "out", "--kind", "depth"]);
+    assert_eq!(
+        (code(&output), stderr(&output).contains("12 of 12 networks are dead")),
+        (2, true),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn networks_that_die_are_counted_in_every_figure() {
+    let place = run("schema_version = 1\n[defaults]\nbatch_size = 4\nactivation = \"relu\"\nloss = \"cotangent\"\n\
+         init = \"he_normal\"\nreplicates = 6\n[[sweep]]\nname = \"narrow\"\ndepth = [2, 12, 24]\nwidth = [2, 3, 4, 6, 10]\n\
+         gain = [0.8, 1.0, 1.2]\nwhere = [\"width * depth > 8\"]\n[record]\nstatistics = \"full\"\n");
+    look("deaths", &report(&place), &["depth", "width", "gain"]);
+
+    let table = String::from_utf8(place.read("out/networks.csv")).unwrap();
+    let header: Vec<&str> = table.lines().next().unwrap().split(',').collect();
+    let [depth, verdict] = ["depth", "verdict"].map(|name| header.iter().position(|c| *c == name).unwrap());
+    let cells = |row: &str| row.split(',').map(str::to_string).collect::<Vec<_>>();
+    let deep: Vec<Vec<String>> = table.lines().skip(1).map(cells).filter(|row| row[depth] == "24").collect();
+    let dead = deep.iter().filter(|row| row[verdict] == "dead").count();
+    assert!(dead > 0 && dead < deep.len(), "{dead} of {}", deep.len());
+    for kind in ["gradient", "phase", "depth", "factor"] {
+        let output = place.run(&["plot", "out", "--kind", kind, "--where", "depth=24"]);
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        // A few lines of a figure over layers are a part of them; the others show all of depth 24.
+        if kind != "gradient" {
+            let counted = format!("{dead} of {} networks", deep.len());
+            assert!(stderr(&output).contains(&format!("{counted} are dead")), "{}", stderr(&output));
+            let drawing = String::from_utf8(place.read(&format!("{kind}.svg"))).unwrap();
+            assert!(drawing.contains(&counted), "{kind}: no {counted}");
+        } else {
+            assert!(stderr(&output).contains("networks are dead"), "{}", stderr(&output));
+        }
+        if kind == "phase" {
+            let drawing = String::from_utf8(place.read("phase.svg")).unwrap();
+            assert!(stderr(&output).contains("without a value are hatched") && drawing.contains("no value"));
+        }
+    }
 }
 
 #[test]

@@ -16,8 +16,16 @@ pub const METRICS: [&str; 7] = [
     "grad_ratio_deviation",
 ];
 
-/// Metrics of which a dead network has none because its gradient is exactly zero: it counts as lower than all.
-pub const FALLS_WITH_DEATH: [&str; 2] = ["log10_grad_ratio_total", "grad_decades_per_layer"];
+/// Metrics of which a dead network has none because its gradient is exactly zero, beside the column that must be known for
+/// there to be such a metric at all. It counts as lower than all: the slope is minus infinity, so its depth scale is 0 and
+/// its trainable depth 1, which no network with a gradient reaches.
+pub const FALLS_WITH_DEATH: [(&str, Option<&str>); 5] = [
+    ("log10_grad_ratio_total", None),
+    ("grad_decades_per_layer", None),
+    ("depth_scale", None),
+    ("max_trainable_depth", None),
+    ("grad_ratio_deviation", Some("predicted_log10_grad_ratio_total")),
+];
 
 /// Predictions in `networks.csv`, where it has them.
 pub const PREDICTIONS: [&str; 8] = [
@@ -40,6 +48,9 @@ pub const QUANTILES: [&str; 5] = ["abs_p05", "abs_p25", "abs_p50", "abs_p75", "a
 
 /// What became of a network, in the order of the counts of a configuration.
 pub const OUTCOMES: [&str; 6] = ["vanishing", "stable", "exploding", "dead", "diverged", "failed"];
+
+/// Position in [`OUTCOMES`] of networks some gradient of which is exactly zero.
+pub const DEAD: usize = 3;
 
 /// Position of `metric` in [`METRICS`].
 pub fn metric(name: &str) -> usize {
@@ -127,7 +138,7 @@ pub struct Profile {
     /// log10 |delta_l|^2 / |delta_L|^2 as predicted for the mean of the logarithm over seeds.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub predicted_to_last: Vec<Number>,
-    /// log10 |delta_l|^2 / |delta_{l+1}|^2.
+    /// log10 |delta_l|^2 / |delta_{l+1}|^2 of the networks with a gradient at l + 1; its zeros are those that die at l.
     pub factor: Band,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub predicted_factor: Vec<Number>,
@@ -220,6 +231,12 @@ impl Run {
     /// The text of a configuration's key; empty where it does not apply.
     pub fn value(&self, configuration: &Configuration, key: usize) -> &str {
         configuration.values[key].map_or("", |v| &self.keys[key].values[v as usize])
+    }
+
+    /// How many networks of these configurations are dead, and how many there are.
+    pub fn deaths(&self, shown: &[usize]) -> (u32, u32) {
+        let counts = shown.iter().map(|c| &self.configurations[*c]).map(|c| (c.outcomes[DEAD], c.networks));
+        counts.fold((0, 0), |(dead, all), (d, n)| (dead + d, all + n))
     }
 
     /// The number of a configuration's key, if it is one.

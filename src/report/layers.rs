@@ -1,9 +1,10 @@
 //! `layers.csv` and `theory.csv`: curves over layers, gathered per configuration and layer in one pass over the rows, in
 //! whatever order they stand.
 
+use std::collections::HashMap;
 use std::io::Read;
 
-use super::data::{Band, DISTRIBUTIONS, Distribution, Profile, QUANTILES, Run};
+use super::data::{Band, DEAD, DISTRIBUTIONS, Distribution, Profile, QUANTILES, Run};
 use super::networks::Index;
 use super::read::Budget;
 use super::spread::{Number, Samples, Spread};
@@ -61,11 +62,14 @@ pub fn read(source: impl Read, index: &Index, budget: Budget, run: &mut Run) -> 
     let mut distributions: Vec<Option<Curve<Quantiles>>> =
         if shown.is_empty() { Vec::new() } else { curves(coarse, &index.depths) };
 
+    // Of dead networks, by network and layer: whether the gradient is exactly zero.
+    let mut zero: HashMap<(u32, u32), bool> = HashMap::new();
     let mut strangers = 0u64;
     let mut first_step = None;
     let mut last: (Vec<u8>, Option<u32>) = (Vec::new(), None);
     while let Some(row) = table.next_row()? {
-        if row.bytes(kind) != b"hidden" {
+        let hidden = row.bytes(kind) == b"hidden";
+        if !hidden && row.bytes(kind) != b"readout" {
             continue;
         }
         // The state at the start; a later step has its own figure.
@@ -83,11 +87,20 @@ pub fn read(source: impl Read, index: &Index, budget: Budget, run: &mut Run) -> 
         };
         let configuration = run.networks.configuration[position as usize] as usize;
         let layer = u32::try_from(layer).unwrap_or(u32::MAX);
+        let norm = row.number(l2);
+        let log = row.number(log10_l2).or(norm.filter(|x| *x > 0.0).map(f64::log10));
+        let is_zero = log.is_none() && (norm == Some(0.0) || row.number(zero_frac) == Some(1.0));
+        if run.networks.outcome[position as usize] == Some(DEAD as u8) && (is_zero || log.is_some()) {
+            zero.insert((position, layer), is_zero);
+        }
+        if !hidden {
+            continue;
+        }
         if let Some(cell) = profiles[configuration].as_mut().and_then(|curve| curve.at(layer)) {
-            let norm = row.number(l2);
-            match row.number(log10_l2).or(norm.filter(|x| *x > 0.0).map(f64::log10)) {
-                None if norm == Some(0.0) || row.number(zero_frac) == Some(1.0) => cell.gradient.push_zero(),
-                log => cell.gradient.push(log),
+            if is_zero {
+                cell.gradient.push_zero();
+            } else {
+                cell.gradient.push(log);
             }
             cell.factor.push(row.number(factor));
             cell.chi.push(row.number(chi).filter(|x| *x > 0.0).map(f64::log10));
@@ -106,6 +119,15 @@ pub fn read(source: impl Read, index: &Index, budget: Budget, run: &mut Run) -> 
         }
     }
 
+    // Where a gradient dies its factor is exactly zero; below that there is none.
+    for ((position, layer), _) in zero.iter().filter(|(_, is_zero)| **is_zero) {
+        let configuration = run.networks.configuration[*position as usize] as usize;
+        if zero.get(&(*position, layer.saturating_add(1))) == Some(&false)
+            && let Some(cell) = profiles[configuration].as_mut().and_then(|curve| curve.at(*layer))
+        {
+            cell.factor.push_zero();
+        }
+    }
     for (configuration, curve) in run.configurations.iter_mut().zip(profiles) {
         configuration.profile = curve.map(profile);
     }
@@ -144,7 +166,7 @@ fn distribution(curve: Curve<Quantiles>, shown: &[usize]) -> Distribution {
     for mut cell in curve.cells {
         for (column, q) in columns.iter_mut().zip(shown) {
             for (numbers, samples) in column.iter_mut().zip(std::mem::take(&mut cell[*q])) {
-                numbers.push(samples.spread().median);
+                numbers.push(samples.median().of_histogram());
             }
         }
     }
@@ -203,10 +225,49 @@ pub fn read_theory(source: impl Read, index: &Index, run: &mut Run) -> Result<()
         {
             if let Some(number) = number {
                 column.resize(profile.layers.len(), Number(None));
-                column[place] = Number(Some(number));
+                column[place] = Number::settled(Some(number));
                 run.recorded.theory = true;
             }
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::networks;
+    use super::*;
+
+    const NETWORKS: &str = "network,configuration,replicate,depth,status,verdict\n\
+        n-1,c-1,0,3,ok,stable\nn-2,c-1,1,3,ok,dead\nn-3,c-1,2,3,ok,dead\n";
+
+    /// Network 2 dies at layer 2, network 3 at layer 3: the readout still has a gradient.
+    const LAYERS: &str = "network,step,layer,layer_kind,preact_grad_l2,preact_grad_log10_l2,log10_grad_ratio\n\
+        n-1,0,1,hidden,0.01,-2.0,-1.0\nn-1,0,2,hidden,0.1,-1.0,-3.0\nn-1,0,3,hidden,1.0,0.0,-2.0\nn-1,0,4,readout,1.0,0.0,\n\
+        n-2,0,1,hidden,0.0,,\nn-2,0,2,hidden,0.0,,\nn-2,0,3,hidden,1.0,0.0,-4.0\nn-2,0,4,readout,1.0,0.0,\n\
+        n-3,0,1,hidden,0.0,,\nn-3,0,2,hidden,0.0,,\nn-3,0,3,hidden,0.0,,\nn-3,0,4,readout,1.0,0.0,\n";
+
+    fn profile_of(layers: &str) -> Profile {
+        let mut run = Run::default();
+        let index = networks::read(NETWORKS.as_bytes(), &mut run).unwrap();
+        read(layers.as_bytes(), &index, Budget::PAGE, &mut run).unwrap();
+        run.configurations[0].profile.clone().unwrap()
+    }
+
+    #[test]
+    fn where_a_gradient_dies_its_factor_is_lowest_and_below_that_there_is_none() {
+        let profile = profile_of(LAYERS);
+        assert_eq!(profile.gradient.zeros, [2, 2, 1]);
+        // Layer 1: one factor. Layer 2: -3 and a zero. Layer 3: -2, -4 and a zero.
+        assert_eq!(profile.factor.zeros, [0, 1, 1]);
+        let medians: Vec<_> = (0..3).map(|i| profile.factor.median(i)).collect();
+        assert_eq!(medians, [Some(-1.0), None, Some(-4.0)]);
+    }
+
+    #[test]
+    fn rows_may_stand_in_any_order() {
+        let (header, rows) = LAYERS.split_once('\n').unwrap();
+        let backwards: Vec<&str> = rows.lines().rev().collect();
+        assert_eq!(profile_of(&format!("{header}\n{}\n", backwards.join("\n"))), profile_of(LAYERS));
+    }
 }

@@ -3,13 +3,12 @@
 use std::collections::HashMap;
 use std::io::Read;
 
-use super::data::{Configuration, FALLS_WITH_DEATH, Key, METRICS, Networks, OUTCOMES, PREDICTIONS, Run};
+use super::data::{Configuration, DEAD, FALLS_WITH_DEATH, Key, METRICS, Networks, OUTCOMES, PREDICTIONS, Run};
 use super::spread::{Number, Samples};
 use crate::output::{ReadError, TableReader, TableRow};
 
 /// Columns before and beside the keys.
 const IDENTITY: [&str; 6] = ["network", "configuration", "index", "sweep", "replicate", "seed"];
-const DEAD: usize = 3;
 
 /// What the second table needs to know of the first.
 #[derive(Debug, Default)]
@@ -77,6 +76,8 @@ pub fn read(source: impl Read, run: &mut Run) -> Result<Index, ReadError> {
     let [status, verdict, error, depth, phase] = ["status", "verdict", "error", "depth", "phase"].map(column);
     let metrics = METRICS.map(column);
     let predictions = PREDICTIONS.map(column);
+    // Per metric whether it falls with death, and the column without which it does not exist.
+    let falls = METRICS.map(|name| FALLS_WITH_DEATH.iter().find(|f| f.0 == name).map(|f| f.1.map(column)));
     let mut keys: Vec<KeyColumn> = sweep
         .into_iter()
         .chain((0..status.unwrap_or(0)).filter(|i| !IDENTITY.contains(&header[*i].as_str())))
@@ -113,9 +114,10 @@ pub fn read(source: impl Read, run: &mut Run) -> Result<Index, ReadError> {
         let seen = &mut gathered[position as usize];
         for (m, column) in metrics.iter().enumerate() {
             let number = row.number(*column);
-            run.networks.metrics[m].push(Number(number));
+            run.networks.metrics[m].push(Number::settled(number));
+            let defined = || falls[m].is_some_and(|needed| needed.is_none_or(|column| row.number(column).is_some()));
             match number {
-                None if outcome == Some(DEAD) && FALLS_WITH_DEATH.contains(&METRICS[m]) => seen.metrics[m].push_zero(),
+                None if outcome == Some(DEAD) && defined() => seen.metrics[m].push_zero(),
                 number => seen.metrics[m].push(number),
             }
         }
@@ -132,7 +134,7 @@ pub fn read(source: impl Read, run: &mut Run) -> Result<Index, ReadError> {
 
     for (entry, seen) in run.configurations.iter_mut().zip(gathered) {
         entry.metrics = seen.metrics.into_iter().map(Samples::spread).collect();
-        entry.predicted = seen.predictions.into_iter().map(|s| s.spread().median).collect();
+        entry.predicted = seen.predictions.into_iter().map(Samples::median).collect();
     }
     run.recorded.predictions = run.configurations.iter().any(|c| c.predicted.iter().any(|p| p.0.is_some()));
     finish_keys(run, keys, &header);
@@ -198,6 +200,39 @@ n-5,c-3,4,s,0,2,4,tanh,2.5,failed,no memory,,
         assert_eq!(run.configurations[1].values, [Some(0), Some(1), None]);
         assert_eq!(run.configurations[2].outcomes[5], 1);
         assert_eq!((run.networks.error[4].as_str(), run.networks.outcome[4]), ("no memory", Some(5)));
+    }
+
+    #[test]
+    fn dead_networks_are_lowest_in_every_number_that_falls_with_the_gradient() {
+        let header = "network,configuration,depth,status,log10_grad_ratio_total,grad_decades_per_layer,depth_scale,verdict,\
+                      max_trainable_depth,log10_loss,predicted_log10_grad_ratio_total,grad_ratio_deviation\n";
+        // Two of four are dead: every median lies on the border, the upper quantile among the living.
+        let rows = "n-1,c-1,9,ok,-4.0,-0.25,0.868,vanishing,9.0,-1.0,-3.0,-1.0\nn-2,c-1,9,ok,,,,dead,,-2.0,-3.0,\n\
+                    n-3,c-1,9,ok,,,,dead,,-3.5,-3.0,\nn-4,c-1,9,ok,-2.0,-0.125,1.737,stable,17.0,-4.0,-3.0,1.0\n";
+        let mut run = Run::default();
+        read(format!("{header}{rows}").as_bytes(), &mut run).unwrap();
+        let of = |name: &str| run.configurations[0].metrics[crate::report::data::metric(name)];
+        for (name, high) in [
+            ("log10_grad_ratio_total", -2.6),
+            ("grad_decades_per_layer", -0.1625),
+            ("depth_scale", 1.4763),
+            ("max_trainable_depth", 14.6),
+            ("grad_ratio_deviation", 0.4),
+        ] {
+            let spread = of(name);
+            assert_eq!(
+                (spread.known, spread.zeros, spread.low.get(), spread.median.get()),
+                (2, 2, None, None),
+                "{name}"
+            );
+            assert!((spread.high.get().unwrap() - high).abs() < 1e-9, "{name}: {spread:?}");
+        }
+        // A dead network has a loss, and where theory says nothing there is no deviation from it.
+        assert_eq!((of("log10_loss").known, of("log10_loss").zeros), (4, 0));
+        let mut run = Run::default();
+        read(format!("{header}{}", rows.replace(",-3.0,", ",,")).as_bytes(), &mut run).unwrap();
+        assert_eq!(run.configurations[0].metrics[crate::report::data::metric("grad_ratio_deviation")].zeros, 0);
+        assert_eq!(run.deaths(&[0]), (2, 4));
     }
 
     #[test]

@@ -6,11 +6,26 @@ use serde::{Serialize, Serializer};
 /// Quantiles of the band around a median.
 pub const BAND: (f64, f64) = (0.1, 0.9);
 
+/// Below this a logarithm, or what is fitted to logarithms, is the noise of a zero: elements are float32 numbers, known to
+/// 2^-24 of their size, which is 2.6e-8 of log10, and what theory says of them is no finer. (Predictions that are no
+/// logarithms, as of q*, keep their size.)
+const NOISE: f64 = 5e-9;
+
 /// A number as the page holds it: six significant digits, `null` where there is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Number(pub Option<f64>);
 
 impl Number {
+    /// A logarithm, or what is fitted to some, without the noise of a zero.
+    pub fn settled(number: Option<f64>) -> Self {
+        Number(number.map(|x| if x.abs() < NOISE { 0.0 } else { x }))
+    }
+
+    /// The logarithm of a quantile: three decimals, because histograms with four bins per octave know it to 0.05.
+    pub fn of_histogram(self) -> Self {
+        Number(self.0.map(|x| (x * 1e3).round() / 1e3))
+    }
+
     pub fn get(self) -> Option<f64> {
         self.0
     }
@@ -72,9 +87,15 @@ impl Samples {
         self.zeros += 1;
     }
 
+    /// The median as it is.
+    pub fn median(mut self) -> Number {
+        self.values.sort_by(f64::total_cmp);
+        Number(quantile(&self.values, self.zeros as usize, 0.5))
+    }
+
     pub fn spread(mut self) -> Spread {
         self.values.sort_by(f64::total_cmp);
-        let quantile = |q| Number(quantile(&self.values, self.zeros as usize, q));
+        let quantile = |q| Number::settled(quantile(&self.values, self.zeros as usize, q));
         Spread {
             low: quantile(BAND.0),
             median: quantile(0.5),
@@ -126,6 +147,20 @@ mod tests {
         assert_eq!((half.known, half.zeros, half.high.get()), (3, 3, Some(2.5)));
         assert_eq!(samples(&[], 4).spread().high.get(), None);
         assert_eq!(samples(&[], 0).spread(), Spread::default());
+    }
+
+    #[test]
+    fn the_noise_of_a_zero_is_zero_and_small_predictions_are_not() {
+        // The median of two slopes that are 0 but for rounding.
+        let noise = || samples(&[-2.220_446e-16, 1.110_223e-16], 0);
+        let text = |number: Number| serde_json::to_string(&number).unwrap();
+        assert_eq!(text(noise().spread().median), "0");
+        assert_eq!(text(noise().median()), "-5.55112e-17");
+        assert_eq!(text(samples(&[3.0e-8], 0).spread().median), "3e-8");
+        assert_eq!(text(Number::settled(Some(1e300))), "1e+300");
+        assert_eq!(text(Number(Some(-1.234_56)).of_histogram()), "-1.235");
+        assert_eq!(text(Number(Some(-5.551e-17)).of_histogram()), "0");
+        assert_eq!(text(Number(None).of_histogram()), "null");
     }
 
     #[test]

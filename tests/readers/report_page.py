@@ -8,6 +8,7 @@ import io
 import json
 import re
 import sys
+from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -109,10 +110,19 @@ def hovered(page):
 
 
 def downloaded(page, figure, kind):
+    """What a button saves. Not more than ten to a page: then Chromium wants to be asked again, which a click before the
+    download counts as if it was noticed in time, and otherwise the download never comes."""
     with page.expect_download() as waiting:
         page.click(f'#{figure} [data-download="{kind}"]')
     download = waiting.value
     return download.suggested_filename, Path(download.path()).read_bytes()
+
+
+def table(page, figure):
+    """What a figure shows, as its rows."""
+    name, data = downloaded(page, figure, "CSV")
+    assert name == f"{figure}.csv", name
+    return list(csv.DictReader(io.StringIO(data.decode())))
 
 
 def full(browser, path):
@@ -198,16 +208,9 @@ def full(browser, path):
 
         # Downloads.
         for figure in FIGURES:
-            name, data = downloaded(page, figure, "CSV")
-            table = list(csv.DictReader(io.StringIO(data.decode())))
-            assert name == f"{figure}.csv" and table and table[0]["configuration"].startswith("c-"), (figure, data[:200])
-        name, data = downloaded(page, "networks", "CSV")
-        assert len(list(csv.DictReader(io.StringIO(data.decode())))) == 144
-        for figure in FIGURES:
-            for kind, start in [("SVG", b"<svg"), ("PNG", b"\x89PNG")]:
-                name, data = downloaded(page, figure, kind)
-                assert name == f"{figure}.{kind.lower()}" and data.startswith(start) and len(data) > 5000, (name, data[:60])
-
+            rows = table(page, figure)
+            assert rows and rows[0]["configuration"].startswith("c-"), (figure, rows[:1])
+        assert len(table(page, "networks")) == 144
         # Light and dark.
         background = lambda: page.evaluate("() => getComputedStyle(document.body).backgroundColor")
         light = background()
@@ -216,7 +219,13 @@ def full(browser, path):
             assert page.get_attribute("html", "data-theme") == wanted
         assert background() != light
         assert page.eval_on_selector("#gradient .main-svg", "n => n.style.background") != "rgb(255, 255, 255)"
-        return drawn
+
+    for kind, start in [("SVG", b"<svg"), ("PNG", b"\x89PNG")]:
+        with opened(browser, path) as page:
+            for figure in FIGURES:
+                name, data = downloaded(page, figure, kind)
+                assert name == f"{figure}.{kind.lower()}" and data.startswith(start) and len(data) > 5000, (name, data[:60])
+    return drawn
 
 
 def hostile(browser, path, *names):
@@ -247,6 +256,61 @@ def plain(browser, path, *expected):
         for text in expected:
             assert text in said, (text, said)
         return drawn
+
+
+def deaths(browser, path, *keys):
+    """A run some networks of which die: every figure counts them, whatever it shows."""
+    with opened(browser, path) as page:
+        assert all(everywhere(page).values())
+        tables = {figure: table(page, figure) for figure in [*FIGURES, "networks"]}
+        networks = tables["networks"]
+        configuration = lambda row: tuple(row[key] for key in keys)
+        dead, alive = [Counter(configuration(n) for n in networks if (n["verdict"] == "dead") == which) for which in [True, False]]
+        assert dead and alive
+        for figure in ["gradient", "phase", "depth", "factor"]:
+            # In networks without skips a gradient that dies is zero in the first layer.
+            rows = [row for row in tables[figure] if row.get("layer", "1") == "1"]
+            shown = {configuration(row) for row in rows}
+            assert len(rows) == len(shown) > 1, figure
+            for row in rows:
+                assert int(row["dead"]) == dead[configuration(row)], (figure, row)
+            counted = sum(dead[c] for c in shown), sum(dead[c] + alive[c] for c in shown)
+            said = page.inner_text(f"#{figure}-summary")
+            assert counted[0] > 0 and "{} of {} networks have a gradient of exactly zero".format(*counted) in said, (counted, said)
+            legend = texts(page, f"#{figure} .legendtext")
+            assert ("has dead networks" if figure == "phase" else "exactly zero (dead)") in legend, (figure, legend)
+
+        # Where half of the networks or more are dead there is no median; the cell is hatched and no colour of the map.
+        rows = tables["phase"]
+        column = next(name for name in rows[0] if name.endswith("_median"))
+        hatched = sum(row[column] == "" for row in rows)
+        assert all((row[column] == "") == (2 * int(row["dead"]) >= int(row["networks"])) for row in rows), rows
+        assert f"{hatched} cells without a value are hatched" in page.inner_text("#phase-summary")
+        assert "no value" in texts(page, "#phase .legendtext") and page.locator("#phase .plot pattern").count()
+        rows = tables["depth"]
+        assert any(row["max_trainable_depth_median"] == "" and row["dead"] != "0" for row in rows)
+        for row in rows:
+            if row["depth"] != "2" and 2 * int(row["dead"]) < int(row["networks"]):
+                assert row["max_trainable_depth_median"], row
+
+        # No number is the noise of a zero.
+        for figure in FIGURES:
+            for row in tables[figure]:
+                noise = {k: v for k, v in row.items() if re.fullmatch(r"-?[\d.]+e-\d\d", v)}
+                assert not noise, (figure, noise)
+        assert "within 13 %" in page.inner_text("#distribution-summary")
+        return dict(zip(["dead", "alive"], [sum(dead.values()), sum(alive.values())]))
+
+
+def zeros(browser, path):
+    """A run of nothing but dead networks: there is no logarithm, and no axis of one."""
+    with opened(browser, path) as page:
+        everywhere(page)
+        ticks = [text for text in texts(page, "#gradient .ytick") if text]
+        assert ticks and set(ticks) == {"0"}, ticks
+        assert "log" not in shown(page, "#gradient .ytitle")
+        tick(page, "gradient", "linear")
+        assert "0" in texts(page, "#gradient .ytick")
 
 
 def large(browser, path):

@@ -31,6 +31,8 @@ const format = (x) => {
   if (x !== 0 && (size >= 1e6 || size < 1e-3)) return x.toExponential(3).replace("+", "");
   return String(Number(x.toPrecision(5)));
 };
+// A difference of logarithms without the noise of a zero: they come with six digits.
+const settled = (x) => Number(x.toFixed(6));
 const thousands = (n) => String(n).replace(/\B(?=(\d{3})+$)/g, ",");
 const count = (n, noun) => `${thousands(n)} ${noun}${n === 1 ? "" : "s"}`;
 
@@ -89,6 +91,16 @@ function describe(c) {
   const wrapped = [];
   for (let i = 0; i < rest.length; i += 3) wrapped.push(rest.slice(i, i + 3).join(", "));
   return [`<b>${plain(run.configurations[c].id)}</b>`, ...varying, ...wrapped].join("<br>");
+}
+
+const deadOf = (c) => run.configurations[c].outcomes[OUTCOMES.indexOf("dead")];
+
+// How many networks of these configurations are dead, in a sentence, and what the figure does with them.
+function deadSentence(configurations, what) {
+  const dead = configurations.reduce((n, c) => n + deadOf(c), 0);
+  if (!dead) return "No network is dead.";
+  const networks = configurations.reduce((n, c) => n + run.configurations[c].networks, 0);
+  return `${thousands(dead)} of ${count(networks, "network")} ${dead === 1 ? "has" : "have"} a gradient of exactly zero somewhere: ${what}.`;
 }
 
 function outcomesText(c) {

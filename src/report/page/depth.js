@@ -73,46 +73,36 @@ const depthFigure = {
     if (!shown.length) return { message: "No configuration passes the filters.", controls };
     if (shown.every((c) => metricOf(c, options.metric).median === null)) {
       return {
-        message:
-          "Not drawn: no network here has it. It takes three hidden layers with a gradient that is not exactly zero.",
+        message: `Not drawn: there is no median here. It takes three hidden layers with a gradient that is not exactly zero. ${deadSentence(shown, "they count as lowest")}`,
         controls,
       };
     }
 
     const traces = [],
       rows = [],
+      dead = [],
       named = new Set();
-    let missing = 0,
+    const heights = lines.flat().flatMap((c) => {
+      const { low, median, high } = metricOf(c, options.metric);
+      return [low, median, high, predictedDepth(c, options.metric)].filter((y) => y !== null && y > 0);
+    });
+    const { floor, step } = floorOf(options.linear ? heights : heights.map(Math.log10));
+    // Crosses stand below the lines, a row for every line that has some.
+    const under = (row) => (options.linear ? floor - step * row : 10 ** (floor - step * row));
+    let deadRows = 0,
       predictions = 0;
     for (const line of lines) {
       const value = colorValue(line[0], options.color),
         color = paint.of(value);
       const spreads = line.map((c) => metricOf(c, options.metric));
-      missing += spreads.filter((m) => m.median === null).length;
       const group = { legendgroup: `v${value}`, showlegend: false };
       const x = line.map(place),
         y = spreads.map((m) => m.median);
-      if (lines.length <= CHOICES.bands && spreads.some((m) => m.known > 1)) {
-        traces.push({
-          ...group,
-          type: "scatter",
-          mode: "lines",
-          x,
-          y: spreads.map((m) => m.low),
-          line: { width: 0 },
-          hoverinfo: "skip",
-        });
-        traces.push({
-          ...group,
-          type: "scatter",
-          mode: "lines",
-          x,
-          y: spreads.map((m) => m.high),
-          line: { width: 0 },
-          hoverinfo: "skip",
-          fill: "tonexty",
-          fillcolor: faded(color, 0.18),
-        });
+      if (lines.length <= CHOICES.bands && spreads.some((m) => m.known + m.zeros > 1)) {
+        // A quantile that falls on a dead network lies below everything.
+        const low = spreads.map((m) => m.low ?? (m.zeros && m.high !== null ? under(0) : null));
+        const high = spreads.map((m) => m.high);
+        traces.push(...bandTraces(group, x, low, high, color));
       }
       traces.push({
         ...group,
@@ -141,6 +131,11 @@ const depthFigure = {
           hoverinfo: "skip",
         });
       }
+      if (line.some(deadOf)) deadRows += 1;
+      line.forEach((c, i) => {
+        const text = cellText(c, options.metric.replaceAll("_", " "), options.metric);
+        if (deadOf(c)) dead.push({ x: x[i], y: under(deadRows), color, text });
+      });
       line.forEach((c, i) =>
         rows.push([
           ...keyCells(c),
@@ -148,6 +143,7 @@ const depthFigure = {
           y[i],
           spreads[i].low,
           spreads[i].high,
+          deadOf(c),
           predicted[i],
         ]),
       );
@@ -161,6 +157,7 @@ const depthFigure = {
         name: "predicted (mean field)",
         line: { color: colors.dim, dash: "dash" },
       });
+    if (dead.length) traces.push(deadTrace(dead, colors));
     if (paint.bar) traces.push(paint.bar);
     const ticks = numeric
       ? options.logX
@@ -183,8 +180,8 @@ const depthFigure = {
       traces,
       layout,
       controls,
-      summary: depthSummary(shown, all, lines, held, options, missing),
-      table: { header: [...keyHeader(), "networks", `${options.metric}_median`, "p10", "p90", "predicted"], rows },
+      summary: depthSummary(shown, all, lines, held, options),
+      table: { header: [...keyHeader(), "networks", `${options.metric}_median`, "p10", "p90", "dead", "predicted"], rows },
     };
   },
 };
@@ -227,7 +224,7 @@ function predictedDepth(c, metric) {
   return run.threshold ? 1 + 2 * Math.LN10 * xi * run.threshold : null;
 }
 
-function depthSummary(shown, all, lines, held, options, missing) {
+function depthSummary(shown, all, lines, held, options) {
   const name = options.metric.replaceAll("_", " "),
     differing = differingKeys(shown);
   const known = shown
@@ -241,9 +238,11 @@ function depthSummary(shown, all, lines, held, options, missing) {
     parts.push(
       `Lowest ${format(known[0][0])} layers (${label(known[0][1], differing)}), highest ${format(known.at(-1)[0])} (${label(known.at(-1)[1], differing)}).`,
     );
-  if (missing)
-    parts.push(
-      `${count(missing, "configuration")} ${missing === 1 ? "has" : "have"} none, for want of three hidden layers with a gradient.`,
-    );
+  parts.push(deadSentence(lines.flat(), "crosses mark them, and medians count them as lowest"));
+  const without = lines.flat().filter((c) => metricOf(c, options.metric).median === null),
+    short = without.filter((c) => !metricOf(c, options.metric).zeros).length;
+  const have = (n) => `${count(n, "configuration")} ${n === 1 ? "has" : "have"} none`;
+  if (without.length > short) parts.push(`${have(without.length - short)}, because half of the networks or more are dead.`);
+  if (short) parts.push(`${have(short)}, for want of three hidden layers with a gradient.`);
   return parts.join(" ");
 }

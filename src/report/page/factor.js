@@ -10,6 +10,8 @@ const factorFigure = {
       ...(run.recorded.chi ? [["chi", "chi, estimated forwards"]] : []),
     ];
     if (!run.recorded.factor || !sources.length) {
+      if (run.configurations.every((c, i) => deadOf(i) === c.networks))
+        return { message: "Not drawn: every network is dead, and a gradient of exactly zero has no factor." };
       return {
         message:
           "Not drawn: it takes log10_grad_ratio and either theory.csv or chi, which exists for plain networks without norm.",
@@ -19,9 +21,11 @@ const factorFigure = {
     options.source ??= sources[0][0];
     options.color ??= preferredKeys()[0] ?? NOTHING;
     options.linear ??= false;
-    const pool = card.pool.filter(
-      (c) => run.configurations[c].profile?.[options.source] && run.configurations[c].profile.factor.median.length,
-    );
+    // A configuration of dead networks has no factor, but a mark.
+    const pool = card.pool.filter((c) => {
+      const profile = run.configurations[c].profile;
+      return profile?.[options.source] && (profile.factor.median.length || profile.gradient.zeros);
+    });
     const free = freeKeys(options.color);
     const { shown, held } = slice(pool, free, card.wishes, () => true);
     const paint = coloring(shown, options.color, colors);
@@ -42,16 +46,23 @@ const factorFigure = {
     ];
     if (!shown.length) return { message: "No configuration with both passes the filters.", controls };
 
-    const points = [];
+    const points = [],
+      deadPoints = [],
+      rows = [];
     for (const c of shown) {
-      const profile = run.configurations[c].profile;
+      const profile = run.configurations[c].profile,
+        { zeros } = profile.gradient;
       profile.layers.forEach((layer, i) => {
-        const [expected, measured] = [profile[options.source][i], profile.factor.median[i]];
-        if (expected !== null && measured !== null && expected !== undefined)
-          points.push({ c, i, layer, expected, measured });
+        const [expected, measured] = [profile[options.source][i] ?? null, profile.factor.median[i] ?? null];
+        // Where the norms of the gradient were not recorded nobody knows.
+        const dead = zeros?.[i] ?? (profile.gradient.median.length ? 0 : null);
+        if (expected === null || (measured === null && !dead)) return;
+        if (measured !== null) points.push({ c, layer, expected, measured });
+        if (dead) deadPoints.push({ c, layer, expected, dead });
+        rows.push([...keyCells(c), layer, run.configurations[c].networks, measured, dead, expected]);
       });
     }
-    const every = Math.ceil(points.length / CHOICES.points),
+    const every = Math.ceil(Math.max(points.length, deadPoints.length) / CHOICES.points),
       drawn = points.filter((_, i) => i % every === 0);
     const unit = (x) => (options.linear ? 10 ** x : x);
     const traces = paint.values.flatMap((v) => {
@@ -90,6 +101,17 @@ const factorFigure = {
       line: { color: colors.dim, width: 1.5, dash: "dash" },
       hoverinfo: "skip",
     });
+    if (deadPoints.length) {
+      // On a linear scale zero has a place; on a logarithmic one it lies below everything.
+      const { floor, step } = floorOf(drawn.flatMap((p) => [p.expected, p.measured]));
+      const cross = ({ c, layer, expected, dead }) => ({
+        x: unit(expected),
+        y: options.linear ? 0 : floor - step,
+        color: paint.of(colorValue(c, options.color)),
+        text: `layer ${layer}: the gradient of ${dead} of ${run.configurations[c].networks} is exactly zero<br>${configurationText(c)}`,
+      });
+      traces.push(deadTrace(deadPoints.filter((_, i) => i % every === 0).map(cross), colors));
+    }
     if (paint.bar) traces.push(paint.bar);
     const ratio = "|δ<sub>l</sub>|² / |δ<sub>l+1</sub>|²",
       log = options.linear ? "" : "log<sub>10</sub> ";
@@ -105,8 +127,8 @@ const factorFigure = {
       controls,
       summary: factorSummary(shown, points, every, held),
       table: {
-        header: [...keyHeader(), "layer", "measured_log10", "predicted_log10"],
-        rows: points.map((p) => [...keyCells(p.c), p.layer, p.measured, p.expected]),
+        header: [...keyHeader(), "layer", "networks", "measured_log10", "dead", "predicted_log10"],
+        rows,
       },
     };
   },
@@ -123,5 +145,6 @@ function factorSummary(shown, points, every, held) {
     parts.push(
       `Measured and predicted log10 factors differ by ${at(0.5)} in the median and ${at(0.95)} at the 95 % quantile.`,
     );
+  parts.push(deadSentence(shown, "crosses mark the layers; where a network dies it counts as lowest, below that it has no factor"));
   return parts.join(" ");
 }

@@ -72,6 +72,35 @@ const axis = (colors, text, more = {}) => ({
   ...more,
 });
 
+// The band over seeds between two lines.
+const bandTraces = (group, x, low, high, color) => {
+  const edge = { ...group, type: "scatter", mode: "lines", x, line: { width: 0 }, hoverinfo: "skip" };
+  return [
+    { ...edge, y: low },
+    { ...edge, y: high, fill: "tonexty", fillcolor: faded(color, 0.18) },
+  ];
+};
+
+// Crosses for dead networks, each { x, y, color, text }.
+const deadTrace = (crosses, colors) => ({
+  type: "scatter",
+  mode: "markers",
+  name: "exactly zero (dead)",
+  x: crosses.map((d) => d.x),
+  y: crosses.map((d) => d.y),
+  marker: { symbol: "x", size: 9, color: crosses.map((d) => d.color), line: { width: 1, color: colors.text } },
+  hoverinfo: "text",
+  text: crosses.map((d) => d.text),
+});
+
+// The lowest of what is drawn, and how far apart the rows of crosses below it stand.
+function floorOf(values) {
+  const known = values.filter((y) => y !== null && y !== undefined);
+  if (!known.length) return { floor: 0, step: 1 };
+  const [low, high] = [known.reduce((a, b) => Math.min(a, b)), known.reduce((a, b) => Math.max(a, b))];
+  return { floor: low, step: Math.max(0.05 * (high - low), 0.1) };
+}
+
 class Card {
   constructor(figure) {
     this.figure = figure;

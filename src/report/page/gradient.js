@@ -36,7 +36,9 @@ const gradientFigure = {
       dead = [];
     const named = new Set();
     const curves = lines.map((c) => gradientCurve(c, options));
-    const { floor, step } = floorOf(curves, options);
+    const drawn = curves.flatMap((curve) => [curve.low, curve.median, curve.high, curve.predicted].flatMap((y) => y ?? []));
+    // Zero has a place on a linear scale; on a logarithmic one it lies below everything.
+    const { floor, step } = options.linear ? { floor: 0, step: 0 } : floorOf(drawn);
     let deadRows = 0;
     for (const c of lines) {
       const curve = curves[lines.indexOf(c)];
@@ -45,27 +47,9 @@ const gradientFigure = {
       const color = paint.of(value);
       const hover = configurationText(c) + "<br>" + plain(outcomesText(c));
       if (bands && curve.high) {
-        traces.push({
-          ...group,
-          type: "scatter",
-          mode: "lines",
-          x: curve.x,
-          // A quantile that is exactly zero lies below everything.
-          y: curve.low.map((y, i) => y ?? (curve.zeros?.[i] && curve.high[i] !== null ? floor : null)),
-          line: { width: 0 },
-          hoverinfo: "skip",
-        });
-        traces.push({
-          ...group,
-          type: "scatter",
-          mode: "lines",
-          x: curve.x,
-          y: curve.high,
-          line: { width: 0 },
-          hoverinfo: "skip",
-          fill: "tonexty",
-          fillcolor: faded(color, 0.18),
-        });
+        // A quantile that is exactly zero lies below everything.
+        const low = curve.low.map((y, i) => y ?? (curve.zeros?.[i] && curve.high[i] !== null ? floor : null));
+        traces.push(...bandTraces(group, curve.x, low, curve.high, color));
       }
       traces.push({
         ...group,
@@ -98,7 +82,8 @@ const gradientFigure = {
       }
       if (curve.zeros) deadRows += 1;
       curve.zeros?.forEach((zeros, i) => {
-        if (zeros) dead.push({ x: curve.x[i], y: floor - step * deadRows, zeros, c, layer: curve.layers[i], color });
+        const text = `layer ${curve.layers[i]}: the gradient of ${zeros} of ${run.configurations[c].networks} is exactly zero<br>${configurationText(c)}`;
+        if (zeros) dead.push({ x: curve.x[i], y: floor - step * deadRows, color, text });
       });
       curve.layers.forEach((l, i) =>
         rows.push([
@@ -122,21 +107,7 @@ const gradientFigure = {
         name: "predicted (mean field)",
         line: { color: colors.dim, dash: "dash" },
       });
-    if (dead.length) {
-      traces.push({
-        type: "scatter",
-        mode: "markers",
-        name: "exactly zero (dead)",
-        x: dead.map((d) => d.x),
-        y: dead.map((d) => d.y),
-        marker: { symbol: "x", size: 9, color: dead.map((d) => d.color), line: { width: 1, color: colors.text } },
-        hoverinfo: "text",
-        text: dead.map(
-          (d) =>
-            `layer ${d.layer}: the gradient of ${d.zeros} of ${run.configurations[d.c].networks} is exactly zero<br>${configurationText(d.c)}`,
-        ),
-      });
-    }
+    if (dead.length) traces.push(deadTrace(dead, colors));
     if (paint.bar) traces.push(paint.bar);
 
     const norm = options.relative ? "|δ<sub>l</sub>| / |δ<sub>L</sub>|" : "|δ<sub>l</sub>|, δ = dLoss/dz";
@@ -147,7 +118,11 @@ const gradientFigure = {
       xaxis: options.relative
         ? axis(colors, "layer l / depth L")
         : axis(colors, "layer l (1 = nearest the input)", { autorangeoptions: { minallowed: 0.5 } }),
-      yaxis: axis(colors, options.linear ? norm : `log<sub>10</sub> ${norm}`),
+      yaxis:
+        options.linear || drawn.some((y) => y !== null)
+          ? axis(colors, options.linear ? norm : `log<sub>10</sub> ${norm}`)
+          : // Of zeros there is no logarithm.
+            axis(colors, norm, { tickmode: "array", tickvals: dead.map((d) => d.y), ticktext: dead.map(() => "0") }),
     };
     const controls = [
       choice("color", "colour by", colorOptions(preferredKeys()), options.color, (k) => {
@@ -178,17 +153,6 @@ const gradientFigure = {
   },
 };
 
-// The lowest of what is drawn, and how far apart the rows of crosses below it stand.
-function floorOf(curves, options) {
-  const values = curves.flatMap((curve) =>
-    [curve.low, curve.median, curve.high, curve.predicted].flatMap((y) => y ?? []),
-  );
-  const known = values.filter((y) => y !== null);
-  if (options.linear || !known.length) return { floor: 0, step: 0 };
-  const [low, high] = [known.reduce((a, b) => Math.min(a, b)), known.reduce((a, b) => Math.max(a, b))];
-  return { floor: low, step: Math.max(0.05 * (high - low), 0.1) };
-}
-
 // The curve of one configuration in the units asked for.
 function gradientCurve(c, options) {
   const { layers, gradient, predicted_to_last: predicted } = run.configurations[c].profile;
@@ -196,7 +160,7 @@ function gradientCurve(c, options) {
   const shift = options.relative ? last : 0;
   const unit = (y) => {
     if (y === null || y === undefined || shift === null) return null;
-    return options.linear ? 10 ** (y - shift) : y - shift;
+    return options.linear ? 10 ** (y - shift) : settled(y - shift);
   };
   const depth = layers.at(-1);
   return {
@@ -222,7 +186,6 @@ function gradientSummary(lines, shown, held, options) {
       return first === null || last === null || first === undefined ? [] : [{ c, decades: first - last }];
     })
     .sort((a, b) => a.decades - b.decades);
-  const dead = lines.reduce((n, c) => n + run.configurations[c].outcomes[OUTCOMES.indexOf("dead")], 0);
   const networks = lines.reduce((n, c) => n + run.configurations[c].networks, 0);
   const parts = [`${count(lines.length, "configuration")} of ${count(networks, "network")}${heldText(held)}.`];
   if (shown.length > lines.length)
@@ -236,13 +199,9 @@ function gradientSummary(lines, shown, held, options) {
         (falls.length > 1 ? ` to ${say(falls.at(-1))}.` : "."),
     );
   }
-  parts.push(
-    dead
-      ? `${count(dead, "network")} ${dead === 1 ? "has" : "have"} a gradient of exactly zero somewhere; crosses mark where, and medians count them as lowest.`
-      : "No network is dead.",
-  );
+  parts.push(deadSentence(lines, "crosses mark where, and medians count them as lowest"));
   const without = lines.filter((c) => run.configurations[c].profile.gradient.median.includes(null)).length;
-  if (dead && without) {
+  if (lines.some(deadOf) && without) {
     const have = without === 1 ? "configuration has" : "configurations have";
     parts.push(`${thousands(without)} ${have} no line where half of the networks or more are dead.`);
   }

@@ -32,6 +32,7 @@ function scaleOf(k, values) {
   const even =
     numbers.length > 2 && numbers.every((x) => x !== null) && steps.every((s) => Math.abs(s / steps[0] - 1) < 0.01);
   const place = even ? numbers : values.map((_, i) => i);
+  const half = even ? steps[0] / 2 : 0.5;
   // Between the values of a key: where a line of theory passes.
   const between = (x) => {
     if (even) return x >= numbers[0] - steps[0] / 2 && x <= numbers.at(-1) + steps[0] / 2 ? x : null;
@@ -42,7 +43,7 @@ function scaleOf(k, values) {
     return null;
   };
   const ticks = even ? {} : { tickmode: "array", tickvals: place, ticktext: values.map((v) => plain(textOf(k, v))) };
-  return { place, between, ticks };
+  return { place, half, between, ticks };
 }
 
 const phaseFigure = {
@@ -137,13 +138,16 @@ const phaseFigure = {
         },
       },
     ];
-    const deadCells = [];
+    const deadCells = [],
+      emptyCells = [];
     grid.cells.forEach((row, j) =>
       row.forEach((c, i) => {
-        if (c !== null && run.configurations[c].outcomes[OUTCOMES.indexOf("dead")])
-          deadCells.push({ c, x: grid.x.place[i], y: grid.y.place[j] });
+        const cell = { x: grid.x.place[i], y: grid.y.place[j] };
+        if (c !== null && deadOf(c)) deadCells.push(cell);
+        if (z[j][i] === null) emptyCells.push(cell);
       }),
     );
+    if (emptyCells.length) traces.push(hatchTrace(emptyCells, grid, colors));
     traces.push(...contourTraces(grid, options, colors), ...edgeTraces(grid, shown, options, colors));
     if (deadCells.length) {
       traces.push({
@@ -158,15 +162,15 @@ const phaseFigure = {
     }
     const layout = {
       ...baseLayout(colors),
-      xaxis: axis(colors, plain(keyName(options.x)), { ...grid.x.ticks, showgrid: false, zeroline: false }),
-      yaxis: axis(colors, plain(keyName(options.y)), { ...grid.y.ticks, showgrid: false, zeroline: false }),
+      xaxis: axis(colors, plain(keyName(options.x)), { ...grid.x.ticks, ...cellAxis(grid.x) }),
+      yaxis: axis(colors, plain(keyName(options.y)), { ...grid.y.ticks, ...cellAxis(grid.y) }),
       legend: legendAbove,
     };
     return {
       traces,
       layout,
       controls,
-      summary: phaseSummary(shown, held, options, metricText, deadCells.length),
+      summary: phaseSummary(shown, held, options, metricText, deadCells.length, emptyCells.length),
       table: {
         header: [...keyHeader(), "networks", `${options.metric}_median`, "p10", "p90", "dead", "chi_1", "xi_grad"],
         rows: shown.map((c) => {
@@ -177,7 +181,7 @@ const phaseFigure = {
             m.median,
             m.low,
             m.high,
-            run.configurations[c].outcomes[OUTCOMES.indexOf("dead")],
+            deadOf(c),
             predictionOf(c, "chi_1"),
             predictionOf(c, "xi_grad"),
           ];
@@ -186,6 +190,29 @@ const phaseFigure = {
     };
   },
 };
+
+// An axis that ends where the cells do.
+const cellAxis = ({ place, half }) => ({
+  showgrid: false,
+  zeroline: false,
+  range: [place[0] - half, place.at(-1) + half],
+});
+
+// Cells without a value, hatched, as no colour of a map is: nothing could be read as a number.
+function hatchTrace(cells, grid, colors) {
+  const [dx, dy] = [grid.x.half, grid.y.half];
+  return {
+    type: "scatter",
+    mode: "lines",
+    name: "no value",
+    x: cells.flatMap(({ x }) => [x - dx, x + dx, x + dx, x - dx, x - dx, null]),
+    y: cells.flatMap(({ y }) => [y - dy, y - dy, y + dy, y + dy, y - dy, null]),
+    line: { width: 0, color: colors.dim },
+    fill: "toself",
+    fillpattern: { shape: "/", size: 7, solidity: 0.18, fgcolor: colors.dim },
+    hoverinfo: "skip",
+  };
+}
 
 // The configuration of every cell of the plane; `null` where there is none.
 function planeGrid(shown, options) {
@@ -284,7 +311,7 @@ function edgeTraces(grid, shown, options, colors) {
   ];
 }
 
-function phaseSummary(shown, held, options, metricText, deadCells) {
+function phaseSummary(shown, held, options, metricText, deadCells, emptyCells) {
   const known = shown
     .map((c) => [metricOf(c, options.metric).median, c])
     .filter(([m]) => m !== null)
@@ -298,10 +325,9 @@ function phaseSummary(shown, held, options, metricText, deadCells) {
     parts.push(
       `It runs from ${format(known[0][0])} (${place(known[0][1])}) to ${format(known.at(-1)[0])} (${place(known.at(-1)[1])}).`,
     );
-  parts.push(
-    deadCells
-      ? `${count(deadCells, "cell")} with dead networks ${deadCells === 1 ? "is" : "are"} crossed.`
-      : "No cell has dead networks.",
-  );
+  const lowest = shown.some((c) => metricOf(c, options.metric).zeros) ? ", and medians count them as lowest" : "";
+  const crossed = `${count(deadCells, "cell")} with dead networks ${deadCells === 1 ? "is" : "are"} crossed${lowest}`;
+  parts.push(deadSentence(shown, crossed));
+  if (emptyCells) parts.push(`${count(emptyCells, "cell")} without a value ${emptyCells === 1 ? "is" : "are"} hatched.`);
   return parts.join(" ");
 }

@@ -21,6 +21,7 @@ const CHARACTER: f64 = 7.7;
 
 const INK: RGBColor = RGBColor(0x1b, 0x1f, 0x24);
 const GRID: RGBColor = RGBColor(0xe4, 0xe7, 0xeb);
+const HATCH: RGBColor = RGBColor(0x8c, 0x95, 0x9f);
 
 fn failed<E: std::error::Error + Send + Sync>(error: plotters::drawing::DrawingAreaErrorKind<E>) -> ReportError {
     ReportError::Draw(error.to_string())
@@ -61,6 +62,15 @@ impl Axis {
         let ticks = powers.flat_map(|p| factors.iter().map(move |f| (f64::from(p) + f.log10(), power_text(*f, p))));
         let ticks = ticks.filter(|(place, _)| (low..=high).contains(place)).collect();
         Axis { label: label.into(), range: (low, high), ticks, grid: true }
+    }
+
+    /// Makes room for rows of marks below everything; returns where that begins, and how far apart rows are.
+    pub fn below(&mut self, rows: usize) -> (f64, f64) {
+        let (floor, step) = (self.range.0, 0.04 * (self.range.1 - self.range.0));
+        if rows > 0 {
+            self.range.0 -= step * (rows as f64 + 0.5);
+        }
+        (floor, step)
     }
 
     /// One place after the other for these words.
@@ -118,6 +128,8 @@ pub enum Mark {
     Symbol(usize),
     Dashes,
     Cross,
+    /// A square hatched like the cells without a value.
+    Hatch,
 }
 
 /// A line of the legend.
@@ -293,6 +305,24 @@ impl Canvas<'_> {
         self.area.draw(&Rectangle::new([(a.0, b.1), (b.0, a.1)], color.filled())).map_err(failed)
     }
 
+    /// A rectangle between two corners in data coordinates where there is no value: hatched, as no colour of a map is.
+    pub fn hatched(&self, low: (f64, f64), high: (f64, f64)) -> Result<(), ReportError> {
+        let (a, b) = (self.place(low), self.place(high));
+        self.hatch_at([a.0, b.1, b.0, a.1])
+    }
+
+    /// Strokes on lines of the whole drawing, so that those of neighbours meet.
+    fn hatch_at(&self, [left, top, right, bottom]: [i32; 4]) -> Result<(), ReportError> {
+        const APART: i32 = 7 * SCALE;
+        self.area.draw(&Rectangle::new([(left, top), (right, bottom)], WHITE.filled())).map_err(failed)?;
+        for line in (left + top).div_euclid(APART) + 1..=(right + bottom).div_euclid(APART) {
+            let sum = line * APART;
+            let (from, to) = (left.max(sum - bottom), right.min(sum - top));
+            self.path(vec![(from, sum - from), (to, sum - to)], HATCH, 1.0, false)?;
+        }
+        Ok(())
+    }
+
     /// Small text in the middle of a point, on white.
     pub fn tag(&self, point: (f64, f64), text: &str) -> Result<(), ReportError> {
         let (x, y) = self.place(point);
@@ -376,6 +406,7 @@ impl Canvas<'_> {
                 }
                 Mark::Symbol(symbol) => self.symbol_at((x + 12 * SCALE, y), symbol, 4.0, (entry.color, 1.0))?,
                 Mark::Cross => self.cross_at((x + 12 * SCALE, y), entry.color)?,
+                Mark::Hatch => self.hatch_at([x + 4 * SCALE, y - 8 * SCALE, x + 20 * SCALE, y + 8 * SCALE])?,
             }
             self.text(&entry.text, (x + 30 * SCALE, y), SMALL, HPos::Left, VPos::Center)?;
         }

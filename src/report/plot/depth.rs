@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::super::ReportError;
 use super::super::choice::{CHOICES, rank};
-use super::super::data::{Configuration, Run, metric, prediction};
+use super::super::data::{Configuration, DEAD, Run, metric, prediction};
 use super::Wish;
 use super::canvas::{Axis, Entry, Mark, figure};
 use super::palette::{GREY, Palette};
-use super::select::{distinct, key, preferred, slice};
+use super::select::{dead, dead_text, distinct, key, preferred, slice};
 
 /// The first of them along which there are lines, with two points or more on average.
 fn scale(run: &Run) -> Option<usize> {
@@ -59,16 +59,13 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
     let color = asked.or(preferred(run).into_iter().find(|k| *k != x));
     let free: Vec<usize> = [Some(x), color].into_iter().flatten().collect();
     let m = metric("max_trainable_depth");
-    let known = |c: &usize| {
-        let configuration = &run.configurations[*c];
-        configuration.values[x].is_some() && configuration.metrics[m].median.get().is_some()
-    };
-    let pool: Vec<usize> = (0..run.configurations.len()).filter(known).collect();
-    if pool.is_empty() {
-        let what = "no network here has a max_trainable_depth, which takes three hidden layers with a gradient";
-        return Err(ReportError::Usage(what.to_string()));
-    }
+    let applies = |c: &usize| run.configurations[*c].values[x].is_some();
+    let pool: Vec<usize> = (0..run.configurations.len()).filter(applies).collect();
     let chosen = slice(run, pool, &free, &wish.hold, |shown| lines(run, shown, x).len() <= CHOICES.lines)?;
+    if chosen.shown.iter().all(|c| run.configurations[*c].metrics[m].median.get().is_none()) {
+        let what = "no median of max_trainable_depth here, which takes three hidden layers with a gradient";
+        return Err(ReportError::Usage(format!("{what}{}", dead_text(run, &chosen.shown))));
+    }
     let lines = lines(run, &chosen.shown, x);
     let heads: Vec<usize> = lines.iter().map(|line| line[0]).collect();
     let palette = Palette::of_lines(run, &heads, color, asked.is_some());
@@ -94,19 +91,29 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
         [log(band[0].get()), log(spread.median.get()), log(band[1].get()), predicted(run, configuration)]
     });
     let threshold = run.threshold.map_or("the threshold".to_string(), |t| format!("{t} decades"));
-    let y_axis = Axis::logarithmic(format!("layers until |δ| changes by {threshold}"), heights.flatten());
+    let mut y_axis = Axis::logarithmic(format!("layers until |δ| changes by {threshold}"), heights.flatten());
+    // Crosses stand below the lines, a row for every line that has some.
+    let has_dead = |c: &usize| run.configurations[*c].outcomes[DEAD] > 0;
+    let (floor, step) = y_axis.below(lines.iter().filter(|line| line.iter().any(has_dead)).count());
 
     let mut around = palette.around(&wish.title, Mark::Marked);
     if chosen.shown.iter().any(|c| predicted(run, &run.configurations[*c]).is_some()) {
         around.legend.push(Entry { text: "predicted".to_string(), color: GREY, mark: Mark::Dashes });
     }
+    if let Some(text) = dead(run, &chosen.shown) {
+        around.legend.push(Entry { text: format!("dead ({text})"), color: GREY, mark: Mark::Cross });
+    }
+    let mut row = 0.0;
     let svg = figure(wish.size, (x_axis, y_axis), around, |canvas| {
         for (i, line) in lines.iter().enumerate() {
             let at = |i: &usize| &run.configurations[*i];
             let paint = palette.of(i);
             let spread = |c: &Configuration| c.metrics[m];
             if bands {
-                let band = |c: &Configuration| (place(c), log(spread(c).low.get()), log(spread(c).high.get()));
+                // A quantile that falls on a dead network lies below everything.
+                let lowest = |c: &Configuration| (spread(c).zeros > 0).then_some(floor);
+                let low = |c: &Configuration| log(spread(c).low.get()).or(lowest(c));
+                let band = |c: &Configuration| (place(c), low(c), log(spread(c).high.get()));
                 canvas.band(&line.iter().map(|c| band(at(c))).collect::<Vec<_>>(), paint)?;
             }
             let median = |c: &Configuration| (place(c), log(spread(c).median.get()));
@@ -119,10 +126,19 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
             }
             let dashes: Vec<_> = line.iter().map(|c| (place(at(c)), predicted(run, at(c)))).collect();
             canvas.line(&dashes, paint, 1.6, true)?;
+            row += if line.iter().any(has_dead) { step } else { 0.0 };
+            for c in line.iter().filter(|c| has_dead(c)) {
+                canvas.cross((place(at(c)), floor - row), paint)?;
+            }
         }
         Ok(())
     })?;
-    let text = format!("median max_trainable_depth of {} lines over {name}{}", lines.len(), chosen.held_text(run));
+    let text = format!(
+        "median max_trainable_depth of {} lines over {name}{}{}",
+        lines.len(),
+        chosen.held_text(run),
+        dead_text(run, &chosen.shown)
+    );
     Ok((svg, text))
 }
 

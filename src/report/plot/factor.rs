@@ -9,7 +9,7 @@ use super::super::spread::Number;
 use super::Wish;
 use super::canvas::{Axis, Entry, Mark, figure};
 use super::palette::{GREY, Palette};
-use super::select::{key, preferred, slice};
+use super::select::{dead, dead_text, key, preferred, slice};
 
 pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
     let theory = run.recorded.theory;
@@ -18,7 +18,9 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
     };
     let has_both = |c: &usize| {
         let profile = run.configurations[*c].profile.as_ref();
-        profile.is_some_and(|p| !p.factor.median.is_empty() && !source(p).is_empty())
+        // A configuration of dead networks has no factor, but a mark.
+        let measured = |p: &Profile| !p.factor.median.is_empty() || !p.gradient.zeros.is_empty();
+        profile.is_some_and(|p| measured(p) && !source(p).is_empty())
     };
     let pool: Vec<usize> = (0..run.configurations.len()).filter(has_both).collect();
     if pool.is_empty() {
@@ -32,6 +34,7 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
     let palette = Palette::of_points(run, &chosen.shown, color);
 
     let mut points: Vec<(f64, f64, (RGBColor, usize))> = Vec::new();
+    let mut crosses: Vec<(f64, RGBColor)> = Vec::new();
     for (line, c) in chosen.shown.iter().enumerate() {
         let configuration = &run.configurations[*c];
         let Some(profile) = &configuration.profile else { continue };
@@ -40,28 +43,41 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
             if let (Some(x), Some(y)) = (predicted.get(), profile.factor.median(i)) {
                 points.push((x, y, paint));
             }
+            if let Some(x) = predicted.get().filter(|_| profile.gradient.zeros(i) > 0) {
+                crosses.push((x, paint.0));
+            }
         }
+    }
+    if points.is_empty() {
+        let what = "no configuration here has both a prediction and a factor over half of its networks";
+        return Err(ReportError::Usage(format!("{what}{}", dead_text(run, &chosen.shown))));
     }
     let every = points.len().div_ceil(CHOICES.points).max(1);
     let all = || points.iter().flat_map(|p| [p.0, p.1]);
     let (low, high) = all().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
     let name = if theory { "mean-field prediction" } else { "chi, estimated forwards" };
     let x = Axis::linear(format!("log₁₀ |δ(l)|² / |δ(l+1)|², {name}"), all());
-    let y = Axis::linear("log₁₀ |δ(l)|² / |δ(l+1)|², measured", all());
+    let mut y = Axis::linear("log₁₀ |δ(l)|² / |δ(l+1)|², measured", all());
+    let (floor, step) = y.below(usize::from(!crosses.is_empty()));
     let mut around = palette.around(&wish.title, Mark::Symbol);
     around.legend.push(Entry { text: "measured = predicted".to_string(), color: GREY, mark: Mark::Dashes });
+    if let Some(text) = dead(run, &chosen.shown) {
+        around.legend.push(Entry { text: format!("dead ({text})"), color: GREY, mark: Mark::Cross });
+    }
     let svg = figure(wish.size, (x, y), around, |canvas| {
         for (x, y, (color, symbol)) in points.iter().step_by(every) {
             canvas.symbol((*x, *y), *symbol, 2.8, (*color, 0.6))?;
         }
+        crosses.iter().step_by(every).try_for_each(|(x, color)| canvas.cross((*x, floor - step), *color))?;
         canvas.line(&[(low, Some(low)), (high, Some(high))], GREY, 1.6, true)
     })?;
     let thinned = if every > 1 { format!(", one point in {every} drawn") } else { String::new() };
     let text = format!(
-        "{} layers of {} configurations{}, medians over seeds{thinned}",
+        "{} layers of {} configurations{}, medians over seeds{thinned}{}",
         points.len(),
         chosen.shown.len(),
-        chosen.held_text(run)
+        chosen.held_text(run),
+        dead_text(run, &chosen.shown)
     );
     Ok((svg, text))
 }

@@ -6,7 +6,7 @@ use super::super::data::{Profile, Run};
 use super::Wish;
 use super::canvas::{Axis, Entry, Mark, figure};
 use super::palette::{GREY, Palette};
-use super::select::{key, preferred, slice};
+use super::select::{dead, dead_text, key, preferred, slice};
 
 /// Most symbols on a line.
 const SYMBOLS: usize = 12;
@@ -55,21 +55,25 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
     });
     let mut x = Axis::linear("layer (1 = nearest the input)", across);
     x.ticks.retain(|(layer, _)| *layer >= 1.0);
-    let mut y = Axis::linear("log₁₀ |δ|,  δ = dLoss/dz", heights);
+    let heights: Vec<f64> = heights.collect();
+    let mut y = Axis::linear("log₁₀ |δ|,  δ = dLoss/dz", heights.iter().copied());
     // Crosses stand below the lines, a row for every configuration that has some.
     let rows = curves.iter().filter(|c| !c.dead.is_empty()).count();
-    let (floor, step) = (y.range.0, 0.04 * (y.range.1 - y.range.0));
-    let dead = rows > 0;
-    if dead {
-        y.range.0 -= step * (rows as f64 + 0.5);
-    }
+    let (floor, step) = if heights.is_empty() && rows > 0 {
+        // There is no logarithm to show.
+        y = Axis::words("|δ|,  δ = dLoss/dz", &vec!["0".to_string(); rows]);
+        (rows as f64, 1.0)
+    } else {
+        y.below(rows)
+    };
 
     let mut around = palette.around(&wish.title, Mark::Marked);
     if curves.iter().any(|c| c.predicted.iter().any(|p| p.1.is_some())) {
         around.legend.push(Entry { text: "predicted".to_string(), color: GREY, mark: Mark::Dashes });
     }
-    if dead {
-        around.legend.push(Entry { text: "some are exactly 0".to_string(), color: GREY, mark: Mark::Cross });
+    if rows > 0 {
+        let counted = dead(run, shown).map_or(String::new(), |text| format!(" ({text})"));
+        around.legend.push(Entry { text: format!("exactly 0{counted}"), color: GREY, mark: Mark::Cross });
     }
     let mut row = 0.0;
     let svg = figure(wish.size, (x, y), around, |canvas| {
@@ -99,9 +103,10 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
     })?;
     let networks: u32 = shown.iter().map(|c| run.configurations[*c].networks).sum();
     let text = format!(
-        "median log10 |dLoss/dz| of {} lines ({networks} networks){}{}",
+        "median log10 |dLoss/dz| of {} lines ({networks} networks){}{}{}",
         shown.len(),
         chosen.held_text(run),
+        dead_text(run, shown),
         if bands { ", bands from the 10 % to the 90 % quantile over seeds" } else { "" }
     );
     Ok((svg, text))
@@ -137,8 +142,13 @@ mod tests {
             ..Profile::default()
         };
         let key = Key { name: "init".into(), values: vec!["he_normal".into(), "other".into()], numbers: None };
-        let configuration =
-            |profile| Configuration { values: vec![Some(0)], networks: 3, profile, ..Configuration::default() };
+        let configuration = |profile| Configuration {
+            values: vec![Some(0)],
+            networks: 3,
+            outcomes: [1, 0, 0, 2, 0, 0],
+            profile,
+            ..Configuration::default()
+        };
         Run {
             keys: vec![key],
             varying: vec![0],
@@ -154,7 +164,7 @@ mod tests {
         let (svg, text) = draw(&run(), &wish).unwrap();
         assert_eq!(
             text,
-            "median log10 |dLoss/dz| of 1 lines (3 networks), bands from the 10 % to the 90 % quantile over seeds"
+            "median log10 |dLoss/dz| of 1 lines (3 networks), 2 of 3 networks are dead, bands from the 10 % to the 90 % quantile over seeds"
         );
         let solid: Vec<_> = polylines(&svg, "#0072B2");
         // Measured: layers 1 to 2 and 4 to 5, a gap between; predicted: dashes on a line of half the slope that ends with it.
@@ -172,9 +182,22 @@ mod tests {
             .flat_map(|path| path.iter().map(|p| p.0))
             .fold((f64::MAX, 0.0), |(a, b), x| (x.min(a), x.max(b)));
         assert!((reach.0 - left[0].0).abs() < 1.0 && (reach.1 - right[1].0).abs() < 50.0, "{reach:?}");
-        for name in ["he_normal", "init", "predicted", "some are exactly 0"] {
+        for name in ["he_normal", "init", "predicted", "exactly 0 (2 of 3 networks)"] {
             assert!(svg.contains(name), "{name}");
         }
+    }
+
+    #[test]
+    fn a_run_of_zeros_has_no_logarithmic_axis() {
+        let mut run = run();
+        let profile = run.configurations[0].profile.as_mut().unwrap();
+        profile.gradient = Band { median: vec![Number(None); 5], zeros: vec![3; 5], ..Band::default() };
+        run.configurations[0].outcomes = [0, 0, 0, 3, 0, 0];
+        let (svg, text) = draw(&run, &Wish { size: (600, 400), ..Wish::default() }).unwrap();
+        assert!(text.contains("3 of 3 networks are dead"), "{text}");
+        assert!(!svg.contains("log₁₀") && svg.contains("\n0\n"), "{svg}");
+        // A cross of two strokes per layer, and the line in the legend.
+        assert_eq!(polylines(&svg, "#0072B2").len(), 2 * 5 + 1);
     }
 
     #[test]

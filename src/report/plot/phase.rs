@@ -4,11 +4,11 @@ use plotters::style::RGBColor;
 
 use super::super::ReportError;
 use super::super::choice::{CHOICES, PlaneColumn, Scale};
-use super::super::data::{METRICS, OUTCOMES, Run, metric, prediction};
+use super::super::data::{DEAD, METRICS, Run, metric, prediction};
 use super::Wish;
 use super::canvas::{Around, Axis, Bar, Canvas, Entry, Mark, figure};
 use super::color::{diverging, sequential};
-use super::select::{distinct, key, slice};
+use super::select::{dead, dead_text, distinct, key, slice};
 
 const INK: RGBColor = RGBColor(0x1b, 0x1f, 0x24);
 
@@ -163,8 +163,8 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
         true => contour(&grid(&|c| run.configurations[c].predicted[prediction("chi_1")].get()), &across, &up, 1.0),
         false => Vec::new(),
     });
-    let dead = OUTCOMES.iter().position(|o| *o == "dead").unwrap_or(0);
-    let has_dead = |c: &usize| run.configurations[*c].outcomes[dead] > 0;
+    let has_dead = |c: &usize| run.configurations[*c].outcomes[DEAD] > 0;
+    let missing = values.iter().flatten().filter(|z| z.is_none()).count();
     let mut legend = Vec::new();
     let mut entry = |wanted: bool, text: &str, mark: Mark| {
         if wanted {
@@ -178,15 +178,20 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
     };
     entry(!edge.is_empty(), "edge of chaos (theory, χ₁ = 1)", Mark::Dashes);
     entry(lines.iter().any(|l| !l.1.is_empty()), "measured depth scale (layers)", Mark::Line);
-    entry(chosen.shown.iter().any(has_dead), "has dead networks", Mark::Cross);
+    if let Some(text) = dead(run, &chosen.shown) {
+        entry(true, &format!("has dead networks ({text})"), Mark::Cross);
+    }
+    entry(missing > 0, "no value", Mark::Hatch);
     let bar = Bar { label: name.to_string(), ticks, color };
     let around = Around { title: wish.title.clone(), legend, bar: Some(bar), ..Around::default() };
     let svg = figure(wish.size, (across.axis.clone(), up.axis.clone()), around, |canvas| {
         for (j, row) in values.iter().enumerate() {
             for (i, z) in row.iter().enumerate() {
                 let (cx, cy, hx, hy) = (across.places[i], up.places[j], across.half(), up.half());
-                if let Some(z) = z {
-                    canvas.cell((cx - hx, cy - hy), (cx + hx, cy + hy), color(part(*z)))?;
+                let corners = ((cx - hx, cy - hy), (cx + hx, cy + hy));
+                match z {
+                    Some(z) => canvas.cell(corners.0, corners.1, color(part(*z)))?,
+                    None => canvas.hatched(corners.0, corners.1)?,
                 }
                 if cells[j][i].is_some_and(|c| has_dead(&c)) {
                     canvas.cross((cx, cy), INK)?;
@@ -204,13 +209,24 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
     })?;
     let names = (&run.keys[x].name, &run.keys[y].name);
     let text = format!(
-        "median {column} of {} configurations over {} and {}{}",
+        "median {column} of {} configurations over {} and {}{}{}{}",
         chosen.shown.len(),
         names.0,
         names.1,
-        chosen.held_text(run)
+        chosen.held_text(run),
+        dead_text(run, &chosen.shown),
+        without(missing)
     );
     Ok((svg, text))
+}
+
+/// How many cells have no value, at the end of a sentence.
+fn without(missing: usize) -> String {
+    match missing {
+        0 => String::new(),
+        1 => ", 1 cell without a value is hatched".to_string(),
+        n => format!(", {n} cells without a value are hatched"),
+    }
 }
 
 fn stroke(canvas: &Canvas, path: &[(f64, f64)], width: f64, dashed: bool) -> Result<(), ReportError> {
@@ -296,7 +312,48 @@ fn contour(grid: &Grid, across: &Side, up: &Side, level: f64) -> Vec<Segment> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::data::{Configuration, Key};
+    use super::super::super::spread::{Number, Spread};
     use super::*;
+
+    #[test]
+    fn cells_without_a_value_are_hatched_and_counted() {
+        let key = |name: &str| Key {
+            name: name.into(),
+            values: ["1", "2", "3"].map(String::from).to_vec(),
+            numbers: Some(vec![1.0, 2.0, 3.0]),
+        };
+        // Nine places, one without a configuration, one whose networks are dead.
+        let mut configurations = Vec::new();
+        for i in 0..8u32 {
+            let mut metrics = vec![Spread::default(); METRICS.len()];
+            metrics[0].median = Number((i != 5).then_some(f64::from(i) - 3.0));
+            let outcomes = if i == 5 { [0, 0, 0, 4, 0, 0] } else { [4, 0, 0, 0, 0, 0] };
+            let values = vec![Some(i % 3), Some(i / 3)];
+            let predicted = vec![Number(None); 8];
+            configurations.push(Configuration {
+                values,
+                networks: 4,
+                outcomes,
+                metrics,
+                predicted,
+                ..Configuration::default()
+            });
+        }
+        let mut run = Run { keys: vec![key("a"), key("b")], varying: vec![0, 1], configurations, ..Run::default() };
+        let wish = Wish { size: (600, 400), ..Wish::default() };
+        let (svg, text) = draw(&run, &wish).unwrap();
+        assert!(text.ends_with(", 4 of 32 networks are dead, 2 cells without a value are hatched"), "{text}");
+        assert!(svg.contains("no value") && svg.contains("has dead networks (4 of 32 networks)"));
+        // No colour of the map stands in their places: 7 cells, 100 steps of the bar, the ground, and 3 hatched squares.
+        let rectangles = svg.lines().filter(|line| line.starts_with("<rect"));
+        assert_eq!(rectangles.count(), 7 + 100 + 1 + 3);
+        run.configurations.retain(|c| c.outcomes[DEAD] == 0 && c.values[1] != Some(2));
+        run.configurations[4].metrics[0].median = Number(Some(0.0));
+        run.configurations.push(Configuration { values: vec![Some(2), Some(1)], ..run.configurations[4].clone() });
+        let (svg, text) = draw(&run, &wish).unwrap();
+        assert!(text.ends_with(", no network is dead") && !svg.contains("no value"), "{text}");
+    }
 
     fn side(n: usize) -> Side {
         let places: Vec<f64> = (0..n).map(|i| i as f64).collect();

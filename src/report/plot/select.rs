@@ -7,6 +7,7 @@ use super::super::ReportError;
 use super::super::choice::{CHOICES, rank};
 use super::super::data::Run;
 use crate::config::did_you_mean;
+use crate::run::human;
 
 /// Varying keys, the likeliest to colour by first.
 pub fn preferred(run: &Run) -> Vec<usize> {
@@ -165,6 +166,21 @@ pub fn label(run: &Run, c: usize, keys: &[usize]) -> String {
     };
     let parts: Vec<String> = keys.iter().filter(|k| configuration.values[**k].is_some()).map(text).collect();
     parts.join(", ")
+}
+
+/// `3 of 64 networks`: how many of those shown are dead; `None` where none is.
+pub fn dead(run: &Run, shown: &[usize]) -> Option<String> {
+    let (dead, all) = run.deaths(shown);
+    (dead > 0).then(|| format!("{dead} of {}", human::plural(u64::from(all), "network")))
+}
+
+/// The same at the end of a sentence.
+pub fn dead_text(run: &Run, shown: &[usize]) -> String {
+    match (dead(run, shown), run.deaths(shown)) {
+        (None, _) => ", no network is dead".to_string(),
+        (Some(text), (1, _)) => format!(", {text} is dead"),
+        (Some(text), _) => format!(", {text} are dead"),
+    }
 }
 
 #[cfg(test)]
