@@ -1,7 +1,7 @@
 //! What the figures are drawn from: a run in aggregated form, one entry per configuration with medians and bands over
 //! its seeds. The page and the static plots are two readers of the same values; nothing here knows files or pixels.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::spread::{Number, Spread};
 
@@ -27,17 +27,8 @@ pub const FALLS_WITH_DEATH: [(&str, Option<&str>); 5] = [
     ("grad_ratio_deviation", Some("predicted_log10_grad_ratio_total")),
 ];
 
-/// Predictions in `networks.csv`, where it has them.
-pub const PREDICTIONS: [&str; 8] = [
-    "chi_1",
-    "q_star",
-    "c_star",
-    "xi_q",
-    "xi_c",
-    "xi_grad",
-    "predicted_log10_grad_ratio_total",
-    "predicted_finite_width_shift",
-];
+/// Predictions in `networks.csv` that figures draw, where it has them.
+pub const PREDICTIONS: [&str; 2] = ["chi_1", "xi_grad"];
 
 /// Quantities whose distribution over a layer is shown, with their names for people.
 pub const DISTRIBUTIONS: [(&str, &str); 3] =
@@ -120,11 +111,10 @@ pub struct Configuration {
     pub metrics: Vec<Spread>,
     /// Per [`PREDICTIONS`].
     pub predicted: Vec<Number>,
-    pub phase: String,
-    /// `None` where this configuration's layers were left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// `None` where this configuration's layers were left out. The page has these beside the rest, to be read when needed.
+    #[serde(skip)]
     pub profile: Option<Profile>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip)]
     pub distribution: Option<Distribution>,
 }
 
@@ -132,14 +122,16 @@ pub struct Configuration {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Profile {
     /// Hidden layers shown, rising, the first and the last among them.
+    #[serde(serialize_with = "shortly")]
     pub layers: Vec<u32>,
     /// log10 |delta_l|.
     pub gradient: Band,
     /// log10 |delta_l|^2 / |delta_L|^2 as predicted for the mean of the logarithm over seeds.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub predicted_to_last: Vec<Number>,
-    /// log10 |delta_l|^2 / |delta_{l+1}|^2 of the networks with a gradient at l + 1; its zeros are those that die at l.
-    pub factor: Band,
+    /// Median of log10 |delta_l|^2 / |delta_{l+1}|^2 of the networks with a gradient at l + 1; lowest are those that die at l.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub factor: Vec<Number>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub predicted_factor: Vec<Number>,
     /// Median of log10 chi, the same factor estimated from the forward pass.
@@ -164,7 +156,7 @@ pub struct Band {
 impl Band {
     /// Columns of spreads.
     pub fn of(spreads: &[Spread]) -> Self {
-        let column = |f: fn(&Spread) -> Number| spreads.iter().map(f).collect::<Vec<_>>();
+        let column = |f: fn(&Spread) -> Number| spreads.iter().map(|s| f(s).of_curve()).collect::<Vec<_>>();
         let spread_out = spreads.iter().any(|s| s.known + s.zeros > 1);
         let zeros: Vec<u32> = spreads.iter().map(|s| s.zeros).collect();
         Band {
@@ -196,6 +188,7 @@ impl Band {
 /// Medians over the seeds of log10 of the quantiles of a layer's elements.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Distribution {
+    #[serde(serialize_with = "shortly")]
     pub layers: Vec<u32>,
     /// Per quantity that was recorded, per quantile, per layer.
     pub quantiles: Vec<[Vec<Number>; QUANTILES.len()]>,
@@ -220,6 +213,12 @@ pub struct Edge {
     pub activation: String,
     pub sigma_b: Vec<f64>,
     pub sigma_w: Vec<f64>,
+}
+
+/// Layers as the page reads them: all of them as their number.
+fn shortly<S: Serializer>(layers: &Vec<u32>, serializer: S) -> Result<S::Ok, S::Error> {
+    let all = layers.iter().zip(1..).all(|(layer, place)| *layer == place);
+    if all { serializer.serialize_u64(layers.len() as u64) } else { layers.serialize(serializer) }
 }
 
 impl Run {

@@ -136,7 +136,7 @@ pub fn read(source: impl Read, index: &Index, budget: Budget, run: &mut Run) -> 
     }
     let profiles = || run.configurations.iter().filter_map(|c| c.profile.as_ref());
     run.recorded.gradient = profiles().any(|p| !p.gradient.median.is_empty());
-    run.recorded.factor = profiles().any(|p| !p.factor.median.is_empty());
+    run.recorded.factor = profiles().any(|p| !p.factor.is_empty());
     run.recorded.chi = profiles().any(|p| !p.chi.is_empty());
     tell(run, index, thinning, (!shown.is_empty()).then_some(coarse), strangers);
     Ok(())
@@ -150,13 +150,14 @@ fn profile(curve: Curve<Cell>) -> Profile {
         }
     }
     let [gradient, factor, chi] = columns;
+    let medians = |spreads: &[Spread]| -> Vec<Number> { spreads.iter().map(|s| s.median.of_curve()).collect() };
     let seen = |spreads: &[Spread]| spreads.iter().any(|s| s.known + s.zeros > 0);
     let band = |spreads: &[Spread]| if seen(spreads) { Band::of(spreads) } else { Band::default() };
     Profile {
         layers: curve.layers,
         gradient: band(&gradient),
-        factor: band(&factor),
-        chi: if seen(&chi) { chi.iter().map(|s| s.median).collect() } else { Vec::new() },
+        factor: if seen(&factor) { medians(&factor) } else { Vec::new() },
+        chi: if seen(&chi) { medians(&chi) } else { Vec::new() },
         ..Profile::default()
     }
 }
@@ -225,7 +226,7 @@ pub fn read_theory(source: impl Read, index: &Index, run: &mut Run) -> Result<()
         {
             if let Some(number) = number {
                 column.resize(profile.layers.len(), Number(None));
-                column[place] = Number::settled(Some(number));
+                column[place] = Number(Some(number)).of_curve();
                 run.recorded.theory = true;
             }
         }
@@ -259,9 +260,7 @@ mod tests {
         let profile = profile_of(LAYERS);
         assert_eq!(profile.gradient.zeros, [2, 2, 1]);
         // Layer 1: one factor. Layer 2: -3 and a zero. Layer 3: -2, -4 and a zero.
-        assert_eq!(profile.factor.zeros, [0, 1, 1]);
-        let medians: Vec<_> = (0..3).map(|i| profile.factor.median(i)).collect();
-        assert_eq!(medians, [Some(-1.0), None, Some(-4.0)]);
+        assert_eq!(profile.factor, [Some(-1.0), None, Some(-4.0)].map(Number));
     }
 
     #[test]

@@ -73,7 +73,7 @@ pub fn read(source: impl Read, run: &mut Run) -> Result<Index, ReadError> {
     let header = table.header().to_vec();
     let column = |name: &str| header.iter().position(|c| c == name);
     let [network, configuration, sweep, replicate] = ["network", "configuration", "sweep", "replicate"].map(column);
-    let [status, verdict, error, depth, phase] = ["status", "verdict", "error", "depth", "phase"].map(column);
+    let [status, verdict, error, depth] = ["status", "verdict", "error", "depth"].map(column);
     let metrics = METRICS.map(column);
     let predictions = PREDICTIONS.map(column);
     // Per metric whether it falls with death, and the column without which it does not exist.
@@ -101,7 +101,6 @@ pub fn read(source: impl Read, run: &mut Run) -> Result<Index, ReadError> {
             run.configurations.push(Configuration {
                 id: String::from_utf8_lossy(id).into_owned(),
                 values,
-                phase: row.text(phase).into_owned(),
                 ..Configuration::default()
             });
         }

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::charting::LIBRARY;
 use super::choice::{CHOICES, Choices};
-use super::data::{DISTRIBUTIONS, METRICS, OUTCOMES, PREDICTIONS, Run};
+use super::data::{Configuration, DISTRIBUTIONS, METRICS, OUTCOMES, PREDICTIONS, Run};
 
 const TEMPLATE: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/page.css");
@@ -54,6 +54,7 @@ pub fn page(run: &Run) -> String {
     };
     let json = serde_json::to_string(&Data { run, tables }).expect("strings and numbers always serialise");
     let data = embedded(&json);
+    let [profiles, distributions] = [lines(run, |c| c.profile.as_ref()), lines(run, |c| c.distribution.as_ref())];
     let nonce = blake3::hash(data.as_bytes()).to_hex()[..24].to_string();
     let script = format!("\"use strict\";\n(() => {{\n{}\n{MAIN}}})();\n", SCRIPTS.join("\n"));
     let title = escaped(&run.name);
@@ -64,6 +65,8 @@ pub fn page(run: &Run) -> String {
         "style" => STYLE,
         "footer" => &footer,
         "data" => &data,
+        "profiles" => &profiles,
+        "distributions" => &distributions,
         "plotly" => &LIBRARY,
         "script" => &script,
         _ => "",
@@ -81,6 +84,15 @@ fn fill<'a>(template: &str, value: impl Fn(&str) -> &'a str) -> String {
         rest = after;
     }
     page + rest
+}
+
+/// What belongs to every configuration as JSON, a line each, which the page reads one by one when it needs them: reading
+/// all of them took longer than everything else that a page does with its data.
+fn lines<'a, T: Serialize + 'a>(run: &'a Run, part: impl Fn(&'a Configuration) -> Option<&'a T>) -> String {
+    let json =
+        |c: &'a Configuration| part(c).map(|part| serde_json::to_string(part).expect("numbers always serialise"));
+    let lines: Vec<String> = run.configurations.iter().map(|c| json(c).unwrap_or_default()).collect();
+    embedded(&lines.join("\n"))
 }
 
 /// JSON that a script element can hold: nothing in it ends the element or opens a comment.

@@ -21,6 +21,11 @@ impl Number {
         Number(number.map(|x| if x.abs() < NOISE { 0.0 } else { x }))
     }
 
+    /// A point of a curve of logarithms: four decimals, 0.02 %, which is less than a pixel and less than a seed.
+    pub fn of_curve(self) -> Self {
+        Number(self.0.map(|x| (x * 1e4).round() / 1e4))
+    }
+
     /// The logarithm of a quantile: three decimals, because histograms with four bins per octave know it to 0.05.
     pub fn of_histogram(self) -> Self {
         Number(self.0.map(|x| (x * 1e3).round() / 1e3))
@@ -159,6 +164,8 @@ mod tests {
         assert_eq!(text(samples(&[3.0e-8], 0).spread().median), "3e-8");
         assert_eq!(text(Number::settled(Some(1e300))), "1e+300");
         assert_eq!(text(Number(Some(-1.234_56)).of_histogram()), "-1.235");
+        assert_eq!(text(Number(Some(-0.123_456)).of_curve()), "-0.1235");
+        assert_eq!(text(Number(Some(-5.551e-17)).of_curve()), "0");
         assert_eq!(text(Number(Some(-5.551e-17)).of_histogram()), "0");
         assert_eq!(text(Number(None).of_histogram()), "null");
     }

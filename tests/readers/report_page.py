@@ -320,6 +320,8 @@ def large(browser, path):
         everywhere(page)
         nodes = page.evaluate("() => document.querySelectorAll('*').length")
         seen = {"ready_ms": int(page.get_attribute("html", "data-ready")), "nodes": nodes, "bytes": Path(path).stat().st_size}
+        # The library is read once and the same for every run; lines of curves are read when a figure asks for them.
+        seen["bytes_read_at_start"] = page.evaluate("() => document.getElementById('data').textContent.length")
         # A filter reaches the table and every figure, those out of view as well.
         page.click('[data-filter="activation"] summary')
         page.click('[data-filter="activation"] [data-value="erf"]')

@@ -6,6 +6,26 @@ const CHOICES = run.tables.choices,
   METRICS = run.tables.metrics,
   PREDICTIONS = run.tables.predictions,
   OUTCOMES = run.tables.outcomes;
+// What belongs to a configuration layer by layer: a line of JSON each, read when it is first asked for.
+function linesOf(id) {
+  const lines = document.getElementById(id).textContent.split("\n"),
+    known = new Map();
+  const read = (c) => {
+    const part = JSON.parse(lines[c]);
+    // All layers are written as their number.
+    if (!Array.isArray(part.layers)) part.layers = Array.from({ length: part.layers }, (_, i) => i + 1);
+    return part;
+  };
+  return {
+    has: (c) => Boolean(lines[c]),
+    of: (c) => {
+      if (!known.has(c)) known.set(c, lines[c] ? read(c) : null);
+      return known.get(c);
+    },
+  };
+}
+const profiles = linesOf("profiles"),
+  distributions = linesOf("distributions");
 const NONE = -1; // a key that does not apply
 
 // Text for the charting library: `<` would open a tag, `&` an entity, `$` a formula.

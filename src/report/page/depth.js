@@ -99,10 +99,8 @@ const depthFigure = {
       const x = line.map(place),
         y = spreads.map((m) => m.median);
       if (lines.length <= CHOICES.bands && spreads.some((m) => m.known + m.zeros > 1)) {
-        // A quantile that falls on a dead network lies below everything.
-        const low = spreads.map((m) => m.low ?? (m.zeros && m.high !== null ? under(0) : null));
-        const high = spreads.map((m) => m.high);
-        traces.push(...bandTraces(group, x, low, high, color));
+        const edges = [spreads.map((m) => m.low), spreads.map((m) => m.high)];
+        traces.push(...bandTraces(group, x, edges, { floor: under(0), zero: (i) => spreads[i].zeros > 0 }, color));
       }
       traces.push({
         ...group,

@@ -12,7 +12,7 @@ const distributionFigure = {
           'Not drawn: the quantiles were not recorded. Put statistics = "full" under [record] in the sweep file.',
       };
     card.options.linear ??= false;
-    const pool = card.pool.filter((c) => run.configurations[c].distribution);
+    const pool = card.pool.filter(distributions.has);
     const { shown, held } = slice(pool, [], card.wishes, (rest) => rest.length <= 1);
     const controls = [
       ...holders(card, pool, [], { shown, held }, false),
@@ -23,7 +23,7 @@ const distributionFigure = {
     ];
     if (!shown.length) return { message: "No configuration passes the filters.", controls };
     const c = shown[0],
-      { layers, quantiles } = run.configurations[c].distribution;
+      { layers, quantiles } = distributions.of(c);
     const unit = (x) => (x === null ? null : card.options.linear ? 10 ** x : x);
     const traces = [],
       layout = {
@@ -32,24 +32,18 @@ const distributionFigure = {
         grid: { rows: 1, columns: quantities.length, pattern: "independent" },
       };
     const bands = [
-      [0, 4, 0.15, "5 % to 95 %"],
-      [1, 3, 0.3, "25 % to 75 %"],
+      [0, 4, 0.15],
+      [1, 3, 0.3],
     ];
     quantities.forEach((q, i) => {
       const [x, y] = [`x${i + 1}`, `y${i + 1}`],
         color = (colors.dark ? DARK_WORDS : WORDS)[i];
       const base = { type: "scatter", mode: "lines", x: layers, xaxis: x, yaxis: y, showlegend: false };
-      for (const [low, high, alpha, name] of bands) {
-        traces.push({ ...base, y: quantiles[i][low].map(unit), line: { width: 0 }, hoverinfo: "skip" });
-        traces.push({
-          ...base,
-          y: quantiles[i][high].map(unit),
-          line: { width: 0 },
-          hoverinfo: "skip",
-          fill: "tonexty",
-          fillcolor: faded(color, alpha),
-          name,
-        });
+      const known = quantiles[i].flat().some((y) => y !== null);
+      const below = { floor: card.options.linear ? 0 : floorOf(quantiles[i].flat()).floor, zero: () => known };
+      for (const [low, high, alpha] of bands) {
+        const edges = [quantiles[i][low].map(unit), quantiles[i][high].map(unit)];
+        traces.push(...bandTraces(base, layers, edges, below, color, alpha));
       }
       traces.push({
         ...base,
@@ -63,11 +57,11 @@ const distributionFigure = {
       });
       const axisName = (a) => `${a}axis${i ? i + 1 : ""}`;
       layout[axisName("x")] = axis(colors, "layer", { anchor: y });
-      layout[axisName("y")] = axis(
-        colors,
-        `${card.options.linear ? "" : "log<sub>10</sub> of "}${run.tables.distributions[q]}`,
-        { anchor: x },
-      );
+      const name = run.tables.distributions[q];
+      layout[axisName("y")] = known
+        ? axis(colors, `${card.options.linear ? "" : "log<sub>10</sub> of "}${name}`, { anchor: x })
+        : // Of zeros there is no logarithm.
+          axis(colors, `${name}: all are zero`, { anchor: x, showticklabels: false });
     });
     const rows = quantities.flatMap((q, i) =>
       layers.map((l, j) => [...keyCells(c), run.tables.quantities[q], l, ...quantiles[i].map((column) => column[j])]),
@@ -94,10 +88,10 @@ const distributionFigure = {
 const tenTo = (x) => (x === null ? "zero" : `10^${format(Number(x.toFixed(2)))}`);
 
 function distributionSummary(c, quantities) {
-  const { layers, quantiles } = run.configurations[c].distribution;
+  const { layers, quantiles } = distributions.of(c);
   const parts = quantities.map((q, i) => {
     const median = quantiles[i][2];
     return `the median of ${run.tables.distributions[q]} goes from ${tenTo(median[0])} in layer ${layers[0]} to ${tenTo(median.at(-1))} in layer ${layers.at(-1)}`;
   });
-  return `${label(c) || "The one configuration"}, medians over ${count(run.configurations[c].networks, "network")} of the quantiles of absolute values: ${parts.join("; ")}. Shades: 5 % to 95 %, 25 % to 75 %. The quantiles come from histograms with four bins per octave: they are known within 13 %, that is 0.05 of log10.`;
+  return `${label(c) || "The one configuration"}, medians over ${count(run.configurations[c].networks, "network")} of the quantiles of absolute values: ${parts.join("; ")}. Shades: 5 % to 95 %, 25 % to 75 %. The quantiles come from histograms with four bins per octave: they are known within 13 %, that is 0.05 of log10. ${deadSentence([c], "there its quantiles are zero, and medians count them as lowest")}`;
 }

@@ -23,8 +23,8 @@ const factorFigure = {
     options.linear ??= false;
     // A configuration of dead networks has no factor, but a mark.
     const pool = card.pool.filter((c) => {
-      const profile = run.configurations[c].profile;
-      return profile?.[options.source] && (profile.factor.median.length || profile.gradient.zeros);
+      const profile = profiles.of(c);
+      return profile?.[options.source] && (profile.factor || profile.gradient.zeros);
     });
     const free = freeKeys(options.color);
     const { shown, held } = slice(pool, free, card.wishes, () => true);
@@ -50,10 +50,10 @@ const factorFigure = {
       deadPoints = [],
       rows = [];
     for (const c of shown) {
-      const profile = run.configurations[c].profile,
+      const profile = profiles.of(c),
         { zeros } = profile.gradient;
       profile.layers.forEach((layer, i) => {
-        const [expected, measured] = [profile[options.source][i] ?? null, profile.factor.median[i] ?? null];
+        const [expected, measured] = [profile[options.source][i] ?? null, profile.factor?.[i] ?? null];
         // Where the norms of the gradient were not recorded nobody knows.
         const dead = zeros?.[i] ?? (profile.gradient.median.length ? 0 : null);
         if (expected === null || (measured === null && !dead)) return;

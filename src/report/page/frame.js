@@ -72,12 +72,14 @@ const axis = (colors, text, more = {}) => ({
   ...more,
 });
 
-// The band over seeds between two lines.
-const bandTraces = (group, x, low, high, color) => {
+// The band between two lines. A quantile that is exactly zero, which `zero` knows of a point, lies at the floor below
+// everything; a gap would be bridged, because a filled line has none in the charting library.
+const bandTraces = (group, x, [low, high], { floor, zero }, color, alpha = 0.18) => {
   const edge = { ...group, type: "scatter", mode: "lines", x, line: { width: 0 }, hoverinfo: "skip" };
+  const lowest = (ys) => ys.map((y, i) => y ?? (zero(i) ? floor : null));
   return [
-    { ...edge, y: low },
-    { ...edge, y: high, fill: "tonexty", fillcolor: faded(color, 0.18) },
+    { ...edge, y: lowest(low) },
+    { ...edge, y: lowest(high), fill: "tonexty", fillcolor: faded(color, alpha) },
   ];
 };
 

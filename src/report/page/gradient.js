@@ -14,7 +14,7 @@ const gradientFigure = {
     const options = card.options;
     options.linear ??= false;
     options.relative ??= false;
-    const pool = card.pool.filter((c) => run.configurations[c].profile);
+    const pool = card.pool.filter(profiles.has);
     const key = preferredKeys()[0] ?? NOTHING;
     const { shown, held } = slice(
       pool,
@@ -29,7 +29,7 @@ const gradientFigure = {
     const free = typeof options.color === "number" ? [options.color] : [];
     const paint = coloring(lines, options.color, colors);
     const bands = options.bands ?? lines.length <= CHOICES.bands;
-    const theory = lines.some((c) => run.configurations[c].profile.predicted_to_last);
+    const theory = lines.some((c) => profiles.of(c).predicted_to_last);
 
     const traces = [],
       rows = [],
@@ -37,6 +37,7 @@ const gradientFigure = {
     const named = new Set();
     const curves = lines.map((c) => gradientCurve(c, options));
     const drawn = curves.flatMap((curve) => [curve.low, curve.median, curve.high, curve.predicted].flatMap((y) => y ?? []));
+    const known = drawn.some((y) => y !== null);
     // Zero has a place on a linear scale; on a logarithmic one it lies below everything.
     const { floor, step } = options.linear ? { floor: 0, step: 0 } : floorOf(drawn);
     let deadRows = 0;
@@ -46,10 +47,9 @@ const gradientFigure = {
       const group = { legendgroup: `v${value}`, showlegend: false };
       const color = paint.of(value);
       const hover = configurationText(c) + "<br>" + plain(outcomesText(c));
-      if (bands && curve.high) {
-        // A quantile that is exactly zero lies below everything.
-        const low = curve.low.map((y, i) => y ?? (curve.zeros?.[i] && curve.high[i] !== null ? floor : null));
-        traces.push(...bandTraces(group, curve.x, low, curve.high, color));
+      if (bands && known && curve.high) {
+        const zero = (i) => Boolean(curve.zeros?.[i]);
+        traces.push(...bandTraces(group, curve.x, [curve.low, curve.high], { floor, zero }, color));
       }
       traces.push({
         ...group,
@@ -119,7 +119,7 @@ const gradientFigure = {
         ? axis(colors, "layer l / depth L")
         : axis(colors, "layer l (1 = nearest the input)", { autorangeoptions: { minallowed: 0.5 } }),
       yaxis:
-        options.linear || drawn.some((y) => y !== null)
+        options.linear || known
           ? axis(colors, options.linear ? norm : `log<sub>10</sub> ${norm}`)
           : // Of zeros there is no logarithm.
             axis(colors, norm, { tickmode: "array", tickvals: dead.map((d) => d.y), ticktext: dead.map(() => "0") }),
@@ -155,7 +155,7 @@ const gradientFigure = {
 
 // The curve of one configuration in the units asked for.
 function gradientCurve(c, options) {
-  const { layers, gradient, predicted_to_last: predicted } = run.configurations[c].profile;
+  const { layers, gradient, predicted_to_last: predicted } = profiles.of(c);
   const last = gradient.median.at(-1) ?? null;
   const shift = options.relative ? last : 0;
   const unit = (y) => {
@@ -181,7 +181,7 @@ function gradientSummary(lines, shown, held, options) {
   if (!lines.length) return "No configuration passes the filters.";
   const falls = lines
     .flatMap((c) => {
-      const { gradient } = run.configurations[c].profile;
+      const { gradient } = profiles.of(c);
       const [first, last] = [gradient.median[0], gradient.median.at(-1)];
       return first === null || last === null || first === undefined ? [] : [{ c, decades: first - last }];
     })
@@ -200,7 +200,7 @@ function gradientSummary(lines, shown, held, options) {
     );
   }
   parts.push(deadSentence(lines, "crosses mark where, and medians count them as lowest"));
-  const without = lines.filter((c) => run.configurations[c].profile.gradient.median.includes(null)).length;
+  const without = lines.filter((c) => profiles.of(c).gradient.median.includes(null)).length;
   if (lines.some(deadOf) && without) {
     const have = without === 1 ? "configuration has" : "configurations have";
     parts.push(`${thousands(without)} ${have} no line where half of the networks or more are dead.`);

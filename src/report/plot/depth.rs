@@ -6,7 +6,8 @@ use super::super::ReportError;
 use super::super::choice::{CHOICES, rank};
 use super::super::data::{Configuration, DEAD, Run, metric, prediction};
 use super::Wish;
-use super::canvas::{Axis, Entry, Mark, figure};
+use super::axis::Axis;
+use super::canvas::{Entry, Mark, figure};
 use super::palette::{GREY, Palette};
 use super::select::{dead, dead_text, distinct, key, preferred, slice};
 

@@ -7,7 +7,8 @@ use super::super::choice::CHOICES;
 use super::super::data::{Profile, Run};
 use super::super::spread::Number;
 use super::Wish;
-use super::canvas::{Axis, Entry, Mark, figure};
+use super::axis::Axis;
+use super::canvas::{Entry, Mark, figure};
 use super::palette::{GREY, Palette};
 use super::select::{dead, dead_text, key, preferred, slice};
 
@@ -19,7 +20,7 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
     let has_both = |c: &usize| {
         let profile = run.configurations[*c].profile.as_ref();
         // A configuration of dead networks has no factor, but a mark.
-        let measured = |p: &Profile| !p.factor.median.is_empty() || !p.gradient.zeros.is_empty();
+        let measured = |p: &Profile| !p.factor.is_empty() || !p.gradient.zeros.is_empty();
         profile.is_some_and(|p| measured(p) && !source(p).is_empty())
     };
     let pool: Vec<usize> = (0..run.configurations.len()).filter(has_both).collect();
@@ -40,7 +41,7 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
         let Some(profile) = &configuration.profile else { continue };
         let paint = (palette.of(line), palette.symbol(line));
         for (i, predicted) in source(profile).iter().enumerate() {
-            if let (Some(x), Some(y)) = (predicted.get(), profile.factor.median(i)) {
+            if let (Some(x), Some(y)) = (predicted.get(), profile.factor.get(i).and_then(|n| n.get())) {
                 points.push((x, y, paint));
             }
             if let Some(x) = predicted.get().filter(|_| profile.gradient.zeros(i) > 0) {

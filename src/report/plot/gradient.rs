@@ -4,7 +4,8 @@ use super::super::ReportError;
 use super::super::choice::CHOICES;
 use super::super::data::{Profile, Run};
 use super::Wish;
-use super::canvas::{Axis, Entry, Mark, figure};
+use super::axis::Axis;
+use super::canvas::{Entry, Mark, figure};
 use super::palette::{GREY, Palette};
 use super::select::{dead, dead_text, key, preferred, slice};
 

@@ -1,6 +1,7 @@
 //! Static figures for papers: the page's figures (a), (b), (c) and (f) as SVG through plotters, and as PNG from that SVG.
 //! They read the same aggregated run as the page does, and always stand on white.
 
+mod axis;
 mod canvas;
 mod color;
 mod depth;

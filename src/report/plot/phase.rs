@@ -6,7 +6,8 @@ use super::super::ReportError;
 use super::super::choice::{CHOICES, PlaneColumn, Scale};
 use super::super::data::{DEAD, METRICS, Run, metric, prediction};
 use super::Wish;
-use super::canvas::{Around, Axis, Bar, Canvas, Entry, Mark, figure};
+use super::axis::Axis;
+use super::canvas::{Around, Bar, Canvas, Entry, Mark, figure};
 use super::color::{diverging, sequential};
 use super::select::{dead, dead_text, distinct, key, slice};
 
@@ -330,7 +331,7 @@ mod tests {
             metrics[0].median = Number((i != 5).then_some(f64::from(i) - 3.0));
             let outcomes = if i == 5 { [0, 0, 0, 4, 0, 0] } else { [4, 0, 0, 0, 0, 0] };
             let values = vec![Some(i % 3), Some(i / 3)];
-            let predicted = vec![Number(None); 8];
+            let predicted = vec![Number(None); 2];
             configurations.push(Configuration {
                 values,
                 networks: 4,
