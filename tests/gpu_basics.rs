@@ -151,21 +151,25 @@ fn commands_do_not_grow_with_networks() {
         let networks = |count: u64| -> Vec<NetworkSpec> {
             (0..count).map(|i| NetworkSpec { seed: i, depth: 3 + (i % 2) as u32, ..spec() }).collect()
         };
-        engine.set_submission_flops(1e15);
-        let mut commands = Vec::new();
-        for count in [2, 3, 40] {
+        let count = |engine: &mut GpuEngine, count: u64| {
             run_batch(engine, batch(networks(count), None));
-            commands.push(engine.commands());
-        }
+            engine.commands()
+        };
+        let commands = [2, 3, 40].map(|n| count(engine, n));
         assert!(commands.iter().all(|c| *c == commands[0]), "{name}: {commands:?}");
-        assert_eq!((commands[0].submissions, commands[0].readbacks), (1, 1), "{name}");
-        engine.set_submission_flops(1e4);
-        let cut = run_batch(engine, batch(networks(3), None));
-        assert!(engine.commands().submissions > 5, "{name}: long work is cut into pieces");
-        engine.set_submission_flops(1e15);
+        assert_eq!((commands[0].submissions, commands[0].readbacks), (1, 1), "{name}: nobody resets a processor");
         let whole = run_batch(engine, batch(networks(3), None));
+        // As on a graphics card, and one so slow that every dispatch of a full batch should be short.
+        let usual = engine.set_submission_flops(6e11);
+        for (flops, least) in [(6e11, 1), (1e6, 5)] {
+            engine.set_submission_flops(flops);
+            let commands = [2, 3, 40, 300].map(|n| count(engine, n));
+            assert!(commands.iter().all(|c| *c == commands[0]), "{name} at {flops}: {commands:?}");
+            assert!(commands[0].submissions >= least, "{name} at {flops}: {commands:?}");
+        }
+        let cut = run_batch(engine, batch(networks(3), None));
         assert!(identical(&cut[2], &whole[2]), "{name}: pieces do not change numbers");
-        engine.set_submission_flops(6e8);
+        engine.set_submission_flops(usual);
     });
 }
 

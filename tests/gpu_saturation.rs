@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::gpu_support::{on_each_adapter, on_each_adapter_tiled};
 use crate::range::range_case;
-use crate::saturation::{case, differences_of, structures};
+use crate::saturation::{case, deepest, differences_of, structures};
 use crate::support::{batch, log10_l2, run_batch};
 use crate::wide::Forward;
 
@@ -29,7 +29,7 @@ fn differences(name: &str, engine: &mut GpuEngine, networks: Vec<NetworkSpec>) -
 }
 
 fn check(found: &[String]) {
-    assert!(found.is_empty(), "{} differences:\n{}", found.len(), found.join("\n"));
+    assert!(found.is_empty(), "{} differences:\n{}", found.len(), found[..found.len().min(30)].join("\n"));
 }
 
 #[test]
@@ -48,6 +48,17 @@ fn saturated_layers_keep_every_sample_at_any_scale() {
     // The tiled products read and write rows on their own.
     networks.truncate(10);
     on_each_adapter_tiled(|name, engine| check(&differences(name, engine, networks.clone())));
+}
+
+#[test]
+fn sigmoid_is_followed_through_1024_layers_at_any_scale() {
+    let networks: Vec<NetworkSpec> = deepest().into_iter().filter(|s| [1.0, 1e5].contains(&s.init.sigma_w)).collect();
+    on_each_adapter(|name, engine| {
+        // SwiftShader takes minutes for fifteen thousand dispatches.
+        let depth = if name.contains("SwiftShader") { 64 } else { 1024 };
+        let networks = networks.iter().map(|s| NetworkSpec { depth, ..s.clone() }).collect();
+        check(&differences(name, engine, networks));
+    });
 }
 
 #[test]

@@ -209,6 +209,19 @@ fn saturated_layers_keep_every_sample_at_any_scale() {
     assert!(found.is_empty(), "{} differences:\n{}", found.len(), found.join("\n"));
 }
 
+/// Sigmoid at depth 1024, from weights that hardly move it to weights that saturate every unit.
+pub fn deepest() -> Vec<NetworkSpec> {
+    let of = |&sigma_w| range_case(ActivationKind::Sigmoid, InitKind::MeanField, 1.0, sigma_w, 1024, 16, 3);
+    [1e-30, 1e-3, 1.0, 30.0, 1e3, 1e4, 1e5, 1e6].iter().map(of).collect()
+}
+
+#[test]
+fn sigmoid_is_followed_through_1024_layers_at_any_scale() {
+    let of = |spec: &NetworkSpec| [Precision::F32, Precision::F64].map(|p| differences(spec, p)).concat();
+    let found: Vec<String> = deepest().iter().flat_map(of).collect();
+    assert!(found.is_empty(), "{} differences:\n{}", found.len(), found[..found.len().min(30)].join("\n"));
+}
+
 /// Losses, biases, skips and norms around layers of saturated samples.
 pub fn structures() -> Vec<NetworkSpec> {
     use ActivationKind::{Sigmoid, Softsign, Tanh};

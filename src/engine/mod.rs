@@ -15,6 +15,11 @@ use crate::program::ProgramKey;
 use crate::sampler::tensors::NetworkData;
 use crate::stats::{Record, RecordMask, Scaled};
 
+/// Most floating point operations of a batch of more than one network.
+pub const BATCH_FLOPS: f64 = 2e12;
+/// Most rows of a batch of more than one network: about a kilobyte each, in up to five batches at one time.
+pub const BATCH_ROWS: u64 = 1 << 14;
+
 /// Networks of one [`ProgramKey`], to be run together. The numbers of a network do not depend on its batch mates.
 #[derive(Clone, Debug)]
 pub struct Batch {

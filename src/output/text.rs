@@ -7,8 +7,19 @@ use crate::stats::catalog::Cell;
 /// Appends a finite float as the shortest text that round-trips, always with `.` or an exponent; nothing for NaN and
 /// infinities, which have no place in a CSV.
 pub fn push_float(out: &mut Vec<u8>, value: f64) {
-    if value.is_finite() {
-        out.extend_from_slice(ryu::Buffer::new().format_finite(value).as_bytes());
+    if !value.is_finite() {
+        return;
+    }
+    let mut buffer = zmij::Buffer::new();
+    let text = buffer.format_finite(value).as_bytes();
+    let plus = if value.abs() >= 1e16 { text.iter().rposition(|&b| b == b'+') } else { None };
+    match plus {
+        // `1e+30` is `1e30` here, the shorter text.
+        Some(plus) => {
+            out.extend_from_slice(&text[..plus]);
+            out.extend_from_slice(&text[plus + 1..]);
+        }
+        None => out.extend_from_slice(text),
     }
 }
 
@@ -92,7 +103,7 @@ mod tests {
             assert!(text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'e')), "{text}");
             assert!(text.len() <= 24, "{text}");
         }
-        assert_eq!([float(1.0), float(1e-30), float(1e30)], ["1.0", "1e-30", "1e30"]);
+        assert_eq!([float(1.0), float(1e-30), float(1e30), float(-1.5e16)], ["1.0", "1e-30", "1e30", "-1.5e16"]);
     }
 
     #[test]

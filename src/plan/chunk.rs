@@ -4,11 +4,11 @@
 use std::cmp::Reverse;
 
 use super::{Chunk, RecordPlan};
-use crate::engine::LayerSelection;
+use crate::engine::{BATCH_FLOPS, LayerSelection};
 use crate::program::ProgramKey;
 
-/// Most work of one chunk, in floating point operations.
-pub const CHUNK_FLOPS: f64 = 2e12;
+/// Most work of one chunk, in floating point operations: a chunk that fits the memory is one batch.
+pub const CHUNK_FLOPS: f64 = BATCH_FLOPS;
 /// Most text of one chunk, in bytes of `layers.csv` as estimated.
 pub const CHUNK_BYTES: u64 = 8 << 20;
 /// Most rows of one chunk. A row takes about a kilobyte between an engine and its text, however few columns are written,

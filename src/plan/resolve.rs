@@ -261,6 +261,7 @@ fn write_json(setting: Setting, out: &mut String) {
         Value::Word(word) => quoted(&word),
         // Writing to a string cannot fail.
         Value::Int(v) => write!(out, "{v}").unwrap_or_default(),
+        // Part of every id: this text never changes.
         Value::Float(v) => out.push_str(ryu::Buffer::new().format(v)),
         Value::Bool(v) => out.push_str(if v { "true" } else { "false" }),
     }

@@ -6,13 +6,10 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Mutex;
 
-use crate::engine::Engine;
+use crate::engine::{BATCH_FLOPS, BATCH_ROWS, Engine};
 use crate::plan::Plan;
 use crate::program::ProgramKey;
 use crate::stats::RecordMask;
-
-/// Rows of one batch at most: about a kilobyte each, in up to five batches at one time.
-const BATCH_ROWS: u64 = 1 << 14;
 
 /// Members of one chunk that run in one batch.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,7 +68,7 @@ impl Queue {
         while flops < limits.flops {
             let Some(&next) = pending.front() else { break };
             let chunk = &plan.chunks[next as usize];
-            if chunk.key != key || rows + chunk.rows > BATCH_ROWS {
+            if chunk.key != key || rows + chunk.rows > BATCH_ROWS || flops + chunk.flops > BATCH_FLOPS {
                 break;
             }
             depths.extend(chunk.members.clone().map(depth));

@@ -12,7 +12,8 @@ use super::layout::{Draw, LAW_GIVEN, Network, Params};
 use super::memory::{Arena, Region};
 use super::schedule::{Bind, Dispatch, Schedule};
 use super::tensors::{Tensor, padded};
-use crate::engine::{Batch, EngineError};
+use crate::engine::{BATCH_FLOPS, BATCH_ROWS, Batch, EngineError};
+use crate::program::ProgramKey;
 use crate::sampler::normal;
 use crate::sampler::tensors::{NetworkData, TargetData};
 
@@ -45,7 +46,7 @@ pub struct Executor {
     pub arena: Arena,
     table: wgpu::Buffer,
     stamp: u32,
-    /// Floating point operations of one submission: 50 to 100 ms.
+    /// Floating point operations of one submission of the largest batch, which bound its length.
     pub submission_flops: f64,
     pub last: Commands,
     /// A kernel whose dispatches are left out: an injected fault.
@@ -64,8 +65,8 @@ impl Executor {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
         let table = device.buffer("normal table", (4 * nodes.len() as u64).next_multiple_of(16), usage)?;
         device.queue.write_buffer(&table, 0, bytemuck::cast_slice(nodes));
-        // 75 ms at 8 GFLOP/s emulated, at 8 TFLOP/s on a GPU: estimates that only bound a submission's length.
-        let submission_flops = if device.description.software { 6e8 } else { 6e11 };
+        // Drivers reset a graphics card that is busy for 2 s and more: 75 ms at 8 TFLOP/s. Nobody resets a processor.
+        let submission_flops = if device.description.software { f64::INFINITY } else { 6e11 };
         Ok(Executor {
             arena: Arena::default(),
             table,
@@ -107,7 +108,9 @@ impl Executor {
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let readback = device.buffer("readback", schedule.records.size, usage)?;
         self.upload(device, &batch, &schedule, &order);
-        let submission = self.encode(device, &schedule, &params, step, &readback);
+        let deepest = batch.networks.iter().map(|n| n.depth).max().unwrap_or(0);
+        let ends = pieces(&schedule.dispatches, submissions(&batch.key, deepest, self.submission_flops));
+        let submission = self.encode(device, &schedule, &params, step, &readback, &ends);
         device.check()?;
         let (sender, mapped) = channel();
         readback.map_async(wgpu::MapMode::Read, .., move |result| {
@@ -117,19 +120,33 @@ impl Executor {
         Ok(InFlight { batch, schedule, order, stamp: self.stamp, readback, mapped, submission })
     }
 
-    /// The first `words` words of a region, after all work that was submitted.
-    pub fn read(&self, device: &Device, region: Region, words: u64) -> Result<Vec<u32>, EngineError> {
+    /// The first words of each region, as many as are asked for, after all work that was submitted.
+    pub fn read(&self, device: &Device, parts: &[(Region, u64)]) -> Result<Vec<Vec<u32>>, EngineError> {
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let words: u64 = parts.iter().map(|(_, words)| words).sum();
         let readback = device.buffer("readback", 4 * words, usage)?;
         let mut encoder = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        encoder.copy_buffer_to_buffer(self.arena.slab(region.slab), region.offset, &readback, 0, Some(4 * words));
+        let mut start = 0;
+        for (region, words) in parts {
+            let slab = self.arena.slab(region.slab);
+            encoder.copy_buffer_to_buffer(slab, region.offset, &readback, 4 * start, Some(4 * words));
+            start += words;
+        }
         let submission = device.queue.submit([encoder.finish()]);
         readback.map_async(wgpu::MapMode::Read, .., |_| {});
         device.wait(Some(submission))?;
         let view = readback
             .get_mapped_range(..)
             .map_err(|e| EngineError::Failed(format!("`{}`: readback: {e}", device.description.name)))?;
-        Ok(bytemuck::cast_slice(&view).to_vec())
+        let mut rest: &[u32] = bytemuck::cast_slice(&view);
+        Ok(parts
+            .iter()
+            .map(|(_, words)| {
+                let (part, after) = rest.split_at(*words as usize);
+                rest = after;
+                part.to_vec()
+            })
+            .collect())
     }
 
     fn write(&self, device: &Device, region: Region, offset: u64, bytes: &[u8]) {
@@ -197,12 +214,13 @@ impl Executor {
         params: &wgpu::Buffer,
         step: u64,
         readback: &wgpu::Buffer,
+        ends: &[usize],
     ) -> wgpu::SubmissionIndex {
         let left_out = schedule.dispatches.iter().filter(|d| self.left_out == Some(d.kernel)).count();
         let mut commands = Commands { dispatches: schedule.dispatches.len(), submissions: 0, readbacks: 1, left_out };
         let mut start = 0;
         loop {
-            let end = piece(&schedule.dispatches, start, self.submission_flops);
+            let end = ends[commands.submissions];
             let mut encoder = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             if start == 0 {
                 // Heads that nobody writes are absent tensors; records that nobody writes carry no stamp.
@@ -249,16 +267,28 @@ impl Executor {
     }
 }
 
-/// The end of the submission that starts at `start`: at least one dispatch, at most `flops` of work.
-fn piece(dispatches: &[Dispatch], start: usize, flops: f64) -> usize {
-    let mut sum = 0.0;
-    for (i, dispatch) in dispatches.iter().enumerate().skip(start) {
+/// Submissions of a batch: as many as the largest batch of its shape needs, so that a batch of fewer networks takes the
+/// same number of shorter ones.
+fn submissions(key: &ProgramKey, depth: u32, flops: f64) -> usize {
+    let per_row = 6.0 * f64::from(key.batch_size) * f64::from(key.width) * f64::from(key.width.max(key.input_size));
+    let largest = (per_row * BATCH_ROWS as f64).min(BATCH_FLOPS).max(per_row * f64::from(depth));
+    (largest / flops).ceil().max(1.0) as usize
+}
+
+/// Ends of the parts, `count` or fewer, into which dispatches are cut: about the same work in each.
+fn pieces(dispatches: &[Dispatch], count: usize) -> Vec<usize> {
+    let total: f64 = dispatches.iter().map(|d| d.flops).sum();
+    let (mut ends, mut sum) = (Vec::new(), 0.0);
+    for (i, dispatch) in dispatches.iter().enumerate() {
         sum += dispatch.flops;
-        if sum > flops && i > start {
-            return i;
+        if sum * count as f64 >= total * (ends.len() + 1) as f64 && ends.len() + 1 < count {
+            ends.push(i + 1);
         }
     }
-    dispatches.len()
+    if ends.last() != Some(&dispatches.len()) {
+        ends.push(dispatches.len());
+    }
+    ends
 }
 
 /// Rows and columns filled up with zeros.

@@ -1,5 +1,5 @@
 //! The GPU engine: WGSL kernels on wgpu, batched over the networks of one shape. The only place that knows wgpu. A batch is
-//! a schedule of dispatches that does not grow with its networks, one group of submissions and one readback.
+//! a schedule of dispatches and submissions that do not grow with its networks, and one readback.
 
 mod backward;
 mod clock;
@@ -91,9 +91,9 @@ impl GpuEngine {
         self.executor.last
     }
 
-    /// Makes submissions shorter or longer than the estimate for the adapter.
-    pub fn set_submission_flops(&mut self, flops: f64) {
-        self.executor.submission_flops = flops;
+    /// Makes submissions shorter or longer than the estimate for the adapter, which is returned.
+    pub fn set_submission_flops(&mut self, flops: f64) -> f64 {
+        std::mem::replace(&mut self.executor.submission_flops, flops)
     }
 
     /// Makes slabs smaller than the adapter allows (a multiple of 256 bytes).
@@ -163,17 +163,19 @@ impl GpuEngine {
         let networks = batch.order.len();
         let heads = batch.schedule.ledger.heads as usize * networks;
         let words = (heads * size_of::<layout::Head>() / 4) as u64;
-        let heads = self.executor.read(&self.device, batch.schedule.heads, words)?;
-        let heads: Vec<layout::Head> = bytemuck::pod_collect_to_vec(&heads);
-        let mut list = Vec::new();
-        for &(slot, name, tensor) in &batch.schedule.forward {
-            let stored = self.executor.read(&self.device, tensor.region, tensor.stride())?;
+        let parts: Vec<_> = [(batch.schedule.heads, words)]
+            .into_iter()
+            .chain(batch.schedule.forward.iter().map(|(_, _, tensor)| (tensor.region, tensor.stride())))
+            .collect();
+        let stored = self.executor.read(&self.device, &parts)?;
+        let heads: Vec<layout::Head> = bytemuck::pod_collect_to_vec(&stored[0]);
+        let read = |(&(slot, name, tensor), stored): (&(describe::LayerSlot, &str, tensors::Tensor), &Vec<u32>)| {
             let rows = stored.chunks_exact(tensor.column_pad() as usize).take(tensor.rows as usize);
             let values = rows.flat_map(|row| row[..tensor.columns as usize].iter().map(|&w| f32::from_bits(w).into()));
             let exponent = heads[tensor.head as usize * networks].exponent;
-            list.push((format!("layers.{}.{name}", slot.layer(depth)), values.collect(), exponent));
-        }
-        Ok(list)
+            (format!("layers.{}.{name}", slot.layer(depth)), values.collect(), exponent)
+        };
+        Ok(batch.schedule.forward.iter().zip(&stored[1..]).map(read).collect())
     }
 
     /// The schedule of networks in order of falling depth.

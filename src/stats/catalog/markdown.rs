@@ -18,7 +18,8 @@ outside float64 has an empty `l2` and a `log10_l2`. A column exists if some netw
 
 Every sample of a gradient has a power of two of its own; inside a sample elements more than 2^-126 (float64: 2^-1022)
 below the largest count as zero. So do samples that far below the layer's largest where samples are summed, but not in the
-layers below, where they may be the largest.
+layers below, where they may be the largest; and a sample all of whose slopes in one layer lie below 2^(-10^9 / depth). An
+activation has a power of two per sample on the CPU, and one per layer on the GPU.
 
 ## Keys of a row
 
