@@ -93,17 +93,17 @@ def everywhere(page):
     return drawn
 
 
-def hovered(page):
-    """Text beside the first point of the gradient figure while the mouse is on it."""
-    point = page.locator("#gradient .scatterlayer .points path").first
+def hovered(page, figure="gradient", mark=".scatterlayer .points path"):
+    """Text beside the first mark of a figure while the mouse is on it."""
+    point = page.locator(f"#{figure} {mark}").first
     point.scroll_into_view_if_needed()
     box = point.bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     # A mouse comes to rest by many small movements; the charting library leaves out those that follow too fast.
-    for move in range(100):
+    for move in range(PATIENCE // 100):
         page.mouse.move(x + move % 2, y)
         page.wait_for_timeout(100)
-        told = texts(page, "#gradient .hoverlayer .hovertext")
+        told = texts(page, f"#{figure} .hoverlayer .hovertext")
         if told:
             return told[0]
     raise AssertionError(f"nothing is told of the point at {x}, {y}")
@@ -267,18 +267,18 @@ def deaths(browser, path, *keys):
         configuration = lambda row: tuple(row[key] for key in keys)
         dead, alive = [Counter(configuration(n) for n in networks if (n["verdict"] == "dead") == which) for which in [True, False]]
         assert dead and alive
-        for figure in ["gradient", "phase", "depth", "factor"]:
+        for figure in FIGURES:
             # In networks without skips a gradient that dies is zero in the first layer.
-            rows = [row for row in tables[figure] if row.get("layer", "1") == "1"]
+            rows = [row for row in tables[figure] if row.get("layer", "1") == "1" and row.get("quantity", "act") == "act"]
             shown = {configuration(row) for row in rows}
-            assert len(rows) == len(shown) > 1, figure
+            assert len(rows) == len(shown) > (figure != "distribution"), figure
             for row in rows:
                 assert int(row["dead"]) == dead[configuration(row)], (figure, row)
             counted = sum(dead[c] for c in shown), sum(dead[c] + alive[c] for c in shown)
             said = page.inner_text(f"#{figure}-summary")
             assert counted[0] > 0 and "{} of {} networks have a gradient of exactly zero".format(*counted) in said, (counted, said)
             legend = texts(page, f"#{figure} .legendtext")
-            assert ("has dead networks" if figure == "phase" else "exactly zero (dead)") in legend, (figure, legend)
+            assert figure == "distribution" or ("has dead networks" if figure == "phase" else "exactly zero (dead)") in legend, (figure, legend)
 
         # Where half of the networks or more are dead there is no median; the cell is hatched and no colour of the map.
         rows = tables["phase"]
@@ -287,6 +287,8 @@ def deaths(browser, path, *keys):
         assert all((row[column] == "") == (2 * int(row["dead"]) >= int(row["networks"])) for row in rows), rows
         assert f"{hatched} cells without a value are hatched" in page.inner_text("#phase-summary")
         assert "no value" in texts(page, "#phase .legendtext") and page.locator("#phase .plot pattern").count()
+        told = hovered(page, "phase", ".scatterlayer .points path")
+        assert ": none" in told and " dead" in told, told
         rows = tables["depth"]
         assert any(row["max_trainable_depth_median"] == "" and row["dead"] != "0" for row in rows)
         for row in rows:

@@ -64,7 +64,14 @@ const distributionFigure = {
           axis(colors, `${name}: all are zero`, { anchor: x, showticklabels: false });
     });
     const rows = quantities.flatMap((q, i) =>
-      layers.map((l, j) => [...keyCells(c), run.tables.quantities[q], l, ...quantiles[i].map((column) => column[j])]),
+      layers.map((l, j) => [
+        ...keyCells(c),
+        run.tables.quantities[q],
+        l,
+        run.configurations[c].networks,
+        deadOf(c),
+        ...quantiles[i].map((column) => column[j]),
+      ]),
     );
     return {
       traces,
@@ -76,6 +83,8 @@ const distributionFigure = {
           ...keyHeader(),
           "quantity",
           "layer",
+          "networks",
+          "dead",
           ...["p05", "p25", "p50", "p75", "p95"].map((p) => `log10_abs_${p}`),
         ],
         rows,

@@ -125,7 +125,6 @@ const phaseFigure = {
         x: grid.x.place,
         y: grid.y.place,
         z,
-        hoverongaps: false,
         hoverinfo: "text",
         text: grid.cells.map((row) => row.map((c) => (c === null ? "" : cellText(c, metricText, options.metric)))),
         colorscale: kind === "diverging" ? divergingScale(colors) : sequentialScale(colors.dark),
