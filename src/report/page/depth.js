@@ -86,9 +86,11 @@ const depthFigure = {
       const { low, median, high } = metricOf(c, options.metric);
       return [low, median, high, predictedDepth(c, options.metric)].filter((y) => y !== null && y > 0);
     });
-    const { floor, step } = floorOf(options.linear ? heights : heights.map(Math.log10));
-    // Crosses stand below the lines, a row for every line that has some.
-    const under = (row) => (options.linear ? floor - step * row : 10 ** (floor - step * row));
+    const { floor, step } = floorOf(heights.map(Math.log10), lines.filter((line) => line.some(deadOf)).length);
+    // On a linear scale the depth of a dead network has a place; on a logarithmic one crosses stand below the lines, a row
+    // for every line that has some.
+    const zeroDepth = options.metric === "depth_scale" ? 0 : 1;
+    const under = (row) => (options.linear ? zeroDepth : 10 ** (floor - step * row));
     let deadRows = 0,
       predictions = 0;
     for (const line of lines) {

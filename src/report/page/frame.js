@@ -95,12 +95,16 @@ const deadTrace = (crosses, colors) => ({
   text: crosses.map((d) => d.text),
 });
 
+// Rows of crosses that stand at full distance; more of them share the room of so many.
+const CROSS_ROWS = 12;
+
 // The lowest of what is drawn, and how far apart the rows of crosses below it stand.
-function floorOf(values) {
+function floorOf(values, rows = 1) {
   const known = values.filter((y) => y !== null && y !== undefined);
-  if (!known.length) return { floor: 0, step: 1 };
+  const closer = Math.min(1, CROSS_ROWS / rows);
+  if (!known.length) return { floor: 0, step: closer };
   const [low, high] = [known.reduce((a, b) => Math.min(a, b)), known.reduce((a, b) => Math.max(a, b))];
-  return { floor: low, step: Math.max(0.05 * (high - low), 0.1) };
+  return { floor: low, step: closer * Math.max(0.05 * (high - low), 0.1) };
 }
 
 class Card {

@@ -39,7 +39,7 @@ const gradientFigure = {
     const drawn = curves.flatMap((curve) => [curve.low, curve.median, curve.high, curve.predicted].flatMap((y) => y ?? []));
     const known = drawn.some((y) => y !== null);
     // Zero has a place on a linear scale; on a logarithmic one it lies below everything.
-    const { floor, step } = options.linear ? { floor: 0, step: 0 } : floorOf(drawn);
+    const { floor, step } = options.linear ? { floor: 0, step: 0 } : floorOf(drawn, curves.filter((curve) => curve.zeros).length);
     let deadRows = 0;
     for (const c of lines) {
       const curve = curves[lines.indexOf(c)];

@@ -39,7 +39,10 @@ impl Axis {
 
     /// Makes room for rows of marks below everything; returns where that begins, and how far apart rows are.
     pub fn below(&mut self, rows: usize) -> (f64, f64) {
-        let (floor, step) = (self.range.0, 0.04 * (self.range.1 - self.range.0));
+        // More rows than these share their room.
+        const ROWS: f64 = 12.0;
+        let closer = (ROWS / rows.max(1) as f64).min(1.0);
+        let (floor, step) = (self.range.0, 0.04 * closer * (self.range.1 - self.range.0));
         if rows > 0 {
             self.range.0 -= step * (rows as f64 + 0.5);
         }
@@ -95,6 +98,17 @@ fn round_ticks(low: f64, high: f64) -> Vec<(f64, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_of_marks_stand_below_everything_in_a_room_of_their_own() {
+        for (rows, room) in [(0, 0.0), (1, 0.06), (12, 0.5), (60, 0.484)] {
+            let mut axis = Axis { label: String::new(), range: (-3.0, 7.0), ticks: Vec::new(), grid: true };
+            let (floor, step) = axis.below(rows);
+            assert_eq!((floor, axis.range.1), (-3.0, 7.0));
+            assert!((-3.0 - axis.range.0 - 10.0 * room).abs() < 1e-9, "{rows}: {:?}", axis.range);
+            assert!(floor - step * rows as f64 >= axis.range.0, "{rows}: the last row is inside");
+        }
+    }
 
     #[test]
     fn ticks_stand_at_round_numbers() {
