@@ -30,6 +30,7 @@ mod run_loop;
 mod saturation;
 mod schema;
 mod science_facts;
+mod seed_scatter;
 mod statistics;
 mod store;
 mod streams;

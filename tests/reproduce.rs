@@ -7,7 +7,7 @@ use std::path::Path;
 use assert_cmd::Command;
 use gradsweep::config::{Overrides, SweepFile};
 use gradsweep::plan::Plan;
-use gradsweep::reproduce::{Outcome, PAPERS, ReadNetwork, ReadRun, Statement, evaluate};
+use gradsweep::reproduce::{Outcome, PAPERS, Paper, ReadNetwork, ReadRun, Statement, Test, evaluate, markdown};
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gradsweep"));
@@ -182,4 +182,45 @@ fn an_unknown_paper_is_a_usage_error_and_the_list_names_all() {
     let out = program().args(["reproduce", "--list"]).output().expect("it starts");
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
     assert!(PAPERS.iter().all(|paper| text.contains(paper.name)), "{text}");
+}
+
+#[test]
+fn shells_complete_the_names_of_papers() {
+    for shell in ["bash", "zsh", "fish"] {
+        let out = program().args(["completions", shell]).output().expect("it starts");
+        let script = String::from_utf8_lossy(&out.stdout).into_owned();
+        let missing: Vec<&str> = PAPERS.iter().map(|paper| paper.name).filter(|name| !script.contains(name)).collect();
+        // The generator for fish completes no positional argument.
+        assert_eq!(missing.is_empty(), shell != "fish", "{shell}: {missing:?}");
+    }
+}
+
+#[test]
+fn a_bound_is_not_shown_as_a_prediction() {
+    let statement = |test: &str| -> Statement {
+        let text = format!("says = \"{test}\"\nmeasured = \"loss\"\npredicted = \"3.211\"\ntest = \"{test}\"");
+        toml::from_str(&text).expect("a statement")
+    };
+    let statements: Vec<Statement> = ["above", "below", "equal"].map(statement).into();
+    let findings = evaluate(run([[1.9, 2.1, 1.95, 2.05], [4.9, 5.1, 4.95, 5.05]]), &statements);
+    let paper = Paper { paper: "A".to_string(), full: Vec::new(), float64: false, statements };
+    let page = markdown(&[("a", paper, findings)]);
+    for row in ["| above | > 3.211 | ", "| below | < 3.211 | ", "| equal | 3.211 | "] {
+        assert!(page.contains(row), "{page}");
+    }
+    // The table for the terminal says the same.
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let out = program()
+        .args(["reproduce", "balduzzi_2017", "--device", "cpu", "-q", "-o"])
+        .arg(folder.path())
+        .output()
+        .expect("it starts");
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    let paper =
+        PAPERS.iter().find(|paper| paper.name == "balduzzi_2017").expect("it is there").parse().expect("it parses");
+    for statement in &paper.statements {
+        let row = text.lines().find(|line| line.contains(&statement.says)).unwrap_or_else(|| panic!("{text}"));
+        assert_eq!(row.contains(" > "), statement.test == Test::Above, "{row}");
+        assert_eq!(row.contains(" < "), statement.test == Test::Below, "{row}");
+    }
 }

@@ -1,11 +1,13 @@
 //! `gradsweep reproduce`: runs the sweep files of published results and says which statements hold.
 
+use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use serde_json::{Value, json};
 
 use super::console::{BOLD, Console, GREEN, RED, YELLOW};
@@ -16,7 +18,9 @@ use super::table::{self, left, right};
 use crate::config::{Overrides, SweepFile, did_you_mean};
 use crate::engine::Precision;
 use crate::plan::Plan;
-use crate::reproduce::{Finding, Group, Outcome, PAPERS, Paper, PaperFile, evaluate, markdown, read_run, shown};
+use crate::reproduce::{
+    Finding, Group, Outcome, PAPERS, Paper, PaperFile, Statement, evaluate, markdown, read_run, shown,
+};
 use crate::run::progress::{Mode, Progress};
 use crate::run::{Ending, Job, Tables, check_memory, execute, human, identity};
 use crate::store::{Begin, Disk, Opened, RunDirectory};
@@ -35,7 +39,7 @@ Examples:
   gradsweep reproduce -o runs/papers     keep the runs, and use those that are there")]
 pub struct Args {
     /// Papers, by the names of their files [default: all]
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", value_parser = PaperName, hide_possible_values = true)]
     names: Vec<String>,
     /// Run the published size
     #[arg(long)]
@@ -51,6 +55,27 @@ pub struct Args {
     markdown: bool,
     #[command(flatten)]
     device: DeviceArgs,
+}
+
+/// Any text: the names are for shells to complete. [`chosen`] says what is wrong with another one.
+#[derive(Clone)]
+struct PaperName;
+
+impl TypedValueParser for PaperName {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<String, clap::Error> {
+        StringValueParser::new().parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(PAPERS.iter().map(|paper| PossibleValue::new(paper.name))))
+    }
 }
 
 pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
@@ -164,8 +189,9 @@ fn run_paper(
 }
 
 /// Predicted and measured, for people.
-fn numbers(group: &Group) -> (String, String) {
-    (shown(group.predicted), format!("{} ± {}", shown(group.measured), shown(group.standard_error)))
+fn numbers(statement: &Statement, group: &Group) -> (String, String) {
+    let predicted = format!("{}{}", statement.test.sign(), shown(group.predicted));
+    (predicted, format!("{} ± {}", shown(group.measured), shown(group.standard_error)))
 }
 
 fn print(
@@ -190,7 +216,7 @@ fn print(
         };
         let (mut predicted, mut measured, mut seeds) = (String::new(), String::new(), String::new());
         if let Some(group) = finding.worst() {
-            (predicted, measured) = numbers(group);
+            (predicted, measured) = numbers(statement, group);
             seeds = group.seeds.to_string();
         }
         let outcome = left(finding.outcome.name()).style(style);
@@ -207,7 +233,7 @@ fn print(
         }
         if console.verbose > 0 {
             for group in &finding.groups {
-                let (predicted, measured) = numbers(group);
+                let (predicted, measured) = numbers(statement, group);
                 writeln!(out, "    {predicted}  {measured}  {}: {}", group.keys, statement.measured)?;
             }
         }
@@ -243,7 +269,7 @@ fn to_json((name, paper, findings): &(&str, Paper, Vec<Finding>), seconds: f64) 
             "seeds": g.seeds,
         })
     };
-    let statement = |(statement, finding): (&crate::reproduce::Statement, &Finding)| {
+    let statement = |(statement, finding): (&Statement, &Finding)| {
         json!({
             "says": statement.says, "outcome": finding.outcome.name(), "because": statement.because,
             "worst": finding.worst().map(group), "configurations": finding.groups.iter().map(group).collect::<Vec<_>>(),

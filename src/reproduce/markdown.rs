@@ -11,9 +11,10 @@ const HEAD: &str = "\
 Each paper has a sweep file in `configs/papers/` whose header cites it and says what to look for, and beside it the
 statements below as data. `gradsweep reproduce` runs them all on the CPU, smaller than published, and judges them: a mean
 over seeds must be within 4 standard errors of the prediction, or on the right side of it by 4, and the standard error small
-against the effect. `gradsweep reproduce --full` takes the published sizes, about 12 minutes on two cores; the outcomes are
-the same there. Where a statement covers several configurations, the numbers are those of the one nearest to failing. This
-page is made by `gradsweep reproduce --markdown > docs/reproductions.md`.
+against the effect. What must lie on one side of a bound shows it with its sign: `< 3.2`. `gradsweep reproduce --full` takes
+the published sizes, about 12 minutes on two cores; the outcomes are the same there. Where a statement covers several
+configurations, the numbers are those of the one nearest to failing. This page is made by
+`gradsweep reproduce --markdown > docs/reproductions.md`.
 ";
 
 /// A number as people read it.
@@ -36,7 +37,8 @@ pub fn markdown(papers: &[(&str, Paper, Vec<Finding>)]) -> String {
             let says = statement.says.replace('|', "\\|");
             let cells = match finding.worst() {
                 Some(group) => format!(
-                    "{} | {} ± {} | {}",
+                    "{}{} | {} ± {} | {}",
+                    statement.test.sign(),
                     shown(group.predicted),
                     shown(group.measured),
                     shown(group.standard_error),

@@ -51,6 +51,17 @@ pub enum Test {
     Below,
 }
 
+impl Test {
+    /// What stands before a prediction that is a bound: `< 3.2`.
+    pub fn sign(self) -> &'static str {
+        match self {
+            Test::Equal => "",
+            Test::Above => "> ",
+            Test::Below => "< ",
+        }
+    }
+}
+
 /// One statement.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

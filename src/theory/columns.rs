@@ -83,8 +83,9 @@ pub static LAYER_COLUMNS: [LayerColumn; 6] = [
         name: "predicted_finite_width_shift",
         unit: "log10",
         rows: "hidden, in plain networks",
-        doc: "what to add to predicted_log10_grad_to_last for the mean of the logarithm over seeds, which lies lower by \
-              half the variance, to first order in depth / width (Hanin 2018)",
+        doc: "what to add to predicted_log10_grad_to_last for the mean of the logarithm over seeds, to first order in \
+              depth / width: for a single sample of a homogeneous activation minus half the variance (Hanin 2018); empty \
+              where the first order says little",
         exists: |known| known.width,
         value: |p, layer| from_first(&p.finite_width_shifts, layer),
     },
@@ -211,7 +212,9 @@ pub static NETWORK_COLUMNS: [NetworkColumn; 10] = [
     NetworkColumn {
         name: "predicted_finite_width_shift",
         unit: "log10",
-        doc: "what to add to it for the mean of the logarithm over seeds, to first order in depth / width (Hanin 2018)",
+        doc: "what to add to it for the mean of the logarithm over seeds, to first order in depth / width (Hanin 2018); \
+              empty where samples are not alike, where the target depends on the input, or where the first order says \
+              little (GELU, SiLU and softplus with he_normal, in deep networks)",
         exists: |known| known.width,
         compares: false,
         value: |theory, _| TheoryCell::Number(theory.finite_width_shift),

@@ -129,13 +129,18 @@ impl PowerMap {
     /// The map with these coefficients. `at_one` and `slope_at_one` are f(1) and, where it is finite, f'(1): they fix
     /// the terms beyond the last kept one, so that the map is exact at c = 1 also for functions with kinks.
     fn new(coefficients: &[f64; TERMS], at_one: f64, slope_at_one: Option<f64>) -> Self {
-        let mut squares: Vec<f64> = coefficients.iter().map(|a| a * a).collect();
+        PowerMap::of_products(coefficients.map(|a| a * a), at_one, slope_at_one)
+    }
+
+    /// The map of E f(u_1) g(u_2), whose coefficients are the products of those of f and g.
+    fn of_products(products: [f64; TERMS], at_one: f64, slope_at_one: Option<f64>) -> Self {
+        let mut squares = products.to_vec();
         // Smooth functions need few.
-        let kept = squares.iter().rposition(|a| *a > 1e-18 * at_one).map_or(1, |last| last + 1);
+        let kept = squares.iter().rposition(|a| a.abs() > 1e-18 * at_one).map_or(1, |last| last + 1);
         squares.truncate(kept);
         let rest = at_one - squares.iter().sum::<f64>();
         let slope: f64 = squares.iter().enumerate().map(|(k, a)| k as f64 * a).sum();
-        if rest <= 1e-13 * at_one {
+        if rest.abs() <= 1e-13 * at_one {
             return PowerMap { squares, rest: 0.0, rest_power: 0.0 };
         }
         let power = slope_at_one.map_or(0.0, |s| (s - slope) / rest);
@@ -217,16 +222,26 @@ pub struct Maps {
     pub value: PowerMap,
     /// c -> E phi'(u_1)^2 phi'(u_2)^2.
     pub derivative_square: PowerMap,
+    /// c -> E phi(u_1)^2 phi(u_2)^2 / (E phi(u)^2)^2.
+    pub square_ratio: PowerMap,
+    /// c -> E phi(u_1)^2 phi'(u_2)^2 / (E phi(u)^2 E phi'(u)^2).
+    pub mixed_ratio: PowerMap,
 }
 
 /// The maps at variance q > 0.
 pub fn maps(activation: &Activation, q: f64) -> Maps {
     let m = super::expectation::moments(activation, q);
     let pair = |u| [activation.value(u), activation.derivative(u).powi(2)];
-    let [value, square] = coefficients(Arch::new(), activation, q, pair);
+    let [value, derivative] = coefficients(Arch::new(), activation, q, pair);
+    let root = m.square.sqrt();
+    let ratios = |u| [(activation.value(u) / root).powi(2), activation.derivative(u).powi(2) / m.derivative_square];
+    let [square, other] = coefficients(Arch::new(), activation, q, ratios);
+    let mixed = std::array::from_fn(|k| square[k] * other[k]);
     Maps {
         value: PowerMap::new(&value, m.square, Some(q * m.derivative_square)),
-        derivative_square: PowerMap::new(&square, m.derivative_fourth, None),
+        derivative_square: PowerMap::new(&derivative, m.derivative_fourth, None),
+        square_ratio: PowerMap::new(&square, m.fourth_ratio, None),
+        mixed_ratio: PowerMap::of_products(mixed, m.mixed_ratio, None),
     }
 }
 
@@ -240,7 +255,7 @@ mod tests {
     fn relu_gives_the_arc_cosine_kernels() {
         // Cho & Saul 2009: E relu relu = q (sin t + (pi - t) cos t)/(2 pi), E step step = (pi - t)/(2 pi).
         let q = 1.7;
-        let Maps { value, derivative_square: step } = maps(&ActivationKind::Relu.into(), q);
+        let Maps { value, derivative_square: step, .. } = maps(&ActivationKind::Relu.into(), q);
         for c in [0.0, 0.2, 0.5, 0.8, 0.95, 1.0] {
             let t = libm::acos(c);
             let kernel = q * (libm::sin(t) + (PI - t) * c) / (2.0 * PI);

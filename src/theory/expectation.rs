@@ -20,6 +20,65 @@ pub struct Moments {
     pub derivative_fourth: f64,
     /// d E phi(u)^2 / dq.
     pub square_slope: f64,
+    /// q^2 d^2 E phi(u)^2 / dq^2.
+    pub square_curvature: f64,
+    /// q d E phi'(u)^2 / dq.
+    pub derivative_slope: f64,
+    /// q^2 d^2 E phi'(u)^2 / dq^2.
+    pub derivative_curvature: f64,
+    /// E phi(u)^4 / (E phi(u)^2)^2.
+    pub fourth_ratio: f64,
+    /// E phi(u)^2 phi'(u)^2 / (E phi(u)^2 E phi'(u)^2).
+    pub mixed_ratio: f64,
+}
+
+impl Moments {
+    /// Neither of them is a number.
+    pub const UNKNOWN: Moments = Moments {
+        mean: f64::NAN,
+        square: f64::NAN,
+        derivative_square: f64::NAN,
+        derivative_fourth: f64::NAN,
+        square_slope: f64::NAN,
+        square_curvature: f64::NAN,
+        derivative_slope: f64::NAN,
+        derivative_curvature: f64::NAN,
+        fourth_ratio: f64::NAN,
+        mixed_ratio: f64::NAN,
+    };
+
+    /// All of them, for tables.
+    pub fn to_array(self) -> [f64; 10] {
+        [
+            self.mean,
+            self.square,
+            self.derivative_square,
+            self.derivative_fourth,
+            self.square_slope,
+            self.square_curvature,
+            self.derivative_slope,
+            self.derivative_curvature,
+            self.fourth_ratio,
+            self.mixed_ratio,
+        ]
+    }
+
+    pub fn from_array(values: [f64; 10]) -> Self {
+        let [mean, square, derivative_square, derivative_fourth, square_slope, ..] = values;
+        let [.., square_curvature, derivative_slope, derivative_curvature, fourth_ratio, mixed_ratio] = values;
+        Moments {
+            mean,
+            square,
+            derivative_square,
+            derivative_fourth,
+            square_slope,
+            square_curvature,
+            derivative_slope,
+            derivative_curvature,
+            fourth_ratio,
+            mixed_ratio,
+        }
+    }
 }
 
 /// Break points of the activation itself, in u: kinks, and a ladder that is dense where the function bends.
@@ -84,23 +143,39 @@ pub fn moments(activation: &Activation, q: f64) -> Moments {
             derivative_square: half_powers(2),
             derivative_fourth: half_powers(4),
             square_slope: half_powers(2),
+            square_curvature: 0.0,
+            derivative_slope: 0.0,
+            derivative_curvature: 0.0,
+            fourth_ratio: 3.0 * half_powers(4) / half_powers(2).powi(2),
+            mixed_ratio: half_powers(4) / half_powers(2).powi(2),
         };
     }
     if activation.kind == ActivationKind::Sine {
         // It oscillates at every scale; its Gaussian expectations are elementary.
         let decay = |k: f64| libm::exp(-k * q);
+        let (square, derivative_square) = (-0.5 * libm::expm1(-2.0 * q), 0.5 * (1.0 + decay(2.0)));
+        // sin^4 = 3/8 - cos(2u)/2 + cos(4u)/8, in differences from 1 that keep their digits at small q.
+        let fourth = if q < 1e-4 { 3.0 * q * q } else { -0.5 * libm::expm1(-2.0 * q) + 0.125 * libm::expm1(-8.0 * q) };
         return Moments {
             mean: 0.0,
-            square: -0.5 * libm::expm1(-2.0 * q),
-            derivative_square: 0.5 * (1.0 + decay(2.0)),
+            square,
+            derivative_square,
             derivative_fourth: 0.375 + 0.5 * decay(2.0) + 0.125 * decay(8.0),
             square_slope: decay(2.0),
+            square_curvature: -2.0 * q * (q * decay(2.0)),
+            derivative_slope: -q * decay(2.0),
+            derivative_curvature: 2.0 * q * (q * decay(2.0)),
+            fourth_ratio: fourth / (square * square),
+            mixed_ratio: -0.125 * libm::expm1(-8.0 * q) / (square * derivative_square),
         };
     }
     if q < 1e-18 {
         return at_zero(activation);
     }
-    let mut m = Moments { mean: 0.0, square: 0.0, derivative_square: 0.0, derivative_fourth: 0.0, square_slope: 0.0 };
+    let mut m = Moments::from_array([0.0; 10]);
+    // Fourth powers stay in range: phi grows like its argument, or not at all.
+    let scale = if far == [0.0, 0.0] { 1.0 } else { deviation.max(1.0) };
+    let mut scaled_square = 0.0;
     visit_nodes(&gaussian_breaks(activation, deviation), |x, weight| {
         let w = weight * density(x);
         let (value, derivative) = (activation.value(deviation * x), activation.derivative(deviation * x));
@@ -110,7 +185,18 @@ pub fn moments(activation: &Activation, q: f64) -> Moments {
         m.derivative_square += w * square;
         m.derivative_fourth += w * square * square;
         m.square_slope += w * value * derivative * x / deviation;
+        // Derivatives by q move to the density: d/dq = (x^2 - 1)/(2q), d^2/dq^2 = (x^4 - 6x^2 + 3)/(4q^2).
+        let (first, second) = (0.5 * (x * x - 1.0), 0.25 * ((x * x - 6.0) * x * x + 3.0));
+        m.square_curvature += w * second * value * value;
+        m.derivative_slope += w * first * square;
+        m.derivative_curvature += w * second * square;
+        let scaled = (value / scale).powi(2);
+        scaled_square += w * scaled;
+        m.fourth_ratio += w * scaled * scaled;
+        m.mixed_ratio += w * scaled * square;
     });
+    m.fourth_ratio /= scaled_square * scaled_square;
+    m.mixed_ratio /= scaled_square * m.derivative_square;
     m
 }
 
@@ -128,6 +214,11 @@ fn at_zero(activation: &Activation) -> Moments {
         derivative_square: half_powers(2),
         derivative_fourth: half_powers(4),
         square_slope: half_powers(2) + facts.at_zero * curvature,
+        square_curvature: 0.0,
+        derivative_slope: 0.0,
+        derivative_curvature: 0.0,
+        fourth_ratio: if facts.at_zero == 0.0 { 3.0 * half_powers(4) / half_powers(2).powi(2) } else { 1.0 },
+        mixed_ratio: if facts.at_zero == 0.0 { half_powers(4) / half_powers(2).powi(2) } else { 1.0 },
     }
 }
 
@@ -180,8 +271,21 @@ mod tests {
             for q in [0.01, 1.0, 20.0] {
                 let h = 1e-4 * q;
                 let want = (moments(&activation, q + h).square - moments(&activation, q - h).square) / (2.0 * h);
-                let got = moments(&activation, q).square_slope;
+                let m = moments(&activation, q);
+                let got = m.square_slope;
                 assert!((got - want).abs() < 1e-6 * got.abs().max(1e-3), "{} {q}: {got} {want}", row.name);
+                let (above, below) = (moments(&activation, q + h), moments(&activation, q - h));
+                let bend = q * q * (above.square_slope - below.square_slope) / (2.0 * h);
+                let slope = q * (above.derivative_square - below.derivative_square) / (2.0 * h);
+                // d(q d pi/dq)/d ln q = q d pi/dq + q^2 d^2 pi/dq^2.
+                let curvature = q * (above.derivative_slope - below.derivative_slope) / (2.0 * h) - m.derivative_slope;
+                for (got, want, size) in [
+                    (m.square_curvature, bend, m.square),
+                    (m.derivative_slope, slope, m.derivative_square),
+                    (m.derivative_curvature, curvature, m.derivative_square),
+                ] {
+                    assert!((got - want).abs() < 1e-5 * size.max(1e-3), "{} {q}: {got} {want}", row.name);
+                }
             }
         }
     }

@@ -18,6 +18,7 @@ mod root;
 #[cfg(test)]
 mod simulation;
 pub mod tabulated;
+mod top_gradient;
 
 pub use critical::{CriticalPoint, critical};
 pub use mean_field::{MeanField, Phase, chi, mean_field, next_variance};

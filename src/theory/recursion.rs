@@ -252,13 +252,7 @@ impl Recursion<'_> {
                 if eps > 1e-3 * spread * (b - 1.0) / b {
                     return None;
                 }
-                let moments = Moments {
-                    mean: m.mean,
-                    square: m.square,
-                    derivative_square: f64::NAN,
-                    derivative_fourth: f64::NAN,
-                    square_slope: f64::NAN,
-                };
+                let moments = Moments { mean: m.mean, square: m.square, ..Moments::UNKNOWN };
                 // E 1/s^2 of the variance of B normal numbers: the inverse of a chi-square of B - 1 degrees.
                 Some(Argument { moments, variance: 1.0, inverse_square: b / ((b - 3.0) * spread + b * eps) })
             }

@@ -1,0 +1,86 @@
+//! `grad_ratio_deviation` is what its name says at the default width and batch size: over seeds its mean is 0 and its spread
+//! 1, or its cell is empty.
+
+use std::collections::BTreeMap;
+
+use crate::theory::{number, rows, run};
+
+const SEEDS: usize = 48;
+
+/// Both sides of the edge of chaos and the edge, with and without bias, both losses; what has no theory at the end.
+const DEFAULT_SIZE: &str = r#"
+schema_version = 1
+name = "seeds"
+replicates = 48
+[defaults]
+width = 128
+batch_size = 64
+depth = [8, 32]
+[record]
+layers = [1]
+statistics = ["log10_grad_ratio"]
+[[sweep]]
+name = "phases"
+init = "mean_field"
+loss = "cotangent"
+[sweep.zip]
+activation = ["tanh", "tanh", "tanh", "erf", "linear"]
+sigma_w = [1.0, 1.5, 2.5, 1.5, 1.0]
+sigma_b = [0.0, 0.1, 0.0, 0.3, 0.0]
+[[sweep]]
+name = "initialisations"
+loss = "cotangent"
+zip = { activation = ["relu", "selu", "gelu", "tanh"], init = ["he_normal", "lecun_normal", "xavier_normal", "he_uniform"] }
+[[sweep]]
+name = "readout"
+loss = "mse"
+zip = { activation = ["relu", "selu", "gelu", "tanh"], init = ["he_normal", "lecun_normal", "xavier_normal", "he_normal"] }
+[[sweep]]
+name = "unstable"
+replicates = 2
+depth = 32
+init = "he_normal"
+activation = ["gelu", "silu", "softplus"]
+loss = ["cotangent", "mse"]
+[[sweep]]
+name = "unknown"
+replicates = 2
+depth = 8
+init = ["orthogonal", "he_normal"]
+input = ["gaussian", "digits", "correlated_pairs(0.5)"]
+where = ["init == \"orthogonal\" || input != \"gaussian\""]
+"#;
+
+#[test]
+fn a_deviation_has_mean_0_and_spread_1_at_the_default_size_or_is_empty() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let [_, networks, _] = run(folder.path(), DEFAULT_SIZE);
+    let mut groups: BTreeMap<String, Vec<_>> = BTreeMap::new();
+    for row in rows(&networks) {
+        groups.entry(row["configuration"].clone()).or_default().push(row);
+    }
+    let (mut filled, mut empty) = (0, 0);
+    for group in groups.values() {
+        let first = &group[0];
+        let name = ["activation", "init", "sigma_w", "loss_function", "input", "depth"].map(|key| first[key].as_str());
+        let name = name.join(" ");
+        let deviations: Vec<f64> = group.iter().filter_map(|row| number(row, "grad_ratio_deviation")).collect();
+        if matches!(first["sweep"].as_str(), "unstable" | "unknown") {
+            empty += 1;
+            let shifts = group.iter().filter_map(|row| number(row, "predicted_finite_width_shift")).count();
+            assert_eq!((deviations.len(), shifts), (0, 0), "{name}");
+            continue;
+        }
+        filled += 1;
+        assert_eq!(deviations.len(), SEEDS, "{name}");
+        let n = SEEDS as f64;
+        let mean = deviations.iter().sum::<f64>() / n;
+        let spread = (deviations.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt();
+        println!("{name}: {mean:.2} {spread:.2}");
+        // Theory is of the first order in depth/width, here up to 1/4: it knows the mean to a fraction of the scatter.
+        assert!(mean.abs() < 4.0 * spread / n.sqrt() + 0.2, "{name}: mean {mean}, spread {spread}");
+        // A spread of 48 values is known to 10 %.
+        assert!((0.6..1.6).contains(&spread), "{name}: mean {mean}, spread {spread}");
+    }
+    assert_eq!((filled, empty), (26, 11));
+}
