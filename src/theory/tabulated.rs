@@ -1,5 +1,5 @@
 //! Expectations of one activation at any variance, interpolated between Chebyshev nodes in ln q, so that predicting
-//! thousands of configurations costs microseconds each. A segment of the table is made when it is first read and depends
+//! thousands of configurations is cheap. A segment of the table is made when it is first read and depends
 //! on the activation alone, so results do not depend on what was asked before.
 
 use std::collections::HashMap;
