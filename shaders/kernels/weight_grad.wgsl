@@ -5,7 +5,7 @@
 // columns = fan_in, inner = the batch. Heads: source = delta, other = h, weight = W. Samples meet here: the rows of delta
 // are flattened while they are loaded.
 // Two records a tile: moments of its part of dW (common/records.wgsl), word 14 = <W, dW>; moments of the elements of db
-// that belong to its rows, in the tiles of the first columns. One lane owns an 8 x 8 block.
+// that belong to its rows, in the tiles of the first columns, word 11 = the exponent that their bins have. One lane owns an 8 x 8 block.
 // Grid: (tiles, 1, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -54,6 +54,9 @@ fn bias_grad(thread: u32, network: u32, at: u32, place: Place, d: Scale, counted
         }
     }
     record_moments(thread, network, at, c, powers, d.exponent + SUM_SHIFT);
+    if (thread == 0u) {
+        records[at + 11u] = bitcast<u32>(d.exponent + SUM_SHIFT);
+    }
 }
 
 @compute @workgroup_size(THREADS)

@@ -15,6 +15,8 @@ fn float(word: u32) -> f64 {
 /// One network while its records come in.
 struct Collected {
     records: Vec<Record>,
+    /// Per row, the exponent at which elements of db were counted: moments have that of their largest element.
+    bias_bins: Vec<i32>,
     loss: Scaled,
 }
 
@@ -23,7 +25,8 @@ pub fn collect(batch: &InFlight, words: &[u32]) -> Result<Vec<NetworkResult>, En
     let specs: Vec<&NetworkSpec> = batch.order.iter().map(|&slot| &batch.batch.networks[slot]).collect();
     let mut collected: Vec<Collected> = specs
         .iter()
-        .map(|s| Collected { records: vec![Record::EMPTY; s.rows() as usize], loss: Scaled::ABSENT })
+        .map(|s| s.rows() as usize)
+        .map(|rows| Collected { records: vec![Record::EMPTY; rows], bias_bins: vec![0; rows], loss: Scaled::ABSENT })
         .collect();
     for expected in &batch.schedule.ledger.expected {
         for (place, network) in collected.iter_mut().enumerate().take(expected.networks as usize) {
@@ -39,8 +42,18 @@ pub fn collect(batch: &InFlight, words: &[u32]) -> Result<Vec<NetworkResult>, En
             } else {
                 let record = &mut network.records[row as usize];
                 fill(record, expected.what, &items, spec, row, batch.batch.mask);
-                if let What::Quantiles { quantity } = expected.what {
-                    counted(items[0], record, quantity, expected)?;
+                let bins = &mut network.bias_bins[row as usize];
+                match expected.what {
+                    What::Moments { quantity: Quantity::BiasGrad } => *bins = items[0][11] as i32,
+                    What::Quantiles { quantity } => {
+                        counted(items[0], record, quantity, expected)?;
+                        if quantity == Quantity::BiasGrad {
+                            let moments = &mut record.moments[quantity as usize];
+                            let down = bins.saturating_sub(moments.exponent);
+                            moments.abs_quantiles = moments.abs_quantiles.map(|q| libm::scalbn(q, down));
+                        }
+                    }
+                    _ => {}
                 }
             }
         }

@@ -35,7 +35,7 @@ use layout::Params;
 use schedule::{Request, Schedule};
 
 /// Changes whenever results of this engine may change.
-pub const NUMERICS: u32 = 5;
+pub const NUMERICS: u32 = 6;
 
 /// The engine on one adapter.
 #[derive(Debug)]
