@@ -8,8 +8,8 @@
 //! far as their z, and their gradients, are.
 
 use super::expectation::Moments;
-use super::recursion::{Trace, bias_square, weight_square};
-use super::tabulated::{Pair, PairMaps, Tabulated, tabulated};
+use super::recursion::{LastMaps, Trace, bias_square, weight_square};
+use super::tabulated::{Pair, Tabulated, tabulated};
 use super::top_gradient::{Top, knows_top};
 use crate::network::{Input, NetworkSpec, WeightLaw};
 
@@ -230,7 +230,7 @@ fn layers(spec: &NetworkSpec, trace: &Trace) -> Option<(Vec<Layer>, Top)> {
         }
         let pair = match spec.batch_size {
             1 => None,
-            _ => Some(maps.around(&table, q, cosine, wander)),
+            _ => Some(around(&mut maps, &table, q, cosine, wander)),
         };
         if let Some(pair) = &pair {
             let next = after * pair.value / m.square + 1.0 - after;
@@ -355,31 +355,18 @@ struct Around {
     slopes_square: f64,
 }
 
-/// The correlation maps of the last variance asked for: deep in a network it stays the same.
-#[derive(Default)]
-struct LastMaps(Option<(f64, PairMaps)>);
-
-impl LastMaps {
-    fn at(&mut self, table: &Tabulated, q: f64, c: f64) -> Pair {
-        match &self.0 {
-            Some((known, maps)) if (known / q - 1.0).abs() < 1e-12 => maps.at(c),
-            _ => self.0.insert((q, table.pair_maps(q))).1.at(c),
-        }
-    }
-
-    /// From the two points one standard deviation away: even functions of c are lowest or highest at c = 0, where samples
-    /// start, and what they share there is of the order of c^2, that is, of 1/n.
-    fn around(&mut self, table: &Tabulated, q: f64, cosine: f64, variance: f64) -> Around {
-        let distance = variance.sqrt().min(1.0 - cosine.abs());
-        let [a, b] = [cosine - distance, cosine + distance].map(|c| self.at(table, q, c));
-        let mean = |of: fn(&Pair) -> f64| 0.5 * (of(&a) + of(&b));
-        Around {
-            value: mean(|p| p.value),
-            slope: mean(|p| p.slope),
-            derivative_square: mean(|p| p.derivative_square),
-            square_ratio: mean(|p| p.square_ratio),
-            mixed_ratio: mean(|p| p.mixed_ratio),
-            slopes_square: mean(|p| p.slope * p.slope) / (q * q),
-        }
+/// From the two points one standard deviation away: even functions of c are lowest or highest at c = 0, where samples
+/// start, and what they share there is of the order of c^2, that is, of 1/n.
+fn around(maps: &mut LastMaps, table: &Tabulated, q: f64, cosine: f64, variance: f64) -> Around {
+    let distance = variance.sqrt().min(1.0 - cosine.abs());
+    let [a, b] = [cosine - distance, cosine + distance].map(|c| maps.at(table, q, c));
+    let mean = |of: fn(&Pair) -> f64| 0.5 * (of(&a) + of(&b));
+    Around {
+        value: mean(|p| p.value),
+        slope: mean(|p| p.slope),
+        derivative_square: mean(|p| p.derivative_square),
+        square_ratio: mean(|p| p.square_ratio),
+        mixed_ratio: mean(|p| p.mixed_ratio),
+        slopes_square: mean(|p| p.slope * p.slope) / (q * q),
     }
 }

@@ -95,10 +95,10 @@ const LARGEST_MEAN_SHARE: f64 = 0.1;
 
 /// The correlation maps of the last variance asked for: deep in a network it stays the same.
 #[derive(Default)]
-struct LastMaps(Option<(f64, PairMaps)>);
+pub(super) struct LastMaps(Option<(f64, PairMaps)>);
 
 impl LastMaps {
-    fn at(&mut self, table: &Tabulated, q: f64, c: f64) -> Pair {
+    pub(super) fn at(&mut self, table: &Tabulated, q: f64, c: f64) -> Pair {
         match &self.0 {
             Some((known, maps)) if (known / q - 1.0).abs() < 1e-12 => maps.at(c),
             _ => self.0.insert((q, table.pair_maps(q))).1.at(c),
