@@ -8,8 +8,8 @@
 //! far as their z, and their gradients, are.
 
 use super::expectation::Moments;
-use super::recursion::{LastMaps, Trace, bias_square, weight_square};
-use super::tabulated::{Pair, Tabulated, tabulated};
+use super::recursion::{Trace, bias_square, weight_square};
+use super::tabulated::{Pair, PairMaps, tabulated};
 use super::top_gradient::{Top, knows_top};
 use crate::network::{Input, NetworkSpec, WeightLaw};
 
@@ -209,7 +209,7 @@ fn layers(spec: &NetworkSpec, trace: &Trace) -> Option<(Vec<Layer>, Top)> {
     let (depth, n) = (spec.depth as usize, f64::from(spec.width));
     let table = tabulated(&spec.activation);
     let mut layers = Vec::with_capacity(depth);
-    let (mut pairs, mut maps) = (Vec::with_capacity(depth), LastMaps::default());
+    let (mut pairs, mut smallest) = (Vec::with_capacity(depth), None);
     let share = |l: usize| {
         let known = l < depth || spec.loss.has_readout();
         if known { weight_share(spec, l as u32 + 1, trace.act_square[l]) } else { Some(1.0) }
@@ -230,7 +230,8 @@ fn layers(spec: &NetworkSpec, trace: &Trace) -> Option<(Vec<Layer>, Top)> {
         }
         let pair = match spec.batch_size {
             1 => None,
-            _ => Some(around(&mut maps, &table, q, cosine, wander)),
+            _ if q == trace.preact_square[l] => Some(around(&trace.maps[l], q, cosine, wander)),
+            _ => Some(around(smallest.get_or_insert_with(|| table.pair_maps(q)), q, cosine, wander)),
         };
         if let Some(pair) = &pair {
             let next = after * pair.value / m.square + 1.0 - after;
@@ -357,9 +358,9 @@ struct Around {
 
 /// From the two points one standard deviation away: even functions of c are lowest or highest at c = 0, where samples
 /// start, and what they share there is of the order of c^2, that is, of 1/n.
-fn around(maps: &mut LastMaps, table: &Tabulated, q: f64, cosine: f64, variance: f64) -> Around {
+fn around(maps: &PairMaps, q: f64, cosine: f64, variance: f64) -> Around {
     let distance = variance.sqrt().min(1.0 - cosine.abs());
-    let [a, b] = [cosine - distance, cosine + distance].map(|c| maps.at(table, q, c));
+    let [a, b] = [cosine - distance, cosine + distance].map(|c| maps.at(c));
     let mean = |of: fn(&Pair) -> f64| 0.5 * (of(&a) + of(&b));
     Around {
         value: mean(|p| p.value),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::batch_norm::{BatchMoments, batch_moments};
 use super::expectation::Moments;
-use super::tabulated::{Pair, PairMaps, Tabulated, tabulated};
+use super::tabulated::{PairMaps, Tabulated, tabulated};
 use crate::network::{
     ActivationKind, BiasLaw, Loss, NetworkSpec, Norm, Residual, Target, WeightLaw, init::TRUNCATED_STD,
 };
@@ -21,8 +21,8 @@ pub struct Trace {
     pub preact_covariance: Vec<f64>,
     /// The same of h_L.
     pub top_covariance: f64,
-    /// Expectations over two samples at z_l, l = 1..=L; plain layers without norm only.
-    pub pairs: Vec<Pair>,
+    /// The correlation maps at z_l, l = 1..=L; plain layers without norm only.
+    pub maps: Vec<Arc<PairMaps>>,
     /// Moments at z_l, likewise.
     pub moments: Vec<Moments>,
     /// log10 |delta_l|^2, l = 1..=L.
@@ -95,14 +95,15 @@ const LARGEST_MEAN_SHARE: f64 = 0.1;
 
 /// The correlation maps of the last variance asked for: deep in a network it stays the same.
 #[derive(Default)]
-pub(super) struct LastMaps(Option<(f64, PairMaps)>);
+struct LastMaps(Option<(f64, Arc<PairMaps>)>);
 
 impl LastMaps {
-    pub(super) fn at(&mut self, table: &Tabulated, q: f64, c: f64) -> Pair {
-        match &self.0 {
-            Some((known, maps)) if (known / q - 1.0).abs() < 1e-12 => maps.at(c),
-            _ => self.0.insert((q, table.pair_maps(q))).1.at(c),
+    fn at(&mut self, table: &Tabulated, q: f64) -> &Arc<PairMaps> {
+        match self.0 {
+            Some((known, _)) if (known / q - 1.0).abs() < 1e-12 => {}
+            _ => self.0 = None,
         }
+        &self.0.get_or_insert_with(|| (q, Arc::new(table.pair_maps(q)))).1
     }
 }
 
@@ -163,7 +164,7 @@ impl Recursion<'_> {
         let mut preact_square = Vec::with_capacity(depth);
         let mut preact_covariance = Vec::with_capacity(depth);
         let mut maps = LastMaps::default();
-        let (mut pairs, mut all_moments) = (Vec::new(), Vec::new());
+        let (mut all_maps, mut all_moments) = (Vec::new(), Vec::new());
         let mut arguments: Vec<Option<Argument>> = Vec::with_capacity(depth);
         for l in 1..=depth {
             let (w, b) = (weights[l - 1], bias_square(spec, l as u32));
@@ -188,12 +189,12 @@ impl Recursion<'_> {
                 Some(m) => m.square - m.product,
                 None => {
                     let (square, spread) = if before { (square[l - 1], spread[l - 1]) } else { (z, z_spread) };
-                    let pair = maps.at(&self.table, argument.variance, 1.0 - spread / square);
+                    let maps = maps.at(&self.table, argument.variance);
                     if plain {
-                        pairs.push(pair);
+                        all_maps.push(Arc::clone(maps));
                         all_moments.push(m);
                     }
-                    m.square - pair.value
+                    m.square - maps.at(1.0 - spread / square).value
                 }
             };
             arguments.push(Some(argument));
@@ -233,7 +234,7 @@ impl Recursion<'_> {
             top_covariance: square[depth] - spread[depth],
             act_square: square,
             preact_covariance,
-            pairs,
+            maps: all_maps,
             moments: all_moments,
             log10_delta_square,
             log10_input_grad_square,
