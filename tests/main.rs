@@ -1,5 +1,6 @@
 //! The one integration test binary: a module per subject.
 
+mod aligned;
 mod columns;
 mod command_line;
 mod configs;

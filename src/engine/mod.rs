@@ -116,7 +116,7 @@ impl Precision {
 
 /// Version of the tool's arithmetic: raised whenever a change moves any bit of any result. Part of every fingerprint
 /// and of a run's identity.
-pub const NUMERICS_VERSION: u32 = 8;
+pub const NUMERICS_VERSION: u32 = 9;
 
 /// What an engine is.
 #[derive(Clone, Debug, PartialEq)]

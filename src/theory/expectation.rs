@@ -30,7 +30,16 @@ pub struct Moments {
     pub fourth_ratio: f64,
     /// E phi(u)^2 phi'(u)^2 / (E phi(u)^2 E phi'(u)^2).
     pub mixed_ratio: f64,
+    /// E x phi'(u), which is sqrt(q) E phi''(u).
+    pub bend: f64,
+    /// E phi(u) phi'(u).
+    pub value_slope: f64,
+    /// E phi(u) phi'(u)^2.
+    pub derivative_value: f64,
 }
+
+/// How many numbers [`Moments`] are.
+pub const MOMENTS: usize = 13;
 
 impl Moments {
     /// Neither of them is a number.
@@ -45,10 +54,13 @@ impl Moments {
         derivative_curvature: f64::NAN,
         fourth_ratio: f64::NAN,
         mixed_ratio: f64::NAN,
+        bend: f64::NAN,
+        value_slope: f64::NAN,
+        derivative_value: f64::NAN,
     };
 
     /// All of them, for tables.
-    pub fn to_array(self) -> [f64; 10] {
+    pub fn to_array(self) -> [f64; MOMENTS] {
         [
             self.mean,
             self.square,
@@ -60,12 +72,16 @@ impl Moments {
             self.derivative_curvature,
             self.fourth_ratio,
             self.mixed_ratio,
+            self.bend,
+            self.value_slope,
+            self.derivative_value,
         ]
     }
 
-    pub fn from_array(values: [f64; 10]) -> Self {
+    pub fn from_array(values: [f64; MOMENTS]) -> Self {
         let [mean, square, derivative_square, derivative_fourth, square_slope, ..] = values;
-        let [.., square_curvature, derivative_slope, derivative_curvature, fourth_ratio, mixed_ratio] = values;
+        let [_, _, _, _, _, square_curvature, derivative_slope, derivative_curvature, ..] = values;
+        let [.., fourth_ratio, mixed_ratio, bend, value_slope, derivative_value] = values;
         Moments {
             mean,
             square,
@@ -77,6 +93,9 @@ impl Moments {
             derivative_curvature,
             fourth_ratio,
             mixed_ratio,
+            bend,
+            value_slope,
+            derivative_value,
         }
     }
 }
@@ -148,6 +167,9 @@ pub fn moments(activation: &Activation, q: f64) -> Moments {
             derivative_curvature: 0.0,
             fourth_ratio: 3.0 * half_powers(4) / half_powers(2).powi(2),
             mixed_ratio: half_powers(4) / half_powers(2).powi(2),
+            bend: first * (above - below),
+            value_slope: deviation * first * (above.powi(2) - below.powi(2)),
+            derivative_value: deviation * first * (above.powi(3) - below.powi(3)),
         };
     }
     if activation.kind == ActivationKind::Sine {
@@ -167,12 +189,15 @@ pub fn moments(activation: &Activation, q: f64) -> Moments {
             derivative_curvature: 2.0 * q * (q * decay(2.0)),
             fourth_ratio: fourth / (square * square),
             mixed_ratio: -0.125 * libm::expm1(-8.0 * q) / (square * derivative_square),
+            bend: 0.0,
+            value_slope: 0.0,
+            derivative_value: 0.0,
         };
     }
     if q < 1e-18 {
         return at_zero(activation);
     }
-    let mut m = Moments::from_array([0.0; 10]);
+    let mut m = Moments::from_array([0.0; MOMENTS]);
     // Fourth powers stay in range: phi grows like its argument, or not at all.
     let scale = if far == [0.0, 0.0] { 1.0 } else { deviation.max(1.0) };
     let mut scaled_square = 0.0;
@@ -194,6 +219,9 @@ pub fn moments(activation: &Activation, q: f64) -> Moments {
         scaled_square += w * scaled;
         m.fourth_ratio += w * scaled * scaled;
         m.mixed_ratio += w * scaled * square;
+        m.bend += w * x * derivative;
+        m.value_slope += w * value * derivative;
+        m.derivative_value += w * value * square;
     });
     m.fourth_ratio /= scaled_square * scaled_square;
     m.mixed_ratio /= scaled_square * m.derivative_square;
@@ -219,6 +247,9 @@ fn at_zero(activation: &Activation) -> Moments {
         derivative_curvature: 0.0,
         fourth_ratio: if facts.at_zero == 0.0 { 3.0 * half_powers(4) / half_powers(2).powi(2) } else { 1.0 },
         mixed_ratio: if facts.at_zero == 0.0 { half_powers(4) / half_powers(2).powi(2) } else { 1.0 },
+        bend: (above - below) / (2.0 * std::f64::consts::PI).sqrt(),
+        value_slope: facts.at_zero * half_powers(1),
+        derivative_value: facts.at_zero * half_powers(2),
     }
 }
 

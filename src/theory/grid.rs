@@ -220,7 +220,7 @@ fn predicted_gradients_move_continuously_with_the_scales() {
             let name = format!("{} {} {} {sigma_b}", activation.canonical(), norm.name, residual.name);
             let line: Vec<f64> = weights().step_by(4).collect();
             for pair in line.windows(2) {
-                // It may end where a layer's norm divides by eps, or where the gradient's mean takes over.
+                // It may end where a layer's norm divides by eps.
                 let (Some(_), Some(_)) = (total(pair[0]), total(pair[1])) else { continue };
                 let between = |w: f64| total(w).unwrap_or_else(|| panic!("{name} at {w}: known on both sides"));
                 assert_eq!(jump(&between, pair[0], pair[1], 0.1), None, "{name}");

@@ -1,6 +1,7 @@
 //! Mean-field theory of random networks: what the gradients of a network should be before it is run. Pure float64
 //! mathematics over the activation table; it knows nothing of engines, and nothing of files.
 
+mod aligned;
 pub mod batch_norm;
 pub mod columns;
 pub mod correlation;

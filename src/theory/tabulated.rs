@@ -7,7 +7,7 @@ use std::f64::consts::PI;
 use std::sync::{Arc, LazyLock, OnceLock, RwLock};
 
 use super::correlation::{Blend, Maps, PowerMap, maps};
-use super::expectation::{Moments, homogeneous, moments};
+use super::expectation::{MOMENTS, Moments, homogeneous, moments};
 use crate::network::{Activation, ActivationKind};
 
 /// A segment covers a factor 4 of q: [4^s, 4^(s+1)).
@@ -98,7 +98,7 @@ fn sine(q: f64, c: f64) -> Pair {
 /// Expectations of one activation.
 pub struct Tabulated {
     activation: Activation,
-    moments: Vec<OnceLock<[[f64; 10]; MOMENT_NODES]>>,
+    moments: Vec<OnceLock<[[f64; MOMENTS]; MOMENT_NODES]>>,
     maps: Vec<OnceLock<Vec<Maps>>>,
 }
 
@@ -137,7 +137,7 @@ impl Tabulated {
         let rule = &*MOMENT_RULE;
         let nodes = self.moments[(segment - FIRST_SEGMENT) as usize]
             .get_or_init(|| std::array::from_fn(|j| moments(&self.activation, rule.variance(segment, j)).to_array()));
-        let mut sums = [0.0; 10];
+        let mut sums = [0.0; MOMENTS];
         for (weight, values) in rule.weights(segment, q).iter().zip(nodes) {
             sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += weight * value);
         }
@@ -250,6 +250,9 @@ mod tests {
                     (got.derivative_curvature, want.derivative_curvature, want.derivative_square),
                     (got.fourth_ratio, want.fourth_ratio, want.fourth_ratio),
                     (got.mixed_ratio, want.mixed_ratio, want.mixed_ratio),
+                    (got.bend, want.bend, want.derivative_square.sqrt()),
+                    (got.value_slope, want.value_slope, (want.square * want.derivative_square).sqrt()),
+                    (got.derivative_value, want.derivative_value, want.square.sqrt() * want.derivative_square),
                 ];
                 for (got, want, size) in pairs {
                     // Second derivatives are differences of numbers of that size.
