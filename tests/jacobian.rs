@@ -158,7 +158,7 @@ fn what_cannot_be_had_is_refused_with_the_reason() {
     assert_eq!(code, Some(0), "{text}");
     let lines: Vec<&str> = text.lines().collect();
     assert!(
-        lines[0].ends_with("jacobian_sv_min,jacobian_sv_mean_sq,jacobian_sv_max,jacobian_m4_ratio"),
+        lines[0].ends_with("jacobian_sv_min,jacobian_sv_mean_sq,jacobian_sv_max,jacobian_sv_m4_ratio"),
         "{}",
         lines[0]
     );

@@ -212,7 +212,7 @@ static TABLE: &[DerivedRow] = table!(
     "jacobian_sv_max" "jacobian" Request "value" RecordMask::JACOBIAN, JACOBIAN_ROWS, has_jacobian,
         |row| row.this.spectrum.max.value().into(),
         "largest singular value s of dh_L/dh_0";
-    "jacobian_m4_ratio" "jacobian" Request "ratio" RecordMask::JACOBIAN, JACOBIAN_ROWS, has_jacobian,
+    "jacobian_sv_m4_ratio" "jacobian" Request "ratio" RecordMask::JACOBIAN, JACOBIAN_ROWS, has_jacobian,
         |row| row.this.spectrum.m4_ratio.value().into(),
         "mean of s^4 over the square of the mean of s^2: 1 where all s are equal (dynamical isometry, Pennington et al. 2017)";
 );

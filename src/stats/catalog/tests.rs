@@ -83,7 +83,7 @@ fn the_interface_names_every_column() {
         sample_log10_grad_std weight_dot_grad branch_ratio";
     expected.extend(derived.split_whitespace().map(|name| (name.to_string(), Level::Basic)));
     expected.push(("path_factor_gt1_frac".into(), Level::Full));
-    let jacobian = ["sv_min", "sv_mean_sq", "sv_max", "m4_ratio"];
+    let jacobian = ["sv_min", "sv_mean_sq", "sv_max", "sv_m4_ratio"];
     expected.extend(jacobian.map(|name| (format!("jacobian_{name}"), Level::Request)));
     let mut found: Vec<(String, Level)> = CATALOG.iter().map(|row| (row.name.clone(), row.level)).collect();
     expected.sort();
