@@ -137,10 +137,14 @@ impl Filter {
             Ok(ast) => ast,
             Err(error) => {
                 let at = place(error.1, reporter);
-                let message = error.0.to_string().to_lowercase().replace("script", "it");
-                let hint = foreign_operator(text)
-                    .map_or(String::new(), |(word, operator)| format!("; write `{operator}` for `{word}`"));
-                reporter.at(at, format!("not an expression: {}{hint}", message.trim_end_matches('.')));
+                let message = error.0.to_string().to_lowercase().replace("script is", "it is");
+                let message = message.trim_end_matches('.');
+                let (what, foreign) = match ends_at_equals(text, error.1) {
+                    true => ("unexpected '='", Some(("=", "=="))),
+                    false => (message, foreign_operator(text)),
+                };
+                let hint = foreign.map_or(String::new(), |(word, operator)| format!("; use `{operator}` for `{word}`"));
+                reporter.at(at, format!("not an expression: {what}{hint}"));
                 return None;
             }
         };
@@ -184,6 +188,13 @@ fn foreign_operator(text: &str) -> Option<(&'static str, &'static str)> {
     let bare = text.split('"').step_by(2);
     let mut words = bare.flat_map(|piece| piece.split(|c: char| c.is_whitespace() || matches!(c, '(' | ')')));
     words.find_map(|word| OPERATORS.into_iter().find(|(foreign, _)| *foreign == word.to_ascii_lowercase()))
+}
+
+/// Whether the expression ends at a lone `=`, which compares in SQL and in mathematics.
+fn ends_at_equals(text: &str, position: Position) -> bool {
+    let (Some(line), Some(column)) = (position.line(), position.position()) else { return false };
+    let mut rest = text.lines().nth(line - 1).unwrap_or_default().chars().skip(column - 1);
+    rest.next() == Some('=') && !matches!(rest.next(), Some('=' | '>'))
 }
 
 /// The place of a position inside the expression, or of the whole string where escapes shift positions.
