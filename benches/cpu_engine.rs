@@ -3,9 +3,8 @@
 
 use std::sync::Arc;
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, Par};
 use gradsweep::engine::cpu::CpuEngine;
+use gradsweep::engine::measure::matrix_rate;
 use gradsweep::engine::{Batch, Engine, LayerSelection, Precision};
 use gradsweep::network::{Init, InitKind, Loss, NetworkSpec};
 use gradsweep::program::ProgramKey;
@@ -18,23 +17,6 @@ fn processor_seconds() -> f64 {
     let status = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
     assert_eq!(status, 0, "the process clock exists");
     time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
-}
-
-/// GFLOP/s of one thread multiplying n x n f32 matrices.
-fn matmul_rate(n: usize) -> f64 {
-    let a = Mat::<f32>::from_fn(n, n, |i, j| (i + j) as f32 * 1e-3);
-    let b = Mat::<f32>::from_fn(n, n, |i, j| (i * j % 7) as f32);
-    let mut c = Mat::<f32>::zeros(n, n);
-    let repeats = (4e9 / (2.0 * (n as f64).powi(3))).ceil() as usize;
-    let mut best = f64::INFINITY;
-    for _ in 0..5 {
-        let start = processor_seconds();
-        for _ in 0..repeats {
-            matmul(c.as_mut(), Accum::Replace, a.as_ref(), b.as_ref(), 1.0, Par::Seq);
-        }
-        best = best.min((processor_seconds() - start) / repeats as f64);
-    }
-    2.0 * (n as f64).powi(3) / best / 1e9
 }
 
 fn main() {
@@ -61,13 +43,14 @@ fn main() {
         times.push(processor_seconds() - start);
     }
     times.sort_by(f64::total_cmp);
-    let peak = matmul_rate(1024);
+    let products = |size: usize| matrix_rate(1, size, processor_seconds) / 1e9;
+    let peak = products(1024);
     let rate = flops / times[0] / 1e9;
     println!(
         "best {:.3} core s, median {:.3}, {rate:.1} GFLOP/s per core, {:.1} % of {peak:.1} (1024^3); n^3 at the width: {:.1}",
         times[0],
         times[3],
         100.0 * rate / peak,
-        matmul_rate(width as usize)
+        products(width as usize)
     );
 }

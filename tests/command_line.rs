@@ -349,13 +349,20 @@ fn doctor_passes_and_fails_when_a_result_is_spoilt() {
     let checks = report[0]["checks"].as_array().expect("a list");
     assert!(checks.len() >= 8);
     for check in checks {
-        let (error, tolerance) =
-            (check["error"].as_f64().expect("finite"), check["tolerance"].as_f64().expect("finite"));
+        let of = |key: &str| check[key].as_f64().unwrap_or_else(|| panic!("no finite {key} in {check}"));
+        let (error, tolerance) = (of("error"), of("tolerance"));
         assert!(error > 0.0 && error <= tolerance && tolerance < 1e-2, "{check}");
+        assert!(of("quantile_error") <= of("quantile_tolerance") && of("quantile_tolerance") < 0.27, "{check}");
     }
+    assert!(checks.iter().any(|check| check["quantile_error"].as_f64() > Some(0.0)), "{report:#}");
     let spoilt = place.run(&["doctor", "--device", "cpu", "--inject-fault"]);
     assert_eq!(code(&spoilt), 1);
-    assert!(stdout(&spoilt).contains("FAIL") && stdout(&spoilt).contains("preact of layer 1"), "{}", stdout(&spoilt));
+    let lines: Vec<String> = stdout(&spoilt).lines().map(str::to_string).collect();
+    let failed: Vec<&String> = lines.iter().filter(|line| line.contains("FAIL")).collect();
+    // A norm of the first sweep, and a quantile of the last one, whose norms are right.
+    assert_eq!(failed.len(), 2, "{lines:#?}");
+    assert!(failed[0].contains("activations") && failed[0].contains("preact of layer 1"), "{lines:#?}");
+    assert!(failed[1].contains("tails") && failed[1].contains("% quantile of preact of layer 1"), "{lines:#?}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use serde_json::json;
 
@@ -11,6 +12,7 @@ use super::options::SweepArgs;
 use super::planning;
 use super::table::{self, left, right};
 use crate::config::{Overrides, SweepFile};
+use crate::engine::batches::batches;
 use crate::engine::cpu::CpuEngine;
 use crate::engine::gpu::{self, GpuEngine, KernelTime, Peaks, Tile};
 use crate::engine::select::{self, DeviceSelection};
@@ -114,7 +116,7 @@ pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
 }
 
 fn timed(engine: &mut dyn Engine, plan: &Plan, repeats: u32) -> Result<Vec<f64>, EngineError> {
-    let batches = measure::batches(plan, engine);
+    let batches = batches(plan, engine);
     measure::seconds(engine, &batches)?;
     let mut list = (0..repeats).map(|_| measure::seconds(engine, &batches)).collect::<Result<Vec<_>, _>>()?;
     list.sort_by(f64::total_cmp);
@@ -125,7 +127,9 @@ fn on_cpu(plan: &Plan, args: &Args) -> Result<Measured, EngineError> {
     let threads = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let mut engine = CpuEngine::new(Precision::F32, threads)?;
     let seconds = timed(&mut engine, plan, args.repeats)?;
-    let rates = Rates::Cpu { matrices: measure::matrix_rate(threads), threads };
+    let start = Instant::now();
+    let matrices = measure::matrix_rate(threads, 1024, || start.elapsed().as_secs_f64());
+    let rates = Rates::Cpu { matrices, threads };
     Ok(Measured { label: engine.info().label.clone(), seconds, rates })
 }
 
@@ -137,8 +141,8 @@ fn on_gpu(plan: &Plan, args: &Args, index: usize) -> Result<Measured, EngineErro
     let mut rates = Rates::Unknown;
     if engine.has_clock() {
         let mut kernels: Vec<KernelTime> = Vec::new();
-        for batch in measure::batches(plan, &engine) {
-            for time in engine.time_kernels(batch)? {
+        for planned in batches(plan, &engine) {
+            for time in engine.time_kernels(planned.batch)? {
                 match kernels.iter_mut().find(|k| (k.kernel, k.tile) == (time.kernel, time.tile)) {
                     Some(sum) => sum.add(&time),
                     None => kernels.push(time),

@@ -8,7 +8,7 @@ use super::console::{BOLD, Console, GREEN, RED};
 use super::exit::{Exit, Failure};
 use super::table::{self, left, right};
 use crate::config::{Overrides, SweepFile};
-use crate::engine::check::{self, Comparison};
+use crate::engine::check::{self, Comparison, Deviation};
 use crate::engine::select::{self, DeviceInfo, DeviceSelection};
 use crate::engine::{Engine, EngineError, EngineInfo, Precision};
 use crate::plan::Plan;
@@ -16,8 +16,9 @@ use crate::plan::Plan;
 /// Check every engine against the float64 CPU engine
 ///
 /// Runs over a hundred small networks (every activation, initialisation, norm, residual form, loss and input, odd shapes,
-/// extreme scales) on each device, compares the loss and the norms of all tensors in every row with the float64 CPU
-/// engine's, and prints one line per check: the largest relative error as a share of what rounding explains. Exit code 1 if a check fails.
+/// extreme scales) on each device, compares the loss and the norms and quantiles of all tensors in every row with
+/// the float64 CPU engine's, and prints one line per check: the largest relative error beside what rounding explains, and the
+/// largest one of a quantile beside what the bins of its histogram explain. Exit code 1 if a check fails.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -27,7 +28,7 @@ pub struct Args {
     /// Check only this device (see `gradsweep devices`)
     #[arg(long, value_name = "DEVICE")]
     device: Option<DeviceSelection>,
-    /// Spoil one result of each engine by one part in a hundred: every engine must then fail
+    /// Spoil a norm by one part in a hundred and a quantile by an octave: two checks of every engine must then fail
     #[arg(long, hide = true)]
     inject_fault: bool,
 }
@@ -97,13 +98,21 @@ fn lines(plan: &Plan, comparisons: &[Comparison]) -> Vec<String> {
         let mark = if c.passed() { left("ok").style(GREEN) } else { left("FAIL").style(RED) };
         let what = match &c.fault {
             Some((_, fault)) => fault.clone(),
-            None => format!("worst {:.1e} of {:.1e} allowed: {}", c.worst.error, c.worst.tolerance, c.worst.place),
+            None => {
+                let of = |worst: &Deviation| format!("{:.1e} of {:.1e} allowed", worst.error, worst.tolerance);
+                let text = |worst: &Deviation| format!("{}: {}", of(worst), worst.place);
+                match c.fails_by_quantiles() {
+                    false => format!("worst {}; quantiles {}", text(&c.worst), of(&c.worst_quantile)),
+                    true => format!("worst {}", text(&c.worst_quantile)),
+                }
+            }
         };
         vec![mark, left(&c.name), right(c.networks.to_string()), left("networks"), left(what)]
     };
     let lines = table::lines(&comparisons.iter().map(row).collect::<Vec<_>>(), 2);
     let culprit = |c: &Comparison| {
-        let network = c.fault.as_ref().map_or(c.worst.network, |(network, _)| *network);
+        let worst = if c.fails_by_quantiles() { &c.worst_quantile } else { &c.worst };
+        let network = c.fault.as_ref().map_or(worst.network, |(network, _)| *network);
         (!c.passed()).then(|| format!("        network {network}: {}", plan.configuration(network)))
     };
     lines.into_iter().zip(comparisons).flat_map(|(line, c)| [Some(line), culprit(c)]).flatten().collect()
@@ -113,6 +122,8 @@ fn to_json(c: &Comparison) -> serde_json::Value {
     json!({
         "check": c.name, "networks": c.networks, "passed": c.passed(), "error": c.worst.error,
         "tolerance": c.worst.tolerance, "place": c.worst.place, "network": c.worst.network,
+        "quantile_error": c.worst_quantile.error, "quantile_tolerance": c.worst_quantile.tolerance,
+        "quantile_place": c.worst_quantile.place, "quantile_network": c.worst_quantile.network,
         "fault": c.fault.as_ref().map(|(_, fault)| fault),
     })
 }

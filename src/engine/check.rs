@@ -2,13 +2,11 @@
 //! comparison of every recorded row by a tolerance that follows from rounding and from how the network itself amplifies
 //! it.
 
-use std::sync::Arc;
-
-use super::{Batch, Engine, EngineError, LayerSelection, NetworkResult};
-use crate::data;
+use super::batches::{PlannedBatch, batches};
+use super::{Engine, EngineError, NetworkResult};
 use crate::network::{activation, init};
 use crate::plan::Plan;
-use crate::stats::{Quantity, Record, Scaled};
+use crate::stats::{Moments, Quantity, Record, Scaled};
 
 /// Results by plan index.
 pub type Results = Vec<NetworkResult>;
@@ -71,27 +69,17 @@ depth = 64
 activation = ["sigmoid", "tanh"]
 init = "mean_field"
 sigma_w = [0.1, 1.0]
+[record]
+statistics = "full"
 "#
     )
 }
 
 /// Runs every network of a plan.
 pub fn results(engine: &mut dyn Engine, plan: &Plan) -> Result<Results, EngineError> {
-    let digits = data::load(crate::network::Input::Digits).map(Arc::new);
     let mut all: Vec<Option<NetworkResult>> = vec![None; plan.len() as usize];
-    for chunk in &plan.chunks {
-        let members = &plan.bucket_order[chunk.members.clone()];
-        let networks: Vec<_> = members.iter().map(|&i| plan.network(u64::from(i)).spec).collect();
-        let dataset = networks.iter().any(|n| data::info(n.input).is_some()).then(|| digits.clone()).flatten();
-        let batch = Batch {
-            key: chunk.key,
-            networks,
-            mask: plan.record.mask,
-            layers: LayerSelection::All,
-            dataset,
-            given: None,
-        };
-        engine.submit(Arc::new(batch))?;
+    for PlannedBatch { batch, members } in batches(plan, engine) {
+        engine.submit(batch)?;
         let mut out: Vec<NetworkResult> = Vec::new();
         engine.next(&mut out)?;
         for result in out {
@@ -103,13 +91,19 @@ pub fn results(engine: &mut dyn Engine, plan: &Plan) -> Result<Results, EngineEr
     all.into_iter().map(|result| result.ok_or_else(missing)).collect()
 }
 
-/// Changes one number of one network by one part in a hundred, to see that a comparison notices.
+/// Changes one number of the first network by one part in a hundred and the quantiles of one tensor of the last by an
+/// octave, to see that a comparison notices both.
 pub fn spoil(results: &mut Results) {
-    if let Some(moments) = results.first_mut().and_then(|r| r.rows.get_mut(1)).map(|row| &mut row.record.moments) {
-        let preact = &mut moments[Quantity::Preact as usize];
+    let of = |result: Option<&mut NetworkResult>, change: fn(&mut Moments)| {
+        if let Some(row) = result.and_then(|r| r.rows.get_mut(1)) {
+            change(&mut row.record.moments[Quantity::Preact as usize]);
+        }
+    };
+    of(results.last_mut(), |preact| preact.abs_quantiles.iter_mut().for_each(|q| *q *= 2.0));
+    of(results.first_mut(), |preact| {
         preact.mean *= 1.01;
         preact.m2 *= 1.0201;
-    }
+    });
 }
 
 /// A number that was compared.
@@ -124,21 +118,34 @@ pub struct Deviation {
     pub network: u64,
 }
 
+impl Deviation {
+    pub fn allowed(&self) -> bool {
+        self.error <= self.tolerance
+    }
+}
+
 /// The comparison of one sweep's networks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
     /// The sweep's name.
     pub name: String,
     pub networks: u64,
-    /// The number that came closest to its tolerance, or passed it farthest.
+    /// The loss or norm that came closest to its tolerance, or passed it farthest.
     pub worst: Deviation,
+    /// The same of quantiles, which are known to the width of a bin.
+    pub worst_quantile: Deviation,
     /// What cannot be put into a relative error: a network that failed or lacks rows, and how.
     pub fault: Option<(u64, String)>,
 }
 
 impl Comparison {
     pub fn passed(&self) -> bool {
-        self.fault.is_none() && self.worst.error <= self.worst.tolerance
+        self.fault.is_none() && self.worst.allowed() && self.worst_quantile.allowed()
+    }
+
+    /// Whether quantiles are wrong where norms are right.
+    pub fn fails_by_quantiles(&self) -> bool {
+        self.fault.is_none() && self.worst.allowed() && !self.worst_quantile.allowed()
     }
 }
 
@@ -147,19 +154,24 @@ pub fn compare(plan: &Plan, reference: &Results, results: &Results) -> Vec<Compa
     let mut comparisons: Vec<Comparison> = plan
         .sweeps
         .iter()
-        .map(|name| Comparison { name: name.clone(), networks: 0, worst: Deviation::default(), fault: None })
+        .map(|name| Comparison {
+            name: name.clone(),
+            networks: 0,
+            worst: Deviation::default(),
+            worst_quantile: Deviation::default(),
+            fault: None,
+        })
         .collect();
     for (index, (expected, found)) in reference.iter().zip(results).enumerate() {
         let network = plan.network(index as u64);
         let comparison = &mut comparisons[network.sweep as usize];
         comparison.networks += 1;
         let tolerance = tolerance(expected);
-        let mut note = |error: f64, place: String| {
-            let worst = &comparison.worst;
+        let note = |worst: &mut Deviation, error: f64, tolerance: f64, place: String| {
             // NaN counts as infinitely wrong.
             let error = if error.is_nan() { f64::INFINITY } else { error };
             if worst.tolerance == 0.0 || error / tolerance > worst.error / worst.tolerance {
-                comparison.worst = Deviation { error, tolerance, place, network: index as u64 };
+                *worst = Deviation { error, tolerance, place, network: index as u64 };
             }
         };
         let fault = match (&found.error, expected.rows.len() == found.rows.len()) {
@@ -171,7 +183,7 @@ pub fn compare(plan: &Plan, reference: &Results, results: &Results) -> Vec<Compa
             comparison.fault.get_or_insert((index as u64, fault));
             continue;
         }
-        note(relative(expected.loss, found.loss), "loss".to_string());
+        note(&mut comparison.worst, relative(expected.loss, found.loss), tolerance, "loss".to_string());
         for (a, b) in expected.rows.iter().zip(&found.rows) {
             for quantity in Quantity::ALL {
                 let norm = |record: &Record| {
@@ -180,7 +192,13 @@ pub fn compare(plan: &Plan, reference: &Results, results: &Results) -> Vec<Compa
                 };
                 // Of squares: half of it is the error of the norm.
                 let error = 0.5 * relative(norm(&a.record), norm(&b.record));
-                note(error, format!("{} of layer {}", quantity.name(), a.layer));
+                let place = format!("{} of layer {}", quantity.name(), a.layer);
+                let moments = [&a.record, &b.record].map(|record| record.moments(quantity));
+                for (i, percent) in PERCENT.into_iter().enumerate() {
+                    let place = format!("{percent} % quantile of {place}");
+                    note(&mut comparison.worst_quantile, of_quantiles(moments, i, tolerance), QUANTILE, place);
+                }
+                note(&mut comparison.worst, error, tolerance, place);
             }
         }
     }
@@ -192,6 +210,25 @@ fn relative(a: Scaled, b: Scaled) -> f64 {
     match (a.log10_abs(), b.log10_abs()) {
         (Some(x), Some(y)) if a.mantissa.signum() == b.mantissa.signum() => (x - y).abs() * std::f64::consts::LN_10,
         (None, None) if (a.mantissa == 0.0) == (b.mantissa == 0.0) => 0.0,
+        _ => f64::INFINITY,
+    }
+}
+
+/// The quantiles recorded.
+const PERCENT: [u32; 5] = [5, 25, 50, 75, 95];
+
+/// How far apart two quantiles may be, as |ln(a/b)|: each is within 13 % of the element that it stands for, so that they are
+/// up to ln(1.13 / 0.87) apart where rounding carries that element over the edge of a bin.
+const QUANTILE: f64 = 0.2615;
+
+/// |ln(a/b)| of the `i`-th quantiles of a tensor, `a` the reference, less what rounding explains. Order statistics move no farther than elements do, which
+/// are rounded relative to the largest one: a small quantile among large elements is a difference of those.
+fn of_quantiles([a, b]: [&Moments; 2], i: usize, tolerance: f64) -> f64 {
+    let power = 2f64.powi((b.exponent - a.exponent).clamp(-2000, 2000));
+    let (x, y) = (a.abs_quantiles[i], b.abs_quantiles[i] * power);
+    match (x.is_nan(), y.is_nan()) {
+        (true, true) => 0.0,
+        (false, false) => (x.max(y) / (x.min(y) + tolerance * a.abs_max)).ln().max(0.0),
         _ => f64::INFINITY,
     }
 }
@@ -248,6 +285,25 @@ mod tests {
         for row in crate::network::Input::TABLE {
             assert!(specs.iter().any(|s| s.input == row.word), "{}", row.name);
         }
+    }
+
+    #[test]
+    fn quantiles_differ_by_what_neither_bins_nor_rounding_explain() {
+        let of =
+            |exponent, q: f64| Moments { exponent, abs_max: 1.0, abs_quantiles: [q; 5], count: 9, ..Moments::NONE };
+        let error = |a: &Moments, b: &Moments| of_quantiles([a, b], 2, 1e-5);
+        assert!((1.13f64 / 0.87).ln() <= QUANTILE && QUANTILE < 0.262);
+        assert_eq!(error(&of(-9000, 0.5), &of(-9001, 1.0)), 0.0);
+        assert!((error(&of(3, 0.5), &of(2, 0.5)) - 2f64.ln()).abs() < 1e-4);
+        assert!(error(&of(0, 0.87), &of(0, 1.13)) <= QUANTILE && error(&of(0, 0.8), &of(0, 1.13)) > QUANTILE);
+        // Elements of rounding's size are as good as zero, and larger ones are not.
+        assert_eq!(error(&of(0, 0.0), &of(0, 0.9e-5)), 0.0);
+        assert!(error(&of(0, 0.0), &of(0, 2e-5)) > QUANTILE);
+        assert_eq!(error(&of(0, f64::NAN), &of(0, f64::NAN)), 0.0);
+        for one in [error(&of(0, f64::NAN), &of(0, 1.0)), error(&of(0, 1.0), &of(0, f64::NAN))] {
+            assert_eq!(one, f64::INFINITY);
+        }
+        assert!(error(&of(0, 1.0), &of(4000, 1.0)) > QUANTILE);
     }
 
     #[test]

@@ -1,5 +1,4 @@
-//! An engine alone, against the clock: the batches of a plan without files or text, and the processor's own rate of
-//! multiplying matrices.
+//! An engine alone, against the clock, without files or text, and the processor's own rate of multiplying matrices.
 
 use std::sync::{Arc, Barrier};
 use std::time::Instant;
@@ -7,34 +6,8 @@ use std::time::Instant;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, Par};
 
-use super::{Batch, Engine, EngineError, LayerSelection, NetworkResult, ResultSink};
-use crate::data;
-use crate::network::Input;
-use crate::plan::Plan;
-use crate::program::ProgramKey;
-
-/// Every network of a plan, in batches that fit the engine's memory.
-pub fn batches(plan: &Plan, engine: &dyn Engine) -> Vec<Arc<Batch>> {
-    let mut list = Vec::new();
-    for chunk in &plan.chunks {
-        cut(plan, engine, chunk.key, &plan.bucket_order[chunk.members.clone()], &mut list);
-    }
-    list
-}
-
-fn cut(plan: &Plan, engine: &dyn Engine, key: ProgramKey, members: &[u32], list: &mut Vec<Arc<Batch>>) {
-    let networks: Vec<_> = members.iter().map(|&i| plan.network(u64::from(i)).spec).collect();
-    let depths: Vec<u32> = networks.iter().map(|n| n.depth).collect();
-    if members.len() > 1 && engine.bytes(&key, &depths, plan.record.mask) > engine.info().memory_budget {
-        let (first, second) = members.split_at(members.len() / 2);
-        cut(plan, engine, key, first, list);
-        return cut(plan, engine, key, second, list);
-    }
-    let of_data = networks.iter().any(|n| data::info(n.input).is_some());
-    let dataset = if of_data { data::load(Input::Digits).map(Arc::new) } else { None };
-    let (mask, layers) = (plan.record.mask, LayerSelection::All);
-    list.push(Arc::new(Batch { key, networks, mask, layers, dataset, given: None }));
-}
+use super::batches::PlannedBatch;
+use super::{Engine, EngineError, NetworkResult, ResultSink};
 
 /// Takes results and drops them, but counts the networks that failed.
 #[derive(Debug, Default)]
@@ -47,10 +20,10 @@ impl ResultSink for Failures {
 }
 
 /// Seconds that the batches take, two in flight.
-pub fn seconds(engine: &mut dyn Engine, batches: &[Arc<Batch>]) -> Result<f64, EngineError> {
+pub fn seconds(engine: &mut dyn Engine, batches: &[PlannedBatch]) -> Result<f64, EngineError> {
     let mut failures = Failures::default();
     let start = Instant::now();
-    for (i, batch) in batches.iter().enumerate() {
+    for (i, PlannedBatch { batch, .. }) in batches.iter().enumerate() {
         engine.submit(Arc::clone(batch))?;
         if i > 0 {
             engine.next(&mut failures)?;
@@ -66,29 +39,31 @@ pub fn seconds(engine: &mut dyn Engine, batches: &[Arc<Batch>]) -> Result<f64, E
     }
 }
 
-/// Floating point operations a second of `threads` threads at once, each multiplying 1024 x 1024 float32 matrices of its
-/// own; the best of a few tries.
-pub fn matrix_rate(threads: usize) -> f64 {
-    const SIZE: usize = 1024;
+/// Floating point operations a second of `threads` threads at once, each multiplying `size` x `size` float32 matrices of its
+/// own; the best of a few tries. `clock` tells seconds: of the wall, or of the processor if there is one thread.
+pub fn matrix_rate(threads: usize, size: usize, clock: impl Fn() -> f64 + Sync) -> f64 {
     const TRIES: usize = 5;
-    const REPEATS: usize = 2;
+    /// Of one try.
+    const FLOPS: f64 = 4e9;
+    let flops = 2.0 * (size as f64).powi(3);
+    let repeats = (FLOPS / flops).ceil() as usize;
     let barrier = Barrier::new(threads);
     let work = || {
-        let a = Mat::<f32>::from_fn(SIZE, SIZE, |i, j| (i + j) as f32 * 1e-3);
-        let b = Mat::<f32>::from_fn(SIZE, SIZE, |i, j| (i * j % 7) as f32);
-        let mut c = Mat::<f32>::zeros(SIZE, SIZE);
+        let a = Mat::<f32>::from_fn(size, size, |i, j| (i + j) as f32 * 1e-3);
+        let b = Mat::<f32>::from_fn(size, size, |i, j| (i * j % 7) as f32);
+        let mut c = Mat::<f32>::zeros(size, size);
         let mut tries = [0.0; TRIES];
         for seconds in &mut tries {
             barrier.wait();
-            let start = Instant::now();
-            for _ in 0..REPEATS {
+            let start = clock();
+            for _ in 0..repeats {
                 matmul(c.as_mut(), Accum::Replace, a.as_ref(), b.as_ref(), 1.0, Par::Seq);
             }
             // Until the last thread is done.
             barrier.wait();
-            *seconds = start.elapsed().as_secs_f64();
+            *seconds = clock() - start;
         }
-        std::hint::black_box(c[(1, 1)]);
+        std::hint::black_box(c[(0, 0)]);
         tries
     };
     let tries = std::thread::scope(|scope| {
@@ -101,5 +76,5 @@ pub fn matrix_rate(threads: usize) -> f64 {
         mine
     });
     let best = tries.into_iter().fold(f64::INFINITY, f64::min);
-    (threads * REPEATS) as f64 * 2.0 * (SIZE as f64).powi(3) / best
+    (threads * repeats) as f64 * flops / best
 }

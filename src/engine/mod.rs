@@ -1,6 +1,7 @@
 //! Engines run batches of networks and report records. Two implementations share descriptions (program, table rows,
 //! record layout) and never arithmetic, so each is the other's check.
 
+pub mod batches;
 pub mod check;
 pub mod cpu;
 pub mod gpu;
