@@ -8,6 +8,7 @@ mod csv_readers;
 mod determinism;
 mod dumps;
 mod export;
+mod glance;
 mod golden;
 mod gpu_basics;
 mod gpu_cases;

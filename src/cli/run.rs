@@ -13,7 +13,7 @@ use super::{planning, table};
 use crate::engine::Precision;
 use crate::engine::select;
 use crate::plan::Plan;
-use crate::report::{self, Budget};
+use crate::report;
 use crate::run::progress::{Mode, Progress, Snapshot};
 use crate::run::stream::Stream;
 use crate::run::{Ending, Job, Station, Tables, check_memory, check_precision, execute, human, identity};
@@ -286,7 +286,7 @@ fn finish(
         rows.push(vec![table::left(word).style(style), table::right(human::count(n)), table::right(share(n))]);
     }
     let mut lines = table::lines(&rows, 4);
-    lines.extend(glance(console, path, manifest));
+    lines.extend(glance(console, path));
     let files: Vec<Vec<table::Cell>> = manifest
         .files
         .iter()
@@ -319,15 +319,13 @@ fn finish(
     Ok(Exit::Done)
 }
 
-/// A small plot where somebody watches, and where reading the tables again takes no time to speak of.
-fn glance(console: &Console, path: &Path, manifest: &Manifest) -> Vec<String> {
-    const LARGEST: u64 = 64 << 20;
-    let large = manifest.files.iter().any(|file| file.bytes > LARGEST);
-    if large || console.is_quiet() || console.json || !console.is_terminal() {
+/// A small plot where somebody watches.
+fn glance(console: &Console, path: &Path) -> Vec<String> {
+    if console.is_quiet() || console.json || !console.is_terminal() {
         return Vec::new();
     }
     // What cannot be drawn is no reason to fail: the tables are there.
-    let lines = report::read(path, Budget::PAGE).map(|run| report::glance(&run)).unwrap_or_default();
+    let lines = report::glance(path).unwrap_or_default();
     lines.into_iter().map(|line| format!("    {line}")).collect()
 }
 

@@ -1,8 +1,8 @@
-//! A look at a run on the terminal: one line per configuration of figure (a), its gradient from the first layer to the
-//! last as a row of bars on a common scale.
+//! A look at a run on the terminal: a few configurations, chosen as figure (a) does, and of each its gradient from the
+//! first layer to the last as a row of bars on a common scale. Where curves were not recorded, one bar for all layers.
 
-use super::data::Run;
-use super::plot::select::{distinct, label, preferred, slice, telling};
+use super::data::{DEAD, Run, metric};
+use super::plot::select::{Slice, label, preferred, slice, telling};
 
 /// Most lines shown.
 const LINES: usize = 8;
@@ -10,61 +10,105 @@ const LINES: usize = 8;
 const BARS: usize = 32;
 const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 /// Where the gradient is exactly zero in more than half of the networks.
-const DEAD: char = '×';
+const EXTINCT: char = '×';
 
-/// Lines of text; empty where there is nothing to see.
-pub fn glance(run: &Run) -> Vec<String> {
-    let has_curve = |c: &usize| run.configurations[*c].profile.as_ref().is_some_and(|p| p.gradient.median.len() > 2);
-    let pool: Vec<usize> = (0..run.configurations.len()).filter(has_curve).collect();
-    if pool.is_empty() {
-        return Vec::new();
-    }
-    let color = preferred(run).first().copied();
-    let free: Vec<usize> = color.into_iter().collect();
-    let Ok(chosen) = slice(run, pool, &free, &[], |shown| shown.len() <= LINES) else { return Vec::new() };
-    // Where one key alone has more values than there are lines, some of them, evenly spread.
-    let count = chosen.shown.len().min(LINES);
-    let last = chosen.shown.len() - 1;
-    let shown: Vec<usize> =
-        (0..count).map(|i| chosen.shown[if count > 1 { i * last / (count - 1) } else { 0 }]).collect();
+/// What is looked at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chosen {
+    /// A line each.
+    pub lines: Vec<usize>,
+    slice: Slice,
+    /// Most networks of a line whose layers are read; `None`: all.
+    pub seeds: Option<u32>,
+}
 
-    let curves: Vec<Vec<Option<f64>>> = shown.iter().map(|c| curve(run, *c)).collect();
-    let known = || curves.iter().flatten().copied().flatten();
-    let (low, high) = known().fold((0f64, 0f64), |(low, high), y| (low.min(y), high.max(y)));
-    let span = (high - low).max(0.5);
-    let bar = |y: &Option<f64>| y.map_or(DEAD, |y| LEVELS[(((y - low) / span) * 7.0).round().clamp(0.0, 7.0) as usize]);
-    let keys = telling(run, &shown);
-    let labels: Vec<String> = shown.iter().map(|c| label(run, *c, &keys)).collect();
-    let width = labels.iter().map(|l| l.chars().count()).max().unwrap_or(0);
-
-    let mut lines = vec![format!("log10 |dLoss/dz| from the first layer to the last{}:", chosen.held_text(run))];
-    for ((c, label), curve) in shown.iter().zip(&labels).zip(&curves) {
-        let bars: String = curve.iter().map(bar).collect();
-        let change = curve[0].map_or("dead".to_string(), |y| format!("{y:+.1}"));
-        let gap = " ".repeat(width - label.chars().count());
-        let dead = run.configurations[*c].outcomes[3];
-        let dead =
-            if dead > 0 { format!("  {dead} of {} dead", run.configurations[*c].networks) } else { String::new() };
-        lines.push(format!("  {}{gap}  {bars}  {change}{dead}", printable(label)));
-    }
-    let hidden = chosen.shown.len() - count;
-    let spread_out = if color.is_some_and(|k| distinct(run, &chosen.shown, k).len() > 1) && hidden > 0 {
-        format!("; {hidden} more lie between")
-    } else {
-        String::new()
+/// Chooses by `networks.csv` alone; `None` where no network has a gradient to speak of.
+pub fn choose(run: &Run) -> Option<Chosen> {
+    let ratio = metric("log10_grad_ratio_total");
+    let has_gradient = |c: &usize| {
+        let spread = run.configurations[*c].metrics[ratio];
+        spread.known + spread.zeros > 0
     };
-    lines.push(format!("  decades against the last hidden layer, medians over seeds{spread_out}"));
+    let pool: Vec<usize> = (0..run.configurations.len()).filter(has_gradient).collect();
+    let free: Vec<usize> = preferred(run).first().copied().into_iter().collect();
+    let slice = slice(run, pool, &free, &[], |shown| shown.len() <= LINES).ok()?;
+    // Where one key alone has more values than there are lines, some of them, evenly spread.
+    let count = slice.shown.len().min(LINES);
+    let last = slice.shown.len() - 1;
+    let lines = (0..count).map(|i| slice.shown[i * last / (count - 1).max(1)]).collect();
+    Some(Chosen { lines, slice, seeds: None })
+}
+
+/// Lines of text, from the profiles of the chosen configurations as far as they are there.
+pub fn draw(run: &Run, chosen: &Chosen) -> Vec<String> {
+    let curves: Vec<Vec<Option<f64>>> = chosen.lines.iter().map(|c| curve(run, *c)).collect();
+    let recorded = curves.iter().any(|curve| !curve.is_empty());
+    let pictures: Vec<(String, Option<f64>)> = if recorded {
+        let known = || curves.iter().flatten().copied().flatten();
+        let (low, high) = known().fold((0f64, 0f64), |(low, high), y| (low.min(y), high.max(y)));
+        let span = (high - low).max(0.5);
+        let level = |y: f64| LEVELS[(((y - low) / span) * 7.0).round().clamp(0.0, 7.0) as usize];
+        let bars = |curve: &[Option<f64>]| curve.iter().map(|y| y.map_or(EXTINCT, level)).collect();
+        curves.iter().map(|curve| (bars(curve), curve.first().copied().flatten())).collect()
+    } else {
+        let changes: Vec<Option<f64>> = chosen.lines.iter().map(|c| change(run, *c)).collect();
+        let most = changes.iter().flatten().fold(0.5f64, |most, y| most.max(y.abs()));
+        let bar = |y: f64| LEVELS[7].to_string().repeat((BARS as f64 * y.abs() / most).round() as usize);
+        changes.iter().map(|y| (y.map_or(EXTINCT.to_string(), bar), *y)).collect()
+    };
+    let keys = telling(run, &chosen.lines);
+    let labels: Vec<String> = chosen.lines.iter().map(|c| label(run, *c, &keys)).collect();
+    let longest = |texts: &mut dyn Iterator<Item = &String>| texts.map(|t| t.chars().count()).max().unwrap_or(0);
+    let (wide, long) = (longest(&mut labels.iter()), longest(&mut pictures.iter().map(|p| &p.0)));
+
+    let held = chosen.slice.held_text(run);
+    let mut lines = vec![match recorded {
+        true => format!("log10 |dLoss/dz| from the first layer to the last{held}:"),
+        false => format!("log10 |dLoss/dz| of the first layer against the last{held}:"),
+    }];
+    for ((c, label), (picture, change)) in chosen.lines.iter().zip(&labels).zip(&pictures) {
+        let change = change.map_or("dead".to_string(), |y| format!("{y:+.1}"));
+        let gap = |text: &str, width: usize| " ".repeat(width - text.chars().count());
+        let configuration = &run.configurations[*c];
+        let dead = match configuration.outcomes[DEAD] {
+            0 => String::new(),
+            dead => format!("  {dead} of {} dead", configuration.networks),
+        };
+        let (after, behind) = (gap(label, wide), gap(picture, long));
+        lines.push(format!("  {}{after}  {picture}{behind}  {change}{dead}", printable(label)));
+    }
+    let seeds = match chosen.seeds {
+        Some(n) if recorded && chosen.lines.iter().any(|c| run.configurations[*c].networks > n) => {
+            if n == 1 {
+                "the first seed".to_string()
+            } else {
+                format!("the first {n} seeds")
+            }
+        }
+        _ => "seeds".to_string(),
+    };
+    let between = match chosen.slice.shown.len() - chosen.lines.len() {
+        0 => String::new(),
+        hidden => format!("; {hidden} more lie between"),
+    };
+    lines.push(format!("  decades against the last hidden layer, medians over {seeds}{between}"));
     lines
 }
 
-/// log10 |delta_l| / |delta_L| at evenly spread layers.
+/// log10 |delta_l| / |delta_L| at evenly spread layers; empty where they are not known.
 fn curve(run: &Run, c: usize) -> Vec<Option<f64>> {
-    let Some(profile) = &run.configurations[c].profile else { return Vec::new() };
+    let profile = run.configurations[c].profile.as_ref().filter(|p| !p.gradient.median.is_empty());
+    let Some(profile) = profile else { return Vec::new() };
     let last = profile.layers.len() - 1;
     let end = profile.gradient.median(last);
     let bars = BARS.min(profile.layers.len());
-    let at = |i: usize| Some(profile.gradient.median(i * last / (bars - 1))? - end?);
+    let at = |i: usize| Some(profile.gradient.median(i * last / (bars - 1).max(1))? - end?);
     (0..bars).map(at).collect()
+}
+
+/// The same at the first layer, from `networks.csv`.
+fn change(run: &Run, c: usize) -> Option<f64> {
+    Some(run.configurations[c].metrics[metric("log10_grad_ratio_total")].median.get()? / 2.0)
 }
 
 /// Names without control characters, which a terminal would obey.
@@ -74,15 +118,27 @@ fn printable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::data::{Band, Configuration, Key, Profile};
-    use super::super::spread::Number;
+    use super::super::data::{Band, Configuration, Key, METRICS, Profile};
+    use super::super::spread::{Number, Spread};
     use super::*;
+
+    fn metrics(ratio: Option<f64>) -> Vec<Spread> {
+        let (known, zeros) = if ratio.is_some() { (2, 0) } else { (0, 2) };
+        let mut metrics = vec![Spread::default(); METRICS.len()];
+        metrics[metric("log10_grad_ratio_total")] = Spread { median: Number(ratio), known, zeros, ..Spread::default() };
+        metrics
+    }
+
+    fn glance(run: &Run) -> Vec<String> {
+        choose(run).map_or(Vec::new(), |chosen| draw(run, &chosen))
+    }
 
     fn run(curves: &[&[Option<f64>]]) -> Run {
         let values = (0..curves.len()).map(|i| format!("a{i}\u{1b}")).collect();
         let configuration = |(i, curve): (usize, &&[Option<f64>])| Configuration {
             values: vec![Some(i as u32)],
             networks: 2,
+            metrics: metrics(curve.first().copied().flatten().map(|y| 2.0 * y)),
             profile: Some(Profile {
                 layers: (1..=curve.len() as u32).collect(),
                 gradient: Band { median: curve.iter().map(|y| Number(*y)).collect(), ..Band::default() },
@@ -112,8 +168,33 @@ mod tests {
     }
 
     #[test]
-    fn a_run_without_curves_has_nothing_to_show() {
+    fn without_curves_one_bar_stands_for_all_layers() {
+        let mut run = run(&[&[Some(-7.0)], &[Some(0.0)], &[Some(3.5)], &[None]]);
+        run.configurations.iter_mut().for_each(|c| c.profile = None);
+        run.configurations[3].outcomes[DEAD] = 2;
+        let lines = glance(&run);
+        assert_eq!(lines[1], format!("  a0?  {}  -7.0", "█".repeat(32)));
+        assert_eq!(lines[2], format!("  a1?  {}  +0.0", " ".repeat(32)));
+        assert_eq!(lines[3], format!("  a2?  {}{}  +3.5", "█".repeat(16), " ".repeat(16)));
+        assert_eq!(lines[4], format!("  a3?  ×{}  dead  2 of 2 dead", " ".repeat(31)));
+    }
+
+    #[test]
+    fn a_network_of_one_layer_is_its_own_measure() {
+        assert_eq!(glance(&run(&[&[Some(1.0)]]))[1], "    ▁  +0.0");
+    }
+
+    #[test]
+    fn where_seeds_are_too_many_to_be_read_the_first_are_named() {
+        let run = run(&[&[Some(-7.0), Some(0.0)], &[Some(2.0), Some(2.0)]]);
+        let chosen = choose(&run).unwrap();
+        let last = |seeds| draw(&run, &Chosen { seeds, ..chosen.clone() }).pop().unwrap();
+        assert!(last(Some(1)).ends_with("medians over the first seed"), "{}", last(Some(1)));
+        assert_eq!(last(Some(2)), last(None));
+    }
+
+    #[test]
+    fn without_networks_there_is_nothing_to_show() {
         assert!(glance(&Run::default()).is_empty());
-        assert!(glance(&run(&[&[Some(1.0)]])).is_empty());
     }
 }

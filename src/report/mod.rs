@@ -12,15 +12,15 @@ mod networks;
 mod page;
 pub mod plot;
 mod read;
+mod seek;
 mod spread;
 mod thin;
 
 use std::io;
 use std::path::PathBuf;
 
-pub use glance::glance;
 pub use page::page;
-pub use read::{Budget, read};
+pub use read::{Budget, glance, read};
 
 /// Why a run cannot be shown.
 #[derive(Debug, thiserror::Error)]

@@ -27,6 +27,8 @@ struct KeyColumn {
     column: usize,
     values: Vec<String>,
     positions: HashMap<Vec<u8>, u32>,
+    /// Of the row before: most keys keep their value from row to row.
+    last: usize,
 }
 
 impl KeyColumn {
@@ -34,10 +36,15 @@ impl KeyColumn {
         if cell.is_empty() {
             return None;
         }
+        if self.values.get(self.last).is_some_and(|value| value.as_bytes() == cell) {
+            return Some(self.last as u32);
+        }
         if let Some(position) = self.positions.get(cell) {
+            self.last = *position as usize;
             return Some(*position);
         }
         let position = self.values.len() as u32;
+        self.last = position as usize;
         self.values.push(String::from_utf8_lossy(cell).into_owned());
         self.positions.insert(cell.to_vec(), position);
         Some(position)

@@ -3,11 +3,13 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::data::{Run, metric};
 use super::networks::Index;
-use super::{ReportError, edge, layers, networks};
+use super::seek::Ordered;
+use super::{ReportError, edge, glance as look, layers, networks};
 use crate::output::ReadError;
 use crate::run::human;
 use crate::store::{Manifest, State};
@@ -28,8 +30,67 @@ impl Budget {
     pub const PLOT: Budget = Budget { curve_points: 4_000_000, distribution_points: 0 };
 }
 
+/// Layers of `layers.csv` that are read for a look: a tenth of a second, more than it draws.
+const GLANCE_LAYERS: u32 = 1 << 14;
+
 /// Reads the run in `directory`.
 pub fn read(directory: &Path, budget: Budget) -> Result<Run, ReportError> {
+    let (mut run, index) = read_networks(directory)?;
+    run.notes.push(aggregation(&run));
+    read_layers(directory, &index, budget, &mut run)?;
+    run.edges = edge::edges(&run);
+    run.threshold = threshold(&run);
+    Ok(run)
+}
+
+/// A look at the run in `directory`, as lines of text; empty where there is nothing to see. It reads `networks.csv` and, of
+/// `layers.csv`, the rows of a few networks.
+pub fn glance(directory: &Path) -> Result<Vec<String>, ReportError> {
+    let (mut run, mut index) = read_networks(directory)?;
+    let Some(mut chosen) = look::choose(&run) else { return Ok(Vec::new()) };
+    // Layers that are not looked at take no room.
+    let mut depths = vec![0; index.depths.len()];
+    chosen.lines.iter().for_each(|c| depths[*c] = index.depths[*c]);
+    index.depths = depths;
+    let layers: u32 = index.depths.iter().sum();
+    let seeds = (GLANCE_LAYERS / layers.max(1)).max(1);
+    chosen.seeds = Some(seeds);
+    if let Some(file) = open(&directory.join("layers.csv"))? {
+        let path = || directory.join("layers.csv");
+        let failed = |source| ReportError::Disk { action: "read", path: path(), source };
+        let wanted = first_networks(&run, &chosen.lines, seeds);
+        let found = match Ordered::new(file, &index.networks).map_err(failed)? {
+            Some(mut table) => table.rows(wanted).map_err(failed)?,
+            None => None,
+        };
+        if let Some(rows) = found {
+            table("layers.csv", directory, layers::read(&rows[..], &index, Budget::PAGE, &mut run))?;
+        }
+    }
+    Ok(look::draw(&run, &chosen))
+}
+
+/// Positions of the first networks of these configurations, in runs.
+fn first_networks(run: &Run, configurations: &[usize], most: u32) -> Vec<Range<u32>> {
+    let mut left = vec![0; run.configurations.len()];
+    configurations.iter().for_each(|c| left[*c] = most);
+    let mut ranges: Vec<Range<u32>> = Vec::new();
+    for (position, c) in (0u32..).zip(&run.networks.configuration) {
+        let left = &mut left[*c as usize];
+        if *left == 0 {
+            continue;
+        }
+        *left -= 1;
+        match ranges.last_mut() {
+            Some(range) if range.end == position => range.end += 1,
+            _ => ranges.push(position..position + 1),
+        }
+    }
+    ranges
+}
+
+/// The run as `networks.csv` and the manifest tell it.
+fn read_networks(directory: &Path) -> Result<(Run, Index), ReportError> {
     let manifest = manifest(directory)?;
     let mut run = Run { name: name(directory, manifest.as_ref()), ..Run::default() };
     let Some(file) = open(&directory.join("networks.csv"))? else {
@@ -52,11 +113,7 @@ pub fn read(directory: &Path, budget: Budget) -> Result<Run, ReportError> {
             human::plural(planned, "network")
         ));
     }
-    run.notes.push(aggregation(&run));
-    read_layers(directory, &index, budget, &mut run)?;
-    run.edges = edge::edges(&run);
-    run.threshold = threshold(&run);
-    Ok(run)
+    Ok((run, index))
 }
 
 /// Of the keys with several values those that the sweep file varies: others, like the input size that is the width,
