@@ -1,5 +1,5 @@
-//! The edge of chaos as theory draws it: for every activation of plain networks whose weight scale is swept, the line
-//! chi_1 = 1 in the plane of sigma_w and sigma_b.
+//! The edge of chaos as theory draws it: for every activation of a run that sweeps sigma_w and sigma_b, the line
+//! chi_1 = 1 in their plane. It is that of plain layers; figures draw it over nothing else.
 
 use super::data::{Edge, Run};
 use crate::config::{Key, Kind, Setting};
@@ -17,7 +17,7 @@ fn activation(text: &str) -> Option<Activation> {
     }
 }
 
-/// The lines of the activations of `run`, where sigma_w and sigma_b are keys of it and one of them varies.
+/// The lines of the activations of `run`, over the range of its sigma_b; none unless both sigma_w and sigma_b vary.
 pub fn edges(run: &Run) -> Vec<Edge> {
     let (Some(w), Some(b)) = (run.key("sigma_w"), run.key("sigma_b")) else { return Vec::new() };
     let Some(biases) = &run.keys[b].numbers else { return Vec::new() };

@@ -10,6 +10,7 @@ use super::read::Budget;
 use super::spread::{Number, Samples, Spread};
 use super::thin::Thinning;
 use crate::output::{ReadError, TableReader};
+use crate::run::human;
 
 /// What is gathered at one layer of one configuration.
 #[derive(Clone, Default)]
@@ -198,8 +199,9 @@ fn tell(run: &mut Run, index: &Index, curves: Thinning, coarse: Option<Thinning>
         tell("distributions", coarse);
     }
     if strangers > 0 {
-        run.notes
-            .push(format!("{strangers} rows of layers.csv belong to no network of networks.csv and were left out"));
+        let belong = if strangers == 1 { "belongs" } else { "belong" };
+        let rows = human::plural(strangers, "row");
+        run.notes.push(format!("{rows} of layers.csv {belong} to no network of networks.csv, and so left out"));
     }
 }
 

@@ -153,7 +153,13 @@ def full(browser, path):
         assert "predicted (mean field)" in legend("gradient"), legend("gradient")
         assert "mean-field prediction" in texts(page, '#factor [data-control="source"] option')
         assert legend("gradient")[:2] == ["tanh, none", "tanh, layer"], legend("gradient")
+        heading = lambda: texts(page, "#gradient .legendtitletext")
+        assert heading() == ["activation, norm"], heading()
+        choose(page, "gradient", "hold-activation", "tanh")
+        assert "activation = tanh" in page.inner_text("#gradient-summary"), "a wish for the key that nobody chose"
+        choose(page, "gradient", "hold-activation", "any")
         choose(page, "gradient", "color", "activation")
+        assert not any(heading()), heading()
         assert any("activation = " in t for t in legend("gradient")), legend("gradient")
         # Not by colour alone: every value has a symbol of its own.
         symbols = "#gradient .legend .legendpoints path"
@@ -168,6 +174,10 @@ def full(browser, path):
         choose(page, "gradient", "color", "activation")
         choose(page, "phase", "metric", "trainable depth (layers)")
         choose(page, "phase", "x", "init")
+        choose(page, "depth", "x", "sigma_w")
+        # Without its power of ten a 2 could be 0.2 or 20.
+        across = [float(text) for text in texts(page, "#depth .xtick") if text]
+        assert len(across) > 2 and across == sorted(set(across)), across
         choose(page, "depth", "x", "depth")
 
         # One configuration at a time: the latest wish is met, whatever was wished before.
@@ -287,6 +297,11 @@ def deaths(browser, path, *keys):
         assert all((row[column] == "") == (2 * int(row["dead"]) >= int(row["networks"])) for row in rows), rows
         assert f"{hatched} cells without a value are hatched" in page.inner_text("#phase-summary")
         assert "no value" in texts(page, "#phase .legendtext") and page.locator("#phase .plot pattern").count()
+        # Crosses have an outline in the colour of the ground, or dark cells would swallow them.
+        crosses = "nodes => nodes.map(n => [n.getAttribute('d'), n.style.stroke]).filter(([d]) => !d.endsWith('Z'))"
+        strokes = Counter(stroke for _, stroke in page.eval_on_selector_all("#phase .scatterlayer .points path", crosses))
+        crossed = sum(row["dead"] != "0" for row in rows)
+        assert len(strokes) == 2 and set(strokes.values()) == {crossed}, (strokes, crossed)
         told = hovered(page, "phase", ".scatterlayer .points path")
         assert ": none" in told and " dead" in told, told
         rows = tables["depth"]

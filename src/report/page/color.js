@@ -68,17 +68,39 @@ const divergingScale = (colors) => [
 
 // What lines and points may be coloured by beside a key.
 const NOTHING = "nothing",
-  EACH = "each";
-const colorOptions = (keys) => [...keyOptions(keys), [EACH, "each configuration"], [NOTHING, "(nothing)"]];
-const freeKeys = (color) => (typeof color === "number" ? [color] : color === EACH ? preferredKeys().slice(0, 1) : []);
-const colorValue = (c, color) => (color === NOTHING ? NONE : color === EACH ? c : valueOf(c, color));
+  EACH = "each",
+  ALIKE = "alike"; // all that differ in their depth alone, which curves over layers show
+const colorOptions = (keys, depthSeen = false) => [
+  ...keyOptions(keys),
+  [EACH, "each configuration"],
+  ...(depthSeen && run.varying.includes(keyNamed("depth")) ? [[ALIKE, "each, whatever its depth"]] : []),
+  [NOTHING, "(nothing)"],
+];
+// Keys that a figure does not hold, because colours show them: for want of a key the likeliest, unless it is wished for.
+function freeKeys(color, wishes, likeliest = preferredKeys()) {
+  if (typeof color === "number") return [color];
+  const free = color === NOTHING ? [] : likeliest.slice(0, 1);
+  return free.filter((k) => (wishes.get(k) ?? null) === null);
+}
+// What lines are coloured by if nobody chooses: a key; but lines of one colour could not be told apart, so each of a few
+// gets its own, or those that differ in nothing but their depth share one, if that can be seen.
+function lineColor(lines, key, depthSeen) {
+  if (key === NOTHING) return key;
+  const colors = valuesAmong(lines, key).length;
+  const alike = depthSeen ? withoutDepth(differingKeys(lines)) : differingKeys(lines);
+  const groups = lines.length <= CHOICES.each ? lines.length : groupedBy(lines, alike).length;
+  if (groups <= colors || groups > CHOICES.each) return key;
+  return lines.length <= CHOICES.each ? EACH : ALIKE;
+}
+const withoutDepth = (keys) => keys.filter((k) => keyName(k) !== "depth");
 
-// Colour and marker of every value of key k among the configurations shown (or of every configuration); a colour bar
-// where numbers are too many for a legend.
+// Colour and marker of every value of key k among the configurations shown, or of every configuration or group of them,
+// for which its first one stands; a colour bar where numbers are too many for a legend.
 function coloring(configurations, k, colors) {
   const words = colors.dark ? DARK_WORDS : WORDS;
   if (k === NOTHING) {
     return {
+      valueOf: () => NONE,
       of: () => words[0],
       symbol: () => SYMBOLS[0],
       values: [NONE],
@@ -87,16 +109,22 @@ function coloring(configurations, k, colors) {
       legend: false,
     };
   }
-  if (k === EACH) {
-    const rank = new Map(configurations.map((c, i) => [c, i])),
-      differing = differingKeys(configurations);
+  if (k === EACH || k === ALIKE) {
+    const differing = differingKeys(configurations),
+      telling = k === EACH ? differing : withoutDepth(differing);
+    const groups = k === EACH ? configurations.map((c) => [c]) : groupedBy(configurations, telling);
+    const head = new Map(groups.flatMap((group) => group.map((c) => [c, group[0]]))),
+      rank = new Map(groups.map((group, i) => [group[0], i]));
     return {
+      valueOf: (c) => head.get(c),
+      // Of the keys whose values are words; numbers stand beside their key.
+      title: telling.filter((key) => !run.keys[key].numbers).map(keyName).join(", "),
       of: (c) => words[rank.get(c) % words.length],
       symbol: (c) => SYMBOLS[(rank.get(c) + Math.floor(rank.get(c) / words.length)) % SYMBOLS.length],
-      values: configurations,
-      name: (c) => shortLabel(c, differing),
+      values: groups.map((group) => group[0]),
+      name: (c) => shortLabel(c, telling),
       bar: null,
-      legend: configurations.length <= 24,
+      legend: groups.length <= 24,
     };
   }
   const values = valuesAmong(configurations, k),
@@ -117,6 +145,7 @@ function coloring(configurations, k, colors) {
         )
       : null;
   return {
+    valueOf: (c) => valueOf(c, k),
     of,
     values,
     bar,

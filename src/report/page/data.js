@@ -85,6 +85,17 @@ function differingKeys(configurations) {
   return keys;
 }
 
+// Configurations with the same values of these keys, together.
+function groupedBy(configurations, keys) {
+  const groups = new Map();
+  for (const c of configurations) {
+    const group = keys.map((k) => valueOf(c, k)).join(" ");
+    if (!groups.has(group)) groups.set(group, []);
+    groups.get(group).push(c);
+  }
+  return [...groups.values()];
+}
+
 // "tanh, 8": the values of the keys that tell a configuration from the others shown.
 function shortLabel(c, keys) {
   const text = (k) => (run.keys[k].numbers ? `${keyName(k)} ${textOf(k, valueOf(c, k))}` : textOf(k, valueOf(c, k)));

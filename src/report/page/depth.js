@@ -20,20 +20,18 @@ const depthFigure = {
     const options = card.options;
     options.x ??= scaleKey();
     if (options.color === options.x) options.color = undefined;
-    const key = preferredKeys().find((k) => k !== options.x) ?? NOTHING;
+    const others = preferredKeys().filter((k) => k !== options.x),
+      key = others[0] ?? NOTHING;
     options.logX ??= false;
     options.linear ??= false;
     options.metric ??= "max_trainable_depth";
-    const by = options.color === EACH ? key : (options.color ?? key);
-    const free = [options.x, ...freeKeys(by)];
+    const free = [options.x, ...freeKeys(options.color ?? key, card.wishes, others)];
     const pool = card.pool.filter((c) => valueOf(c, options.x) !== NONE);
     const { shown, held } = slice(pool, free, card.wishes, (rest) => linesOver(rest, options.x).length <= CHOICES.lines);
     const all = linesOver(shown, options.x),
       lines = all.slice(0, MANY_LINES);
-    // A few lines of one colour could not be told apart.
     const heads = lines.map((line) => line[0]);
-    options.color ??=
-      key !== NOTHING && lines.length <= CHOICES.each && valuesAmong(heads, key).length < lines.length ? EACH : key;
+    options.color ??= lineColor(heads, key, false);
     const paint = coloring(options.color === EACH ? heads : lines.flat(), options.color, colors);
     const xs = valuesAmong(shown, options.x);
     const numeric = xs.length > 0 && xs.every((v) => numberOf(options.x, v) !== null);
@@ -43,7 +41,7 @@ const depthFigure = {
         options.x = k;
         card.update();
       }),
-      choice("color", "colour by", colorOptions(preferredKeys().filter((k) => k !== options.x)), options.color, (k) => {
+      choice("color", "colour by", colorOptions(others), options.color, (k) => {
         options.color = k;
         card.update();
       }),
@@ -94,7 +92,7 @@ const depthFigure = {
     let deadRows = 0,
       predictions = 0;
     for (const line of lines) {
-      const value = colorValue(line[0], options.color),
+      const value = paint.valueOf(line[0]),
         color = paint.of(value);
       const spreads = line.map((c) => metricOf(c, options.metric));
       const group = { legendgroup: `v${value}`, showlegend: false };
@@ -161,19 +159,19 @@ const depthFigure = {
     if (paint.bar) traces.push(paint.bar);
     const ticks = numeric
       ? options.logX
-        ? { type: "log" }
+        ? logAxis(xs.map((v) => numberOf(options.x, v)))
         : {}
       : { tickmode: "array", tickvals: xs.map((_, i) => i), ticktext: xs.map((v) => plain(textOf(options.x, v))) };
     const layout = {
       ...baseLayout(colors),
-      ...(paint.bar ? { legend: legendAbove } : {}),
+      ...legendOf(paint, colors),
       xaxis: axis(colors, plain(keyName(options.x)), ticks),
       yaxis: axis(
         colors,
         options.metric === "depth_scale"
           ? "depth scale (layers)"
           : `layers until |δ| changes by ${run.threshold ? format(run.threshold) + " decades" : "the threshold"}`,
-        options.linear ? {} : { type: "log", dtick: decades(traces) > 2.5 ? 1 : "D2" },
+        options.linear ? {} : logAxis(traces.flatMap((trace) => trace.y ?? [])),
       ),
     };
     return {
@@ -196,24 +194,6 @@ function linesOver(configurations, x) {
   return (simple ? lines : groupedBy(configurations, others)).map((line) =>
     line.sort((a, b) => valueOf(a, x) - valueOf(b, x)),
   );
-}
-
-function groupedBy(configurations, keys) {
-  const groups = new Map();
-  for (const c of configurations) {
-    const group = keys.map((k) => valueOf(c, k)).join(" ");
-    if (!groups.has(group)) groups.set(group, []);
-    groups.get(group).push(c);
-  }
-  return [...groups.values()];
-}
-
-// Decades that the lines span.
-function decades(traces) {
-  const values = traces.flatMap((trace) => trace.y ?? []).filter((y) => y !== null && y > 0);
-  return values.length
-    ? Math.log10(values.reduce((a, b) => Math.max(a, b)) / values.reduce((a, b) => Math.min(a, b)))
-    : 0;
 }
 
 // xi_grad is a depth scale; |delta| changes by a decade in 2 xi ln 10 layers.

@@ -26,7 +26,7 @@ const factorFigure = {
       const profile = profiles.of(c);
       return profile?.[options.source] && (profile.factor || profile.gradient.zeros);
     });
-    const free = freeKeys(options.color);
+    const free = freeKeys(options.color, card.wishes);
     const { shown, held } = slice(pool, free, card.wishes, () => true);
     const paint = coloring(shown, options.color, colors);
     const controls = [
@@ -62,11 +62,18 @@ const factorFigure = {
         rows.push([...keyCells(c), layer, run.configurations[c].networks, measured, dead, expected]);
       });
     }
+    if (!points.length) {
+      const dead = deadSentence(shown, "where a network dies it counts as lowest, below that it has no factor");
+      return {
+        message: `Not drawn: no configuration here has both a prediction and a factor over half of its networks. ${dead}`,
+        controls,
+      };
+    }
     const every = Math.ceil(Math.max(points.length, deadPoints.length) / CHOICES.points),
       drawn = points.filter((_, i) => i % every === 0);
     const unit = (x) => (options.linear ? 10 ** x : x);
     const traces = paint.values.flatMap((v) => {
-      const some = drawn.filter((p) => colorValue(p.c, options.color) === v);
+      const some = drawn.filter((p) => paint.valueOf(p.c) === v);
       return some.length
         ? [
             {
@@ -86,12 +93,10 @@ const factorFigure = {
           ]
         : [];
     });
-    const ends = drawn.length
-      ? [
-          Math.min(...drawn.map((p) => Math.min(p.expected, p.measured))),
-          Math.max(...drawn.map((p) => Math.max(p.expected, p.measured))),
-        ].map(unit)
-      : [0, 1];
+    const ends = [
+      Math.min(...drawn.map((p) => Math.min(p.expected, p.measured))),
+      Math.max(...drawn.map((p) => Math.max(p.expected, p.measured))),
+    ].map(unit);
     traces.push({
       type: "scatter",
       mode: "lines",
@@ -107,7 +112,7 @@ const factorFigure = {
       const cross = ({ c, layer, expected, dead }) => ({
         x: unit(expected),
         y: options.linear ? 0 : floor - step,
-        color: paint.of(colorValue(c, options.color)),
+        color: paint.of(paint.valueOf(c)),
         text: `layer ${layer}: the gradient of ${dead} of ${run.configurations[c].networks} is exactly zero<br>${configurationText(c)}`,
       });
       traces.push(deadTrace(deadPoints.filter((_, i) => i % every === 0).map(cross), colors));
@@ -117,7 +122,7 @@ const factorFigure = {
       log = options.linear ? "" : "log<sub>10</sub> ";
     const layout = {
       ...baseLayout(colors),
-      ...(paint.bar ? { legend: legendAbove } : {}),
+      ...legendOf(paint, colors),
       xaxis: axis(colors, `${log}${ratio}, ${sources.find(([s]) => s === options.source)[1]}`),
       yaxis: axis(colors, `${log}${ratio}, measured`),
     };

@@ -58,6 +58,12 @@ const baseLayout = (colors) => ({
   hoverlabel: { align: "left" },
   legend: { x: 1.02, xanchor: "left", y: 1, tracegroupgap: 0, itemsizing: "constant" },
 });
+// The legend of what `coloring` made: above it the keys whose values alone it shows.
+const legendOf = (paint, colors) => {
+  if (paint.bar) return { legend: legendAbove };
+  const title = paint.title ? { text: plain(paint.title), font: { size: 12, color: colors.dim } } : {};
+  return { legend: { ...baseLayout(colors).legend, title } };
+};
 // Beside a colour bar there is no room for a legend: it goes above.
 const legendAbove = { orientation: "h", x: 0, xanchor: "left", y: 1.02, yanchor: "bottom" };
 const axis = (colors, text, more = {}) => ({
@@ -71,6 +77,15 @@ const axis = (colors, text, more = {}) => ({
   exponentformat: "power",
   ...more,
 });
+
+// A logarithmic axis over these positive values, with every tick written in full: without its power of ten a 2 may be 0.02.
+function logAxis(values) {
+  const known = values.filter((x) => x !== null && x > 0);
+  if (!known.length) return { type: "log" };
+  const decades = Math.log10(known.reduce((a, b) => Math.max(a, b)) / known.reduce((a, b) => Math.min(a, b)));
+  if (decades > 2.5) return { type: "log", dtick: 1 };
+  return { type: "log", tickformat: "~g", ...(decades > 1 ? { dtick: "D2" } : {}) };
+}
 
 // The band between two lines. A quantile that is exactly zero, which `zero` knows of a point, lies at the floor below
 // everything; a gap would be bridged, because a filled line has none in the charting library.

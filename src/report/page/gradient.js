@@ -18,17 +18,17 @@ const gradientFigure = {
     const key = preferredKeys()[0] ?? NOTHING;
     const { shown, held } = slice(
       pool,
-      freeKeys(options.color ?? key),
+      freeKeys(options.color ?? key, card.wishes),
       card.wishes,
       (rest) => rest.length <= CHOICES.lines,
     );
     const lines = shown.slice(0, MANY_LINES);
-    // A few lines of one colour could not be told apart.
-    options.color ??=
-      key !== NOTHING && lines.length <= CHOICES.each && valuesAmong(lines, key).length < lines.length ? EACH : key;
+    options.color ??= lineColor(lines, key, true);
     const free = typeof options.color === "number" ? [options.color] : [];
     const paint = coloring(lines, options.color, colors);
-    const bands = options.bands ?? lines.length <= CHOICES.bands;
+    // One network has no spread.
+    const spread = lines.some((c) => run.configurations[c].networks > 1);
+    const bands = spread && (options.bands ?? lines.length <= CHOICES.bands);
     const theory = lines.some((c) => profiles.of(c).predicted_to_last);
 
     const traces = [],
@@ -43,7 +43,7 @@ const gradientFigure = {
     let deadRows = 0;
     for (const c of lines) {
       const curve = curves[lines.indexOf(c)];
-      const value = colorValue(c, options.color);
+      const value = paint.valueOf(c);
       const group = { legendgroup: `v${value}`, showlegend: false };
       const color = paint.of(value);
       const hover = configurationText(c) + "<br>" + plain(outcomesText(c));
@@ -113,7 +113,7 @@ const gradientFigure = {
     const norm = options.relative ? "|δ<sub>l</sub>| / |δ<sub>L</sub>|" : "|δ<sub>l</sub>|, δ = dLoss/dz";
     const layout = {
       ...baseLayout(colors),
-      ...(paint.bar ? { legend: legendAbove } : {}),
+      ...legendOf(paint, colors),
       // Room for symbols, but no layer 0.
       xaxis: options.relative
         ? axis(colors, "layer l / depth L")
@@ -125,7 +125,7 @@ const gradientFigure = {
             axis(colors, norm, { tickmode: "array", tickvals: dead.map((d) => d.y), ticktext: dead.map(() => "0") }),
     };
     const controls = [
-      choice("color", "colour by", colorOptions(preferredKeys()), options.color, (k) => {
+      choice("color", "colour by", colorOptions(preferredKeys(), true), options.color, (k) => {
         options.color = k;
         card.update();
       }),
@@ -138,10 +138,14 @@ const gradientFigure = {
         options.relative = on;
         card.update();
       }),
-      tick("bands", "bands over seeds", bands, (on) => {
-        options.bands = on;
-        card.update();
-      }),
+      ...(spread
+        ? [
+            tick("bands", "bands over seeds", bands, (on) => {
+              options.bands = on;
+              card.update();
+            }),
+          ]
+        : []),
     ];
     return {
       traces,

@@ -118,7 +118,7 @@ const phaseFigure = {
       .filter((x) => x !== null)
       .sort((a, b) => a - b);
     const most = Math.max(...flat.map(Math.abs), 1e-9);
-    const powers = kind === "log" ? [0, 1, 2, 3, 4, 5, 6].filter((p) => p >= flat[0] - 1 && p <= flat.at(-1)) : null;
+    const ticks = kind === "log" ? logTicks(flat[0], flat.at(-1)) : null;
     const traces = [
       {
         type: "heatmap",
@@ -133,7 +133,7 @@ const phaseFigure = {
           title: { text: metricText, side: "right" },
           thickness: 16,
           outlinewidth: 0,
-          ...(powers ? { tickvals: powers, ticktext: powers.map((p) => String(10 ** p)) } : {}),
+          ...(ticks ? { tickvals: ticks.map(Math.log10), ticktext: ticks.map(String) } : {}),
         },
       },
     ];
@@ -147,17 +147,22 @@ const phaseFigure = {
       }),
     );
     if (emptyCells.length) traces.push(hatchTrace(emptyCells, grid, colors));
-    traces.push(...contourTraces(grid, options, colors), ...edgeTraces(grid, shown, options, colors));
+    const lines = [...contourTraces(grid, options, colors), ...edgeTraces(grid, shown, options, colors)];
+    traces.push(...lines.flatMap((line) => [haloOf(line, colors), line]));
     if (deadCells.length) {
-      traces.push({
+      const crosses = (size, line, more) => ({
         type: "scatter",
         mode: "markers",
-        name: "has dead networks",
         x: deadCells.map((d) => d.x),
         y: deadCells.map((d) => d.y),
         hoverinfo: "skip",
-        marker: { symbol: "x-thin", size: 7, line: { width: 1.5, color: colors.text } },
+        marker: { symbol: "x-thin", size, line },
+        ...more,
       });
+      traces.push(
+        crosses(9, { width: 4.5, color: colors.paper }, { showlegend: false }),
+        crosses(7, { width: 1.5, color: colors.text }, { name: "has dead networks" }),
+      );
     }
     const layout = {
       ...baseLayout(colors),
@@ -189,6 +194,26 @@ const phaseFigure = {
     };
   },
 };
+
+// 1, 2 and 5 times powers of ten between two powers of ten; powers alone where they are many.
+function logTicks(low, high) {
+  const ticks = [];
+  for (let p = Math.floor(low); p <= high; p++)
+    for (const f of high - low > 2.5 ? [1] : [1, 2, 5]) {
+      const number = Number(`${f}e${p}`);
+      if (Math.log10(number) >= low && Math.log10(number) <= high) ticks.push(number);
+    }
+  return ticks.length ? ticks : [low, high].map((p) => Number((10 ** p).toPrecision(3)));
+}
+
+// Under a line over cells, wider: dark cells would swallow a dark line, and light ones a light line.
+const haloOf = (trace, colors) => ({
+  ...trace,
+  showlegend: false,
+  hoverinfo: "skip",
+  line: { color: colors.paper, width: trace.line.width + 2 },
+  ...(trace.contours ? { contours: { ...trace.contours, showlabels: false } } : {}),
+});
 
 // An axis that ends where the cells do.
 const cellAxis = ({ place, half }) => ({

@@ -23,7 +23,8 @@ impl Axis {
         }
     }
 
-    /// Spans the decimal logarithms `values` of positive numbers, ticks at 1, 2 and 5 times powers of ten.
+    /// Spans the decimal logarithms `values` of positive numbers, ticks at 1, 2 and 5 times powers of ten, or, where these
+    /// are too few, at round numbers.
     pub fn logarithmic(label: impl Into<String>, values: impl IntoIterator<Item = f64>) -> Self {
         let (low, high) = spanned(values);
         let room = 0.04 * (high - low);
@@ -33,7 +34,11 @@ impl Axis {
         let step = (powers.clone().count() / 9 + 1) as i32;
         let powers = powers.filter(|p| p.rem_euclid(step) == 0);
         let ticks = powers.flat_map(|p| factors.iter().map(move |f| (f64::from(p) + f.log10(), power_text(*f, p))));
-        let ticks = ticks.filter(|(place, _)| (low..=high).contains(place)).collect();
+        let mut ticks: Vec<(f64, String)> = ticks.filter(|(place, _)| (low..=high).contains(place)).collect();
+        if ticks.len() < 2 {
+            let numbers = round_ticks(10f64.powf(low), 10f64.powf(high)).into_iter();
+            ticks = numbers.filter_map(|(_, text)| Some((text.parse::<f64>().ok()?.log10(), text))).collect();
+        }
         Axis { label: label.into(), range: (low, high), ticks, grid: true }
     }
 
@@ -118,6 +123,12 @@ mod tests {
         assert_eq!(texts(Axis::linear("", [7.0])), ["6.6", "6.8", "7.0", "7.2", "7.4"]);
         assert_eq!(texts(Axis::logarithmic("", [0.0, 1.0])), ["1", "2", "5", "10"]);
         assert_eq!(texts(Axis::logarithmic("", [-9.0, 1.0])), ["10⁻⁸", "10⁻⁶", "10⁻⁴", "10⁻²", "1"]);
+        assert_eq!(texts(Axis::logarithmic("", [1.2, 2.4])), ["20", "50", "100", "200"]);
+        let narrow = Axis::logarithmic("", [22f64.log10(), 48f64.log10()]);
+        assert!(
+            narrow.ticks.iter().all(|(place, text)| (10f64.powf(*place) - text.parse::<f64>().unwrap()).abs() < 1e-9)
+        );
+        assert_eq!(texts(narrow), ["25", "30", "35", "40", "45"]);
         assert_eq!(Axis::linear("", []).range, (-0.03, 1.03));
     }
 }

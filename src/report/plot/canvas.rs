@@ -196,13 +196,19 @@ impl Canvas<'_> {
     }
 
     pub fn cross(&self, point: (f64, f64), color: RGBColor) -> Result<(), ReportError> {
-        self.cross_at(self.place(point), color)
+        self.cross_at(self.place(point), 4 * SCALE, color, 1.6)
     }
 
-    fn cross_at(&self, (x, y): (i32, i32), color: RGBColor) -> Result<(), ReportError> {
-        let r = 4 * SCALE;
-        self.path(vec![(x - r, y - r), (x + r, y + r)], color, 1.6, false)?;
-        self.path(vec![(x - r, y + r), (x + r, y - r)], color, 1.6, false)
+    /// A cross that is seen on any ground: with a white outline.
+    pub fn outlined_cross(&self, point: (f64, f64), color: RGBColor) -> Result<(), ReportError> {
+        let place = self.place(point);
+        self.cross_at(place, 5 * SCALE, WHITE, 4.2)?;
+        self.cross_at(place, 4 * SCALE, color, 1.6)
+    }
+
+    fn cross_at(&self, (x, y): (i32, i32), r: i32, color: RGBColor, width: f64) -> Result<(), ReportError> {
+        self.path(vec![(x - r, y - r), (x + r, y + r)], color, width, false)?;
+        self.path(vec![(x - r, y + r), (x + r, y - r)], color, width, false)
     }
 
     /// A filled rectangle between two corners in data coordinates.
@@ -314,7 +320,7 @@ impl Canvas<'_> {
                     self.symbol_at((x + 12 * SCALE, y), symbol, 4.0, (entry.color, 1.0))?;
                 }
                 Mark::Symbol(symbol) => self.symbol_at((x + 12 * SCALE, y), symbol, 4.0, (entry.color, 1.0))?,
-                Mark::Cross => self.cross_at((x + 12 * SCALE, y), entry.color)?,
+                Mark::Cross => self.cross_at((x + 12 * SCALE, y), 4 * SCALE, entry.color, 1.6)?,
                 Mark::Hatch => self.hatch_at([x + 4 * SCALE, y - 8 * SCALE, x + 20 * SCALE, y + 8 * SCALE])?,
             }
             self.text(&entry.text, (x + 30 * SCALE, y), SMALL, HPos::Left, VPos::Center)?;

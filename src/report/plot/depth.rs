@@ -10,6 +10,7 @@ use super::axis::Axis;
 use super::canvas::{Entry, Mark, figure};
 use super::palette::{GREY, Palette};
 use super::select::{dead, dead_text, distinct, key, preferred, slice};
+use crate::run::human;
 
 /// The first of them along which there are lines, with two points or more on average.
 fn scale(run: &Run) -> Option<usize> {
@@ -69,7 +70,7 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
     }
     let lines = lines(run, &chosen.shown, x);
     let heads: Vec<usize> = lines.iter().map(|line| line[0]).collect();
-    let palette = Palette::of_lines(run, &heads, color, asked.is_some());
+    let palette = Palette::of_lines(run, &heads, color, asked.is_some(), None);
 
     let values = distinct(run, &chosen.shown, x);
     let numbers = run.keys[x].numbers.as_ref();
@@ -135,8 +136,8 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
         Ok(())
     })?;
     let text = format!(
-        "median max_trainable_depth of {} lines over {name}{}{}",
-        lines.len(),
+        "median max_trainable_depth of {} over {name}{}{}",
+        human::plural(lines.len() as u64, "line"),
         chosen.held_text(run),
         dead_text(run, &chosen.shown)
     );

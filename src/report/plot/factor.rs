@@ -11,6 +11,7 @@ use super::axis::Axis;
 use super::canvas::{Entry, Mark, figure};
 use super::palette::{GREY, Palette};
 use super::select::{dead, dead_text, key, preferred, slice};
+use crate::run::human;
 
 pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
     let theory = run.recorded.theory;
@@ -25,8 +26,14 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
     };
     let pool: Vec<usize> = (0..run.configurations.len()).filter(has_both).collect();
     if pool.is_empty() {
-        let what =
-            "this figure takes log10_grad_ratio and either theory.csv or chi, which plain networks without norm have";
+        let all: Vec<usize> = (0..run.configurations.len()).collect();
+        let (dead, networks) = run.deaths(&all);
+        let what = match dead == networks {
+            true => "every network is dead, and a gradient of exactly zero has no factor",
+            false => {
+                "this figure takes log10_grad_ratio and either theory.csv or chi, which plain networks without norm have"
+            }
+        };
         return Err(ReportError::Usage(what.to_string()));
     }
     let asked = wish.color.as_deref().map(|name| key(run, name)).transpose()?;
@@ -74,9 +81,9 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
     })?;
     let thinned = if every > 1 { format!(", one point in {every} drawn") } else { String::new() };
     let text = format!(
-        "{} layers of {} configurations{}, medians over seeds{thinned}{}",
-        points.len(),
-        chosen.shown.len(),
+        "{} of {}{}, medians over seeds{thinned}{}",
+        human::plural(points.len() as u64, "layer"),
+        human::plural(chosen.shown.len() as u64, "configuration"),
         chosen.held_text(run),
         dead_text(run, &chosen.shown)
     );

@@ -8,6 +8,7 @@ use super::axis::Axis;
 use super::canvas::{Entry, Mark, figure};
 use super::palette::{GREY, Palette};
 use super::select::{dead, dead_text, key, preferred, slice};
+use crate::run::human;
 
 /// Most symbols on a line.
 const SYMBOLS: usize = 12;
@@ -45,7 +46,8 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
     let free: Vec<usize> = color.into_iter().collect();
     let chosen = slice(run, pool, &free, &wish.hold, |shown| shown.len() <= CHOICES.lines)?;
     let shown = &chosen.shown;
-    let palette = Palette::of_lines(run, shown, color, asked.is_some());
+    // Lines of different depths end at different layers.
+    let palette = Palette::of_lines(run, shown, color, asked.is_some(), run.key("depth"));
 
     let curves: Vec<Curve> = shown.iter().filter_map(|c| run.configurations[*c].profile.as_ref()).map(curve).collect();
     let bands = shown.len() <= CHOICES.bands;
@@ -103,12 +105,14 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
         Ok(())
     })?;
     let networks: u32 = shown.iter().map(|c| run.configurations[*c].networks).sum();
+    let banded = shown.iter().any(|c| run.configurations[*c].networks > 1);
     let text = format!(
-        "median log10 |dLoss/dz| of {} lines ({networks} networks){}{}{}",
-        shown.len(),
+        "median log10 |dLoss/dz| of {} ({}){}{}{}",
+        human::plural(shown.len() as u64, "line"),
+        human::plural(networks.into(), "network"),
         chosen.held_text(run),
         dead_text(run, shown),
-        if bands { ", bands from the 10 % to the 90 % quantile over seeds" } else { "" }
+        if bands && banded { ", bands from the 10 % to the 90 % quantile over seeds" } else { "" }
     );
     Ok((svg, text))
 }
@@ -165,7 +169,7 @@ mod tests {
         let (svg, text) = draw(&run(), &wish).unwrap();
         assert_eq!(
             text,
-            "median log10 |dLoss/dz| of 1 lines (3 networks), 2 of 3 networks are dead, bands from the 10 % to the 90 % quantile over seeds"
+            "median log10 |dLoss/dz| of 1 line (3 networks), 2 of 3 networks are dead, bands from the 10 % to the 90 % quantile over seeds"
         );
         let solid: Vec<_> = polylines(&svg, "#0072B2");
         // Measured: layers 1 to 2 and 4 to 5, a gap between; predicted: dashes on a line of half the slope that ends with it.

@@ -1,15 +1,43 @@
 //! Which colour a line or a point of a figure has, and what the legend or the colour bar says of it.
 
+use std::collections::BTreeMap;
+
 use plotters::style::RGBColor;
 
 use super::super::choice::CHOICES;
 use super::super::data::Run;
 use super::canvas::{Around, Bar, Entry, Mark};
 use super::color::{Coloring, sequential};
-use super::select::{distinct, label, telling};
+use super::select::{label, taken, telling};
 
 /// Ink of what has no colour of its own.
 pub const GREY: RGBColor = RGBColor(0x57, 0x60, 0x6a);
+
+/// Lines of one colour, where colours do not go by one key.
+struct Groups {
+    /// What tells groups apart.
+    keys: Vec<usize>,
+    /// Of every line.
+    of: Vec<u32>,
+    /// The first line of every group.
+    heads: Vec<usize>,
+}
+
+impl Groups {
+    /// Lines with the same values of `keys` are a group.
+    fn new(run: &Run, lines: &[usize], keys: Vec<usize>) -> Self {
+        let (mut known, mut heads, mut of) = (BTreeMap::new(), Vec::new(), Vec::new());
+        for (i, c) in lines.iter().enumerate() {
+            let values: Vec<Option<u32>> = keys.iter().map(|k| run.configurations[*c].values[*k]).collect();
+            let group = *known.entry(values).or_insert(heads.len() as u32);
+            if group as usize == heads.len() {
+                heads.push(i);
+            }
+            of.push(group);
+        }
+        Groups { keys, of, heads }
+    }
+}
 
 /// Colours of the lines or points of one figure.
 pub struct Palette<'a> {
@@ -17,51 +45,62 @@ pub struct Palette<'a> {
     /// The configurations that stand for the lines.
     lines: &'a [usize],
     key: Option<usize>,
-    each: bool,
+    groups: Option<Groups>,
     coloring: Coloring,
 }
 
 impl<'a> Palette<'a> {
-    /// By a key; but a few lines of one colour could not be told apart, so unless that key was asked for, each of a few
-    /// gets its own.
-    pub fn of_lines(run: &'a Run, lines: &'a [usize], key: Option<usize>, asked: bool) -> Self {
-        let few = !asked && lines.len() <= CHOICES.each;
-        let each = few && key.is_some_and(|k| distinct(run, lines, k).len() < lines.len());
-        let coloring = if each { Coloring::each(lines.len()) } else { Coloring::new(run, lines, key) };
-        Palette { run, lines, key, each, coloring }
+    /// By a key; but lines of one colour could not be told apart, so unless that key was asked for, each of a few gets its
+    /// own, or those that differ in nothing but a key that is `seen` without colours share one.
+    pub fn of_lines(run: &'a Run, lines: &'a [usize], key: Option<usize>, asked: bool, seen: Option<usize>) -> Self {
+        let groups = key.filter(|_| !asked).and_then(|k| {
+            let colors = taken(run, lines, k).len();
+            let each = Groups::new(run, lines, telling(run, lines));
+            let alike = || {
+                let keys = each.keys.iter().copied().filter(|k| Some(*k) != seen).collect();
+                Groups::new(run, lines, keys)
+            };
+            let groups = if lines.len() <= CHOICES.each { each } else { alike() };
+            (colors < groups.heads.len() && groups.heads.len() <= CHOICES.each).then_some(groups)
+        });
+        let coloring = match &groups {
+            Some(groups) => Coloring::each(groups.heads.len()),
+            None => Coloring::new(run, lines, key),
+        };
+        Palette { run, lines, key, groups, coloring }
     }
 
     /// By a key.
     pub fn of_points(run: &'a Run, shown: &'a [usize], key: Option<usize>) -> Self {
-        Palette { run, lines: shown, key, each: false, coloring: Coloring::new(run, shown, key) }
+        Palette { run, lines: shown, key, groups: None, coloring: Coloring::new(run, shown, key) }
+    }
+
+    fn value(&self, i: usize) -> Option<u32> {
+        match (&self.groups, self.key) {
+            (Some(groups), _) => Some(groups.of[i]),
+            (None, Some(k)) => self.run.configurations[self.lines[i]].values[k],
+            (None, None) => None,
+        }
     }
 
     /// The colour of the `i`-th line.
     pub fn of(&self, i: usize) -> RGBColor {
-        match self.key {
-            _ if self.each => self.coloring.of(Some(i as u32)),
-            Some(k) => self.coloring.of(self.run.configurations[self.lines[i]].values[k]),
-            None => self.coloring.of(None),
-        }
+        self.coloring.of(self.value(i))
     }
 
     /// The symbol of the `i`-th line.
     pub fn symbol(&self, i: usize) -> usize {
-        match self.key {
-            _ if self.each => self.coloring.symbol(Some(i as u32)),
-            Some(k) => self.coloring.symbol(self.run.configurations[self.lines[i]].values[k]),
-            None => 0,
-        }
+        if self.key.is_some() { self.coloring.symbol(self.value(i)) } else { 0 }
     }
 
     /// Title, legend and colour bar; `mark` makes an entry's mark of its symbol.
     pub fn around(&self, title: &Option<String>, mark: fn(usize) -> Mark) -> Around {
         let mut around = Around { title: title.clone(), ..Around::default() };
-        if self.each {
-            let keys = telling(self.run, self.lines);
-            let text = |i: usize| label(self.run, self.lines[i], &keys);
-            let entry = |i: usize| Entry { text: text(i), color: self.of(i), mark: mark(self.symbol(i)) };
-            around.legend.extend((0..self.lines.len()).map(entry));
+        if let Some(groups) = &self.groups {
+            around.heading = words(self.run, &groups.keys);
+            let text = |i: usize| label(self.run, self.lines[i], &groups.keys);
+            let entry = |i: &usize| Entry { text: text(*i), color: self.of(*i), mark: mark(self.symbol(*i)) };
+            around.legend.extend(groups.heads.iter().map(entry));
             return around;
         }
         let Some(k) = self.key else { return around };
@@ -81,6 +120,13 @@ impl<'a> Palette<'a> {
     }
 }
 
+/// The names of the keys whose values are words; numbers stand beside theirs.
+fn words(run: &Run, keys: &[usize]) -> Option<String> {
+    let words = keys.iter().map(|k| &run.keys[*k]).filter(|key| key.numbers.is_none());
+    let names: Vec<&str> = words.map(|key| key.name.as_str()).collect();
+    (!names.is_empty()).then(|| names.join(", "))
+}
+
 /// A colour bar of the values of a key, which are coloured by rank.
 fn key_bar(run: &Run, k: usize, values: &[u32]) -> Bar {
     let last = values.len() - 1;
@@ -88,4 +134,53 @@ fn key_bar(run: &Run, k: usize, values: &[u32]) -> Bar {
     places.dedup();
     let tick = |i: usize| (i as f64 / last.max(1) as f64, run.keys[k].values[values[i] as usize].clone());
     Bar { label: run.keys[k].name.clone(), ticks: places.into_iter().map(tick).collect(), color: sequential }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::data::{Configuration, Key};
+    use super::*;
+
+    /// Two activations over `depths` depths, one with a second init.
+    fn run(depths: u32) -> Run {
+        let key = |name: &str, values: &[&str]| Key {
+            name: name.into(),
+            values: values.iter().map(|v| v.to_string()).collect(),
+            numbers: values.iter().map(|v| v.parse().ok()).collect(),
+        };
+        let numbers = ["4", "5", "6", "7", "8", "9"];
+        let keys = vec![
+            key("depth", &numbers[..depths as usize]),
+            key("activation", &["relu", "tanh"]),
+            key("init", &["a", "b"]),
+        ];
+        let values = [[0, 0], [1, 0], [1, 1]].into_iter().flat_map(|[a, i]| (0..depths).map(move |d| [d, a, i]));
+        let configuration = |v: [u32; 3]| Configuration { values: v.map(Some).to_vec(), ..Configuration::default() };
+        Run { keys, varying: vec![0, 1, 2], configurations: values.map(configuration).collect(), ..Run::default() }
+    }
+
+    fn legend(run: &Run, asked: bool, seen: Option<usize>) -> (Option<String>, Vec<String>) {
+        let lines: Vec<usize> = (0..run.configurations.len()).collect();
+        let around = Palette::of_lines(run, &lines, Some(1), asked, seen).around(&None, Mark::Marked);
+        (around.heading, around.legend.into_iter().map(|entry| entry.text).collect())
+    }
+
+    #[test]
+    fn many_lines_are_coloured_by_all_that_tells_them_apart_but_what_is_seen() {
+        let many = run(6);
+        let heading = Some("activation, init".to_string());
+        let groups = ["relu, a", "tanh, a", "tanh, b"].map(String::from).to_vec();
+        assert_eq!(legend(&many, false, Some(0)), (heading, groups));
+        // Where nothing is seen, or a key was asked for, by the key alone.
+        let key = (Some("activation".to_string()), ["relu", "tanh"].map(String::from).to_vec());
+        assert_eq!(legend(&many, false, None), key);
+        assert_eq!(legend(&many, true, Some(0)), key);
+    }
+
+    #[test]
+    fn a_legend_by_configuration_names_its_keys() {
+        let (heading, entries) = legend(&run(2), false, Some(0));
+        assert_eq!(heading.as_deref(), Some("activation, init"));
+        assert_eq!((entries.len(), entries[0].as_str()), (6, "relu, a, depth 4"));
+    }
 }

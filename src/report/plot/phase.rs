@@ -10,8 +10,11 @@ use super::axis::Axis;
 use super::canvas::{Around, Bar, Canvas, Entry, Mark, figure};
 use super::color::{diverging, sequential};
 use super::select::{dead, dead_text, distinct, key, slice};
+use crate::run::human;
 
 const INK: RGBColor = RGBColor(0x1b, 0x1f, 0x24);
+/// Around what is drawn over cells.
+const HALO: RGBColor = RGBColor(0xff, 0xff, 0xff);
 
 /// The two keys: those asked for, and the best of the rest.
 fn plane(run: &Run, wish: &Wish) -> Result<[usize; 2], ReportError> {
@@ -194,9 +197,6 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
                     Some(z) => canvas.cell(corners.0, corners.1, color(part(*z)))?,
                     None => canvas.hatched(corners.0, corners.1)?,
                 }
-                if cells[j][i].is_some_and(|c| has_dead(&c)) {
-                    canvas.cross((cx, cy), INK)?;
-                }
             }
         }
         for (level, segments) in &lines {
@@ -206,12 +206,18 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
                 canvas.tag(longest[longest.len() / 2], &format!("{level}"))?;
             }
         }
-        joined(&edge).iter().try_for_each(|path| stroke(canvas, path, 2.6, true))
+        joined(&edge).iter().try_for_each(|path| stroke(canvas, path, 2.6, true))?;
+        // On top of everything, each in the middle of its cell.
+        let dead_cells = cells.iter().zip(&up.places).flat_map(|(row, y)| {
+            let dead = row.iter().zip(&across.places).filter(|(c, _)| c.is_some_and(|c| has_dead(&c)));
+            dead.map(move |(_, x)| (*x, *y))
+        });
+        dead_cells.into_iter().try_for_each(|place| canvas.outlined_cross(place, INK))
     })?;
     let names = (&run.keys[x].name, &run.keys[y].name);
     let text = format!(
-        "median {column} of {} configurations over {} and {}{}{}{}",
-        chosen.shown.len(),
+        "median {column} of {} over {} and {}{}{}{}",
+        human::plural(chosen.shown.len() as u64, "configuration"),
         names.0,
         names.1,
         chosen.held_text(run),
@@ -232,6 +238,8 @@ fn without(missing: usize) -> String {
 
 fn stroke(canvas: &Canvas, path: &[(f64, f64)], width: f64, dashed: bool) -> Result<(), ReportError> {
     let points: Vec<(f64, Option<f64>)> = path.iter().map(|(x, y)| (*x, Some(*y))).collect();
+    // Dark cells would swallow a dark line.
+    canvas.line(&points, HALO, width + 2.0, false)?;
     canvas.line(&points, INK, width, dashed)
 }
 

@@ -105,7 +105,7 @@ pub fn distinct(run: &Run, configurations: &[usize], k: usize) -> Vec<u32> {
 }
 
 /// The same with `None` at the end, if the key does not apply to some.
-fn taken(run: &Run, configurations: &[usize], k: usize) -> Vec<Option<u32>> {
+pub fn taken(run: &Run, configurations: &[usize], k: usize) -> Vec<Option<u32>> {
     let mut values: Vec<Option<u32>> = distinct(run, configurations, k).into_iter().map(Some).collect();
     if configurations.iter().any(|c| run.configurations[*c].values[k].is_none()) {
         values.push(None);
