@@ -176,8 +176,10 @@ def full(browser, path):
         choose(page, "phase", "x", "init")
         choose(page, "depth", "x", "sigma_w")
         # Without its power of ten a 2 could be 0.2 or 20.
-        across = [float(text) for text in texts(page, "#depth .xtick") if text]
-        assert len(across) > 2 and across == sorted(set(across)), across
+        tick(page, "depth", "linear")
+        layers = [float(text) for text in texts(page, "#depth .ytick") if text]
+        assert len(layers) > 2 and layers == sorted(set(layers)), layers
+        tick(page, "depth", "linear")
         choose(page, "depth", "x", "depth")
 
         # One configuration at a time: the latest wish is met, whatever was wished before.
