@@ -214,7 +214,7 @@ pub static NETWORK_COLUMNS: [NetworkColumn; 10] = [
         unit: "log10",
         doc: "what to add to it for the mean of the logarithm over seeds, to first order in depth / width (Hanin 2018); \
               empty where samples are not alike, where the target depends on the input, or where the first order says \
-              little (GELU, SiLU and softplus with he_normal, in deep networks)",
+              little (GELU, SiLU and softplus with he_normal, in deep networks; gaussian inputs of a few features)",
         exists: |known| known.width,
         compares: false,
         value: |theory, _| TheoryCell::Number(theory.finite_width_shift),

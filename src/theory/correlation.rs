@@ -1,11 +1,12 @@
 //! The correlation map: how the covariance of two samples' pre-activations passes a layer, from the expansion of the
 //! activation in Hermite polynomials (Daniely, Frostig & Singer 2016; Poole et al. 2016).
 
+use std::f64::consts::PI;
 use std::sync::LazyLock;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::expectation::{TAIL, density, gaussian_breaks};
+use super::expectation::{TAIL, gaussian_breaks};
 use super::quadrature::{NODES, clip_breaks, visit_nodes};
 use crate::network::Activation;
 
@@ -32,12 +33,15 @@ static RECURRENCE: LazyLock<[(f64, f64); TERMS]> = LazyLock::new(|| {
     })
 });
 
-/// One piece of the rule: nodes, weights times the two functions, and the first Hermite function.
+/// Functions that are expanded side by side: the Hermite functions are the same for all.
+const FUNCTIONS: usize = 3;
+
+/// One piece of the rule: nodes, weights times the functions, and the first Hermite function.
 struct Piece<'a> {
     x: &'a [f64; NODES],
-    w: &'a [[f64; NODES]; 2],
+    w: &'a [[f64; NODES]; FUNCTIONS],
     now: [f64; NODES],
-    sums: &'a mut [[f64; TERMS]; 2],
+    sums: &'a mut [[f64; FUNCTIONS]; TERMS],
 }
 
 impl WithSimd for Piece<'_> {
@@ -52,20 +56,20 @@ impl Piece<'_> {
     /// In vectors, each operation rounded as in [`Piece::plain`], so that predictions are the same bits everywhere.
     #[inline(always)]
     fn vectors<S: Simd>(self, simd: S) {
-        let [x, v, w] = [S::as_simd_f64s(self.x).0, S::as_simd_f64s(&self.w[0]).0, S::as_simd_f64s(&self.w[1]).0];
+        let x = S::as_simd_f64s(self.x).0;
+        let w: [_; FUNCTIONS] = std::array::from_fn(|f| S::as_simd_f64s(&self.w[f]).0);
         let zero = simd.splat_f64s(0.0);
         let (mut before, mut now) = ([zero; NODES / LANES], [zero; NODES / LANES]);
         now.copy_from_slice(S::as_simd_f64s(&self.now).0);
-        let [first, second] = self.sums;
-        for (((a, b), first), second) in RECURRENCE.iter().zip(first).zip(second) {
+        for ((a, b), sums) in RECURRENCE.iter().zip(self.sums) {
             let (a, b) = (simd.splat_f64s(*a), simd.splat_f64s(*b));
-            let (mut p, mut q) = (simd.mul_f64s(v[0], now[0]), simd.mul_f64s(w[0], now[0]));
-            for i in 1..NODES / LANES {
-                p = simd.add_f64s(p, simd.mul_f64s(v[i], now[i]));
-                q = simd.add_f64s(q, simd.mul_f64s(w[i], now[i]));
+            for (sum, w) in sums.iter_mut().zip(w) {
+                let mut p = simd.mul_f64s(w[0], now[0]);
+                for i in 1..NODES / LANES {
+                    p = simd.add_f64s(p, simd.mul_f64s(w[i], now[i]));
+                }
+                *sum += total(bytemuck::cast_slice(std::slice::from_ref(&p)));
             }
-            *first += total(bytemuck::cast_slice(std::slice::from_ref(&p)));
-            *second += total(bytemuck::cast_slice(std::slice::from_ref(&q)));
             for i in 0..NODES / LANES {
                 let up = simd.mul_f64s(simd.mul_f64s(x[i], now[i]), a);
                 let next = simd.sub_f64s(up, simd.mul_f64s(before[i], b));
@@ -75,19 +79,19 @@ impl Piece<'_> {
     }
 
     fn plain(self) {
-        let Piece { x, w: [v, w], mut now, sums: [first, second] } = self;
+        let Piece { x, w, mut now, sums } = self;
         let mut before = [0.0; NODES];
-        for (((a, b), first), second) in RECURRENCE.iter().zip(first).zip(second) {
-            let (mut p, mut q) = ([0.0; LANES], [0.0; LANES]);
-            for l in 0..LANES {
-                (p[l], q[l]) = (v[l] * now[l], w[l] * now[l]);
-                for i in (l + LANES..NODES).step_by(LANES) {
-                    p[l] += v[i] * now[i];
-                    q[l] += w[i] * now[i];
+        for ((a, b), sums) in RECURRENCE.iter().zip(sums) {
+            for (sum, w) in sums.iter_mut().zip(w) {
+                let mut p = [0.0; LANES];
+                for (l, p) in p.iter_mut().enumerate() {
+                    *p = w[l] * now[l];
+                    for i in (l + LANES..NODES).step_by(LANES) {
+                        *p += w[i] * now[i];
+                    }
                 }
+                *sum += total(&p);
             }
-            *first += total(&p);
-            *second += total(&q);
             for i in 0..NODES {
                 (before[i], now[i]) = (now[i], x[i] * now[i] * a - before[i] * b);
             }
@@ -99,30 +103,36 @@ fn total(lanes: &[f64]) -> f64 {
     lanes.iter().sum()
 }
 
-/// Coefficients of two functions of u = sqrt(q) x at once, E f(u) H_k(x) with normalised Hermite polynomials.
-fn coefficients(arch: Arch, activation: &Activation, q: f64, f: impl Fn(f64) -> [f64; 2]) -> [[f64; TERMS]; 2] {
+/// Coefficients of functions of u = sqrt(q) x, E f(u) H_k(x) with normalised Hermite polynomials.
+fn coefficients(
+    arch: Arch,
+    activation: &Activation,
+    q: f64,
+    f: impl Fn(f64) -> [f64; FUNCTIONS],
+) -> [[f64; TERMS]; FUNCTIONS] {
     let deviation = q.sqrt();
     let mut breaks = gaussian_breaks(activation, deviation);
     // The polynomials oscillate with a wave length of about 2 pi / sqrt(k).
     breaks.extend((-27..=27).map(|i| f64::from(i) * 0.5));
     let mut nodes = Vec::with_capacity(100 * NODES);
     visit_nodes(&clip_breaks(breaks, -TAIL, TAIL), |x, weight| nodes.push((x, weight)));
-    let mut sums = [[0.0; TERMS]; 2];
+    let mut sums = [[0.0; FUNCTIONS]; TERMS];
     // Pieces of the rule run side by side. The number of nodes is a multiple of theirs.
     for piece in nodes.chunks_exact(NODES) {
         let x: [f64; NODES] = std::array::from_fn(|i| piece[i].0);
-        let mut w = [[0.0; NODES]; 2];
+        let mut w = [[0.0; NODES]; FUNCTIONS];
         // Hermite functions h_k(x) exp(-x^2/4), normalised: no overflow in the tails.
         let now: [f64; NODES] = x.map(|x| libm::exp(-0.25 * x * x));
         for i in 0..NODES {
             let values = f(deviation * x[i]);
             for (w, value) in w.iter_mut().zip(values) {
-                w[i] = piece[i].1 * density(x[i]) / now[i] * value;
+                // The density of x over the first Hermite function.
+                w[i] = piece[i].1 * now[i] * value / (2.0 * PI).sqrt();
             }
         }
         arch.dispatch(Piece { x: &x, w: &w, now, sums: &mut sums });
     }
-    sums
+    std::array::from_fn(|f| sums.map(|sums| sums[f]))
 }
 
 impl PowerMap {
@@ -231,12 +241,12 @@ pub struct Maps {
 /// The maps at variance q > 0.
 pub fn maps(activation: &Activation, q: f64) -> Maps {
     let m = super::expectation::moments(activation, q);
-    let pair = |u| [activation.value(u), activation.derivative(u).powi(2)];
-    let [value, derivative] = coefficients(Arch::new(), activation, q, pair);
-    let root = m.square.sqrt();
-    let ratios = |u| [(activation.value(u) / root).powi(2), activation.derivative(u).powi(2) / m.derivative_square];
-    let [square, other] = coefficients(Arch::new(), activation, q, ratios);
-    let mixed = std::array::from_fn(|k| square[k] * other[k]);
+    let functions = |u| {
+        let value: f64 = activation.value(u);
+        [value, activation.derivative(u).powi(2), value * value / m.square]
+    };
+    let [value, derivative, square] = coefficients(Arch::new(), activation, q, functions);
+    let mixed = std::array::from_fn(|k| square[k] * derivative[k] / m.derivative_square);
     Maps {
         value: PowerMap::new(&value, m.square, Some(q * m.derivative_square)),
         derivative_square: PowerMap::new(&derivative, m.derivative_fourth, None),
@@ -249,7 +259,6 @@ pub fn maps(activation: &Activation, q: f64) -> Maps {
 mod tests {
     use super::*;
     use crate::network::ActivationKind;
-    use std::f64::consts::PI;
 
     #[test]
     fn relu_gives_the_arc_cosine_kernels() {
@@ -269,8 +278,9 @@ mod tests {
     #[test]
     fn coefficients_are_the_same_bits_with_any_instructions() {
         let tanh = ActivationKind::Tanh.into();
-        let pair = |u: f64| [libm::tanh(u), u * u];
-        assert_eq!(coefficients(Arch::new(), &tanh, 1.7, pair), coefficients(Arch::Scalar, &tanh, 1.7, pair));
+        let functions = |u: f64| [libm::tanh(u), u * u, libm::exp(-u)];
+        let [got, plain] = [Arch::new(), Arch::Scalar].map(|arch| coefficients(arch, &tanh, 1.7, functions));
+        assert_eq!(got, plain);
     }
 
     #[test]

@@ -185,8 +185,12 @@ impl Recursion<'_> {
             }
             let before = form == Residual::PreAct;
             let (z, z_spread) = (w * square[l - 1] + b, w * spread[l - 1]);
-            let argument =
+            let mut argument =
                 if before { self.argument(square[l - 1], spread[l - 1])? } else { self.argument(z, z_spread)? };
+            let gaussian = argument.moments;
+            if !before && spec.norm == Norm::None && matches!(spec.bias_law(l as u32), BiasLaw::Uniform { .. }) {
+                argument.moments = self.flattened(&gaussian, z, b / z);
+            }
             let m = argument.moments;
             let branch_spread = match self.batch_moments {
                 Some(m) => m.square - m.product,
@@ -195,9 +199,9 @@ impl Recursion<'_> {
                     let maps = maps.at(&self.table, argument.variance);
                     if plain {
                         all_maps.push(Arc::clone(maps));
-                        all_moments.push(m);
+                        all_moments.push(gaussian);
                     }
-                    m.square - maps.at(1.0 - spread / square).value
+                    gaussian.square - maps.at(1.0 - spread / square).value
                 }
             };
             arguments.push(Some(argument));
@@ -250,6 +254,28 @@ impl Recursion<'_> {
             log10_delta_square,
             log10_input_grad_square,
         })
+    }
+
+    /// Moments at z = W h + b where uniform biases make up `share` of its variance q, from those of a Gaussian: with the
+    /// cumulants k_4 and k_6 of z, over powers of q, E f gains k_4/24 q^2 E f'''' + k_6/720 q^3 E f'''''' (Gram and
+    /// Charlier), and 2 d/dq takes the place of two derivatives. PyTorch's biases outweigh W h once h is below 1.
+    fn flattened(&self, gaussian: &Moments, q: f64, share: f64) -> Moments {
+        let [fourth, sixth] = [-1.2 * share.powi(2) / 6.0, 48.0 / 7.0 * share.powi(3) / 90.0];
+        if gaussian.square_curvature == 0.0 && gaussian.derivative_curvature == 0.0 {
+            return *gaussian;
+        }
+        // q^3 d^3/dq^3 from q^2 d^2/dq^2.
+        let step = 0.05;
+        let [below, above] = [-step, step].map(|step: f64| self.table.moments(q * libm::exp(step)));
+        let gain = |curvature: fn(&Moments) -> f64| {
+            let third = (curvature(&above) - curvature(&below)) / (2.0 * step) - 2.0 * curvature(gaussian);
+            fourth * curvature(gaussian) + sixth * third
+        };
+        Moments {
+            square: gaussian.square + gain(|m| m.square_curvature),
+            derivative_square: gaussian.derivative_square + gain(|m| m.derivative_curvature),
+            ..*gaussian
+        }
     }
 
     fn argument(&self, square: f64, spread: f64) -> Option<Argument> {
