@@ -129,15 +129,18 @@ pub fn scatter(spec: &NetworkSpec, trace: &Trace, independent: bool) -> Option<S
         if bend.abs() > LARGEST_BEND * own.sqrt() || (batch > 1.0 && own - shared > LARGEST_SPREAD) {
             return None;
         }
-        // Samples of few features differ in size: the third order is about the second times the spread of ln q_1.
-        let third_order = bend * input;
+        // Samples of few features differ in size: the third order is about the second times the spread of ln q_1, and the
+        // third cumulant of ln q_1, which a log-normal number has not (of the logarithm of a chi-square, with 1/x for half
+        // its degrees: -x^2 - x^3 - x^4/2).
+        let cumulant = input * input * (1.0 + input + 0.5 * input * input);
+        let third_order = (bend * input).abs() + to_sum.abs().powi(3) / 6.0 * cumulant;
         // The alignment's mean is that of the factor, not of its logarithm.
         let mean = mean + bend - 0.5 * to_source * to_source * top.alignment_variance[0];
         // The logarithm is of the mean over samples, which count by their |delta_L|^2: of log-normal numbers (Fenton 1960).
         let alone = (libm::expm1(own - shared) / batch).ln_1p();
         scatter.shifts[l] = mean + 0.5 * (own - shared - alone) + (1.0 - 1.0 / batch) * (with_top(0) - with_top(1));
         scatter.variances[l] = shared + alone;
-        if third_order.abs() > LARGEST_THIRD_ORDER * scatter.variances[l].sqrt() {
+        if third_order > LARGEST_THIRD_ORDER * scatter.variances[l].sqrt() {
             return None;
         }
     }
