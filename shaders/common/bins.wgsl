@@ -1,8 +1,10 @@
-// Histograms of |x| by its leading bits.
+// Histograms of |x'| by its leading bits: four bins an octave over all of f32's range, so that a kernel can count what it
+// writes without knowing the largest element.
 
-// Four bins an octave for 2^-127 <= |x| < 2; bin 0 also takes zero.
-const BINS: u32 = 512u;
+const BINS: u32 = 1024u;
+// A slot: the bins, then the exponent e of what was counted, x = x' * 2^e.
+const SLOT_WORDS: u32 = 1025u;
 
 fn bin_of(x: f32) -> u32 {
-    return min(abs_bits(x) >> 21u, BINS - 1u);
+    return abs_bits(x) >> 21u;
 }

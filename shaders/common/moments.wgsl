@@ -1,6 +1,7 @@
 // Moments of what a workgroup has just written, at the workgroup's own exponent: nobody knows the tensor's largest element
 // yet. While a lane writes it adds up what it has `seen`; then it takes its own elements once more, from registers or the
-// cache, for the powers of their deviations. Needs records, scale, and the `sum_lanes` of a layout.
+// cache, for the powers of their deviations and for the histogram. Needs records, scale, counting (`clear_bins` is the kernel's),
+// and the `sum_lanes` of a layout.
 
 // Elements, non-finite, zeros, sum. `v` as it is stored: numbers that flattening turns to zero are no zeros.
 fn seen(v: f32, flat: f32) -> vec4<f32> {
@@ -26,7 +27,9 @@ fn centre_of(thread: u32, lane_seen: vec4<f32>, top: u32) -> Centre {
     return Centre(total, select(0.0, mean, is_finite(mean)), shift, top);
 }
 
+// Counts `flat` as well.
 fn deviation_powers(flat: f32, c: Centre) -> vec4<f32> {
+    count(flat);
     return select(vec4<f32>(0.0), powers_of(flat * pow2(c.shift) - c.mean), is_finite(flat));
 }
 
@@ -38,6 +41,7 @@ fn write_centred(network: u32, at: u32, c: Centre, powers: vec4<f32>, exponent: 
 
 fn record_moments(thread: u32, network: u32, at: u32, c: Centre, lane_powers: vec4<f32>, exponent: i32) {
     let powers = sum_lanes(thread, lane_powers);
+    add_bins(thread, network, params.histogram, exponent);
     if (thread == 0u) {
         write_centred(network, at, c, powers, exponent);
     }

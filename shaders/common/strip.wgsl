@@ -3,9 +3,9 @@
 
 const LANES: u32 = 32u;
 const SLICES: u32 = 8u;
-const STRIP_THREADS: u32 = 256u;
+const THREADS: u32 = 256u;
 
-var<workgroup> partial: array<vec4<f32>, STRIP_THREADS>;
+var<workgroup> partial: array<vec4<f32>, THREADS>;
 var<workgroup> largest: atomic<u32>;
 
 // Sum over the slices of a column; the same value in each of them.

@@ -47,9 +47,11 @@ struct Params {
     record_stride: u32,
     // Words between the records of the two tensors, or histogram slots, of one dispatch.
     other_record: u32,
-    // Histogram slot of the dispatch, and of dLoss/db.
+    // Histogram slot of the dispatch (weight_grad: of dLoss/dW, the next one is of dLoss/db).
     histogram: u32,
-    histogram_bias: u32,
+    // Sums of |w| per column, [layer, network, path_stride]: the layer whose weights the paths run through.
+    path_layer: u32,
+    path_stride: u32,
     // Written into every record: proves that this batch wrote it.
     stamp: u32,
     // Rows of the readout's weights, where a kernel chooses between two weight matrices.

@@ -1,5 +1,5 @@
 // h = phi(u) for tensors [networks, row_pad, column_pad], in the regime of u; records the smallest decay of phi in u's head
-// where phi has an exponential tail. Bindings: heads; networks; source: u; target: h; records. Heads: source, target. With
+// where phi has an exponential tail. Bindings: heads; networks; source: u; target: h; records; histogram. Heads: source, target. With
 // FLAG_MOMENTS a record a strip has the moments of h.
 // One workgroup owns a strip. Grid: (strips, 1, networks).
 
@@ -9,6 +9,7 @@
 @group(0) @binding(3) var<storage, read_write> source: array<f32>;
 @group(0) @binding(4) var<storage, read_write> values: array<f32>;
 @group(0) @binding(5) var<storage, read_write> records: array<u32>;
+@group(0) @binding(6) var<storage, read_write> histogram: array<atomic<u32>>;
 
 var<workgroup> most_tail: atomic<u32>;
 var<workgroup> any_grown: atomic<u32>;
@@ -40,6 +41,7 @@ fn activation(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
         atomicStore(&most_tail, 0u);
         atomicStore(&any_grown, 0u);
     }
+    clear_bins(thread);
     clear_largest(thread);
     var bits = 0u;
     var lane_seen = vec4<f32>(0.0);

@@ -1,6 +1,6 @@
 // dLoss/du += phi'(u) dLoss/dphi for tensors [networks, row_pad, column_pad], and everything that is recorded of phi'.
-// Bindings: heads; networks; grad: dLoss/dphi; argument: u; target: dLoss/du; columns, readout_columns: sums of |w| per
-// column from `draw_weights`, of the hidden weights and of the readout's; records. Heads: source = grad, other = u, weight,
+// Bindings: heads; networks; grad: dLoss/dphi; argument: u; target: dLoss/du; columns: sums of |w| per column from
+// `draw_weights`, those of layer `path_layer`; records; histogram. Heads: source = grad, other = u, weight,
 // bias = the readout's weights, old and target, whose rows have the exponents that `row_powers` chose. Params: layer.
 // Two records a strip; the first: stamp, sum phi', sum phi'^2, the strip's D (phi' stored = phi' * 2^D), path sums |f|, f^2, largest f, exponent of
 // the strip's weights, elements, saturated, active, units, dead units, 1 where there are paths; the
@@ -14,8 +14,8 @@
 @group(0) @binding(4) var<storage, read_write> argument: array<f32>;
 @group(0) @binding(5) var<storage, read_write> values: array<f32>;
 @group(0) @binding(6) var<storage, read_write> columns: array<vec4<f32>>;
-@group(0) @binding(7) var<storage, read_write> readout_columns: array<vec4<f32>>;
-@group(0) @binding(8) var<storage, read_write> records: array<u32>;
+@group(0) @binding(7) var<storage, read_write> records: array<u32>;
+@group(0) @binding(8) var<storage, read_write> histogram: array<atomic<u32>>;
 
 var<workgroup> most_decay: atomic<u32>;
 
@@ -42,6 +42,7 @@ fn activation_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
     if (thread == 0u) {
         atomicStore(&most_decay, 0u);
     }
+    clear_bins(thread);
     clear_largest(thread);
     if (inside && far && activation_decays(kind)) {
         let limit = decay_floor(networks[network].depth);
@@ -117,12 +118,7 @@ fn activation_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
     if (inside && thread < LANES) {
         units = vec4<f32>(1.0, select(0.0, 1.0, column_sums.w == 0.0), 0.0, 0.0);
         if (paths) {
-            var of_weights: vec4<f32>;
-            if (at_readout) {
-                of_weights = readout_columns[network * params.column_pad + column];
-            } else {
-                of_weights = columns[network * params.column_pad + column];
-            }
+            let of_weights = columns[(params.path_layer * params.networks + network) * params.path_stride + column];
             weight_exponent = i32(of_weights.w);
             share = vec4<f32>(of_weights.x * column_sums.y, of_weights.y * column_sums.z, of_weights.z * column_top, 0.0);
         }

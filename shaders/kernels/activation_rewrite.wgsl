@@ -1,7 +1,7 @@
 // Rewrites h = phi(u) where no single workgroup could know how: where all of it lies in an exponential tail, at the common
 // power 2^-D; where u is huge and all of it on a flat side, whose limit the exponent of u would drown. Elsewhere it does nothing.
 // Follows `activation` on the same tensors. Bindings: heads; networks; source: u; target: h [networks, row_pad,
-// column_pad]; records, whose moments of h it replaces. Heads: source, target. One workgroup owns a strip. Grid: (strips, 1, networks).
+// column_pad]; records and histogram, whose moments and counts of h it replaces. Heads: source, target. One workgroup owns a strip. Grid: (strips, 1, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> heads: array<Head>;
@@ -9,6 +9,7 @@
 @group(0) @binding(3) var<storage, read_write> source: array<f32>;
 @group(0) @binding(4) var<storage, read_write> values: array<f32>;
 @group(0) @binding(5) var<storage, read_write> records: array<u32>;
+@group(0) @binding(6) var<storage, read_write> histogram: array<atomic<u32>>;
 
 // Whether phi grows on one side, and on the other tends to a limit that is not zero.
 fn has_limit_and_growth(network: u32) -> bool {
@@ -35,6 +36,7 @@ fn activation_rewrite(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_in
     let p = networks[network].param;
     let flat = all_flat(network, scale, params.source_head);
     let limit = pow2(HUGE + 2);
+    clear_bins(thread);
     clear_largest(thread);
     var bits = 0u;
     var lane_seen = vec4<f32>(0.0);
@@ -50,6 +52,7 @@ fn activation_rewrite(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_in
                 // Zeros decay less than anything else: their power may lie beyond f32.
                 h = select(parts.x * exp_scaled(-parts.y, tail), 0.0, parts.x == 0.0);
             }
+            uncount(values[at]);
             values[at] = h;
             bits = max(bits, finite_bits(h));
             lane_seen += seen(h, h);
@@ -64,6 +67,9 @@ fn activation_rewrite(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_in
         }
     }
     let sums = sum_lanes(thread, powers);
+    if (tail > 0 || flat) {
+        add_bins(thread, network, params.histogram, select(-tail, 0, flat));
+    }
     if (thread == 0u && (tail > 0 || flat)) {
         // Larger than what `activation` left: all of that was below 2^-60.
         raise_max(params.target_head, network, top);

@@ -1,5 +1,5 @@
 // h = skip + a branch for tensors [networks, row_pad, column_pad], joined at the larger exponent. Bindings: heads;
-// networks; skip; branch; target; records. Heads: source = skip, other = branch, target.
+// networks; skip; branch; target; records; histogram. Heads: source = skip, other = branch, target.
 // Two records a strip: with FLAG_MOMENTS the moments of h; then stamp, sum skip^2, its exponent / 2, sum (a branch)^2, its
 // exponent / 2. One workgroup owns a strip.
 // Grid: (strips, 1, networks).
@@ -11,6 +11,7 @@
 @group(0) @binding(4) var<storage, read_write> branch: array<f32>;
 @group(0) @binding(5) var<storage, read_write> values: array<f32>;
 @group(0) @binding(6) var<storage, read_write> records: array<u32>;
+@group(0) @binding(7) var<storage, read_write> histogram: array<atomic<u32>>;
 
 @compute @workgroup_size(256)
 fn add(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
@@ -25,6 +26,7 @@ fn add(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index)
     let exponent = joined_exponent(s.exponent, s.zero, branch_exponent, branch_zero);
     let skip_down = pow2(select(s.exponent - exponent, 0, s.zero));
     let branch_down = pow2(select(branch_exponent - exponent, 0, branch_zero));
+    clear_bins(thread);
     clear_largest(thread);
     var bits = 0u;
     var lane_seen = vec4<f32>(0.0);

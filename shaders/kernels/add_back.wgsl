@@ -1,5 +1,5 @@
 // Backward of `add`: dLoss/dskip += g, dLoss/dbranch = a g, each row brought into [1, 2) first. Bindings: heads; networks;
-// grad: g [networks, row_pad, column_pad]; skip, values = branch: the targets; records. Heads: source = g, old and target of
+// grad: g [networks, row_pad, column_pad]; skip, values = branch: the targets; records; histogram. Heads: source = g, old and target of
 // the skip, branch. With FLAG_MOMENTS a record a workgroup has the moments of dLoss/dbranch.
 // A workgroup owns 32 rows, 8 lanes each. Grid: (ceil(row_pad / 32), 1, networks).
 
@@ -10,6 +10,7 @@
 @group(0) @binding(4) var<storage, read_write> skip: array<f32>;
 @group(0) @binding(5) var<storage, read_write> values: array<f32>;
 @group(0) @binding(6) var<storage, read_write> records: array<u32>;
+@group(0) @binding(7) var<storage, read_write> histogram: array<atomic<u32>>;
 
 var<workgroup> row_tops: array<u32, 256>;
 var<workgroup> largest_branch: atomic<u32>;
@@ -30,6 +31,7 @@ fn add_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_i
     if (thread == 0u) {
         atomicStore(&largest_branch, 0u);
     }
+    clear_bins(thread);
     clear_largest(thread);
     var top = 0u;
     if (row < params.row_pad) {

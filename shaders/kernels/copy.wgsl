@@ -1,5 +1,5 @@
 // target = source, stored bits and head alike, and the exponents of rows with FLAG_ROWS. Bindings: heads; source, target:
-// [networks, row_pad, column_pad]; records. Heads: source, target. With FLAG_MOMENTS a record a workgroup has the moments of
+// [networks, row_pad, column_pad]; records; histogram. Heads: source, target. With FLAG_MOMENTS a record a workgroup has the moments of
 // its elements. One lane owns a vec4. Grid: (ceil(row_pad * column_pad / 256), 1, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -7,6 +7,7 @@
 @group(0) @binding(2) var<storage, read_write> source: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> values: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> records: array<u32>;
+@group(0) @binding(5) var<storage, read_write> histogram: array<atomic<u32>>;
 
 const THREADS: u32 = 64u;
 
@@ -44,6 +45,7 @@ fn copy(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             factor = row_factor(row_exponent(word), exponent);
         }
         let flat = v * factor;
+        clear_bins(thread);
         if (thread == 0u) {
             atomicStore(&largest, 0u);
         }

@@ -1,6 +1,6 @@
 // Second pass of the mean softmax cross-entropy: delta = (softmax - onehot) / B, where the true class gets minus the sum of
 // the others, at the row's power 2^-D. Bindings: heads; prediction: y [networks, row_pad, column_pad];
-// labels; softmax: from `cross_entropy_rows`; target: delta; records. Heads: source = y, target = delta.
+// labels; softmax: from `cross_entropy_rows`; target: delta; records; histogram. Heads: source = y, target = delta.
 // Two records a workgroup: the moments of delta; then stamp, sum of (largest - y_true), its exponent, sum of ln(sum of e^..), its exponent.
 // One lane owns a sample. Grid: (ceil(row_pad / 64), 1, networks).
 
@@ -11,6 +11,7 @@
 @group(0) @binding(4) var<storage, read_write> softmax: array<vec2<f32>>;
 @group(0) @binding(5) var<storage, read_write> values: array<f32>;
 @group(0) @binding(6) var<storage, read_write> records: array<u32>;
+@group(0) @binding(7) var<storage, read_write> histogram: array<atomic<u32>>;
 
 const THREADS: u32 = 64u;
 
@@ -26,6 +27,7 @@ fn cross_entropy(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocat
     // No row's D is smaller.
     let least = max(-collected_top(params.target_head, network), 0);
     let batch = f32(params.rows);
+    clear_bins(thread);
     if (thread == 0u) {
         atomicStore(&largest, 0u);
     }

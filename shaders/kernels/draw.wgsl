@@ -1,6 +1,6 @@
 // Draws one tensor of every network, or measures one that the host has uploaded; writes its head and, with FLAG_ROWS, the
 // exponents of its rows.
-// Bindings: heads; networks; draws; table: normal nodes; records; target: [network, row_pad, column_pad / 4].
+// Bindings: heads; networks; draws; table: normal nodes; records; target: [network, row_pad, column_pad / 4]; histogram.
 // With FLAG_MOMENTS a record a workgroup has the moments of its elements. One lane owns four neighbouring elements of a row, padding included. Grid: (ceil(row_pad * column_pad / 256), 1, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -10,6 +10,7 @@
 @group(0) @binding(4) var<storage, read_write> table: array<i32>;
 @group(0) @binding(5) var<storage, read_write> records: array<u32>;
 @group(0) @binding(6) var<storage, read_write> values: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> histogram: array<atomic<u32>>;
 
 const THREADS: u32 = 64u;
 
@@ -24,6 +25,7 @@ fn draw(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let row = quad / quads;
     let column = (quad % quads) * 4u;
     let inside = row < params.row_pad;
+    clear_bins(thread);
     if (thread == 0u) {
         atomicStore(&largest, 0u);
         if (group.x == 0u) {

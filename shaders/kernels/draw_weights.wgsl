@@ -1,7 +1,7 @@
 // Draws W of every network (or takes one that the host has uploaded) and measures it in the same pass: moments and, per
 // column j, the sum, the sum of squares and the maximum of |w_ij| over i, the weights' share of the path factors.
 // Bindings: heads; networks; draws; table: normal nodes; target: W [networks, row_pad, column_pad / 4]; columns: [networks,
-// column_pad] of (sum, square, max, their exponent); records. Head: target. Record: moments of the strip at its own exponent.
+// path_stride] of (sum, square, max, their exponent), those of `path_layer`; records; histogram. Head: target. Record: moments of the strip at its own exponent.
 // One workgroup owns a strip, as 8 groups of four columns x 32 slices of rows. Grid: (strips, 1, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -12,6 +12,7 @@
 @group(0) @binding(5) var<storage, read_write> values: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read_write> columns: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> records: array<u32>;
+@group(0) @binding(8) var<storage, read_write> histogram: array<atomic<u32>>;
 
 const GROUPS: u32 = 8u;
 const ROW_SLICES: u32 = 32u;
@@ -48,6 +49,7 @@ fn draw_weights(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
     let column = group.x * LANES + (thread % GROUPS) * 4u;
     let slice = thread / GROUPS;
     let base = network * params.row_pad * quads + column / 4u;
+    clear_bins(thread);
     clear_largest(thread);
     var bits = 0u;
     var lane_seen = vec4<f32>(0.0);
@@ -95,11 +97,13 @@ fn draw_weights(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
     let column_squares = sum_rows(thread, squares);
     let column_tops = max_rows(thread, tops);
     let exponent = how.exponent - c.shift;
+    // The readout follows each network's own last layer.
+    let layer = select(params.path_layer, networks[network].depth + 1u, params.path_layer == NONE);
     if (slice == 0u) {
         for (var i = 0u; i < 4u; i += 1u) {
             if (column + i < params.columns) {
                 let own = vec4<f32>(column_sums[i], column_squares[i], column_tops[i], f32(exponent));
-                columns[network * params.column_pad + column + i] = own;
+                columns[(layer * params.networks + network) * params.path_stride + column + i] = own;
             }
         }
     }

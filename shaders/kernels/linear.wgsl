@@ -1,6 +1,6 @@
 // z = W h + b: the product of h [networks, row_pad, inner] and the transpose of W [networks, column_pad, inner].
 // Bindings: heads; left: h; right: W; bias: [networks, 8, column_pad], one row used; target: z [networks, row_pad, column_pad];
-// records. Heads: source = h, weight = W, bias, target = z. Product and bias are joined at the larger exponent. With
+// records; histogram. Heads: source = h, weight = W, bias, target = z. Product and bias are joined at the larger exponent. With
 // FLAG_MOMENTS a record a tile has the moments of z.
 // One lane owns an 8 x 8 block. Grid: (tiles, 1, networks).
 
@@ -11,6 +11,7 @@
 @group(0) @binding(4) var<storage, read_write> bias: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> product: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read_write> records: array<u32>;
+@group(0) @binding(7) var<storage, read_write> histogram: array<atomic<u32>>;
 
 var<workgroup> largest: atomic<u32>;
 
@@ -22,6 +23,7 @@ fn linear(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
     let quads = columns / 4u;
     let inner = params.inner / 4u;
     let place = place_of(group.x, thread, rows, columns);
+    clear_bins(thread);
     if (thread == 0u) {
         atomicStore(&largest, 0u);
     }

@@ -1,5 +1,5 @@
 // dLoss/dh += W^T delta: the product of delta [networks, row_pad, inner] and W [networks, inner, column_pad].
-// Bindings: heads; left: delta; right: W; target: dLoss/dh [networks, row_pad, column_pad]; records. With FLAG_MOMENTS a
+// Bindings: heads; left: delta; right: W; target: dLoss/dh [networks, row_pad, column_pad]; records; histogram. With FLAG_MOMENTS a
 // record a tile has the moments of what was written.
 // Heads: source = delta, weight = W, old = target before (its first writer sets), target. Row b of the product comes of
 // row b of delta alone: exponents of rows are added and joined in the epilogue.
@@ -11,6 +11,7 @@
 @group(0) @binding(3) var<storage, read_write> right: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> product: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read_write> records: array<u32>;
+@group(0) @binding(6) var<storage, read_write> histogram: array<atomic<u32>>;
 
 var<workgroup> largest: atomic<u32>;
 
@@ -22,6 +23,7 @@ fn linear_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocatio
     let quads = columns / 4u;
     let inner = params.inner / 4u;
     let place = place_of(group.x, thread, rows, columns);
+    clear_bins(thread);
     if (thread == 0u) {
         atomicStore(&largest, 0u);
     }

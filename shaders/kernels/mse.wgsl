@@ -1,5 +1,5 @@
 // Mean squared error 1/(2B) sum (y - d)^2: delta = (y - d) / B. Bindings: heads; prediction: y [networks, row_pad,
-// column_pad]; goal: d; target: delta; records. Heads: source = y, other = d, target.
+// column_pad]; goal: d; target: delta; records; histogram. Heads: source = y, other = d, target.
 // Two records a strip: the moments of delta; then stamp, sum (y - d)^2, its exponent / 2. One workgroup owns a strip.
 // Grid: (strips, 1, networks).
 
@@ -9,6 +9,7 @@
 @group(0) @binding(3) var<storage, read_write> goal: array<f32>;
 @group(0) @binding(4) var<storage, read_write> values: array<f32>;
 @group(0) @binding(5) var<storage, read_write> records: array<u32>;
+@group(0) @binding(6) var<storage, read_write> histogram: array<atomic<u32>>;
 
 @compute @workgroup_size(256)
 fn mse(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
@@ -20,6 +21,7 @@ fn mse(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index)
     let exponent = joined_exponent(y.exponent, y.zero, d.exponent, d.zero);
     let y_down = pow2(select(y.exponent - exponent, 0, y.zero));
     let d_down = pow2(select(d.exponent - exponent, 0, d.zero));
+    clear_bins(thread);
     clear_largest(thread);
     var bits = 0u;
     var lane_seen = vec4<f32>(0.0);
@@ -38,7 +40,7 @@ fn mse(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index)
         }
     }
     if (group.x == 0u) {
-        for (var row = thread; row < params.rows; row += STRIP_THREADS) {
+        for (var row = thread; row < params.rows; row += THREADS) {
             values[rows_of(SLOT_TARGET, network, params.row_pad, params.column_pad) + row] = row_word(exponent);
         }
     }

@@ -1,5 +1,5 @@
 // Backward of `norm_columns`, through mean and variance: dLoss/dz += (du - mean(du) - u mean(du u)) / deviation, means over
-// the rows of a column. Bindings: heads; networks; grad: dLoss/du; normed: u; inverse; target: dLoss/dz; records.
+// the rows of a column. Bindings: heads; networks; grad: dLoss/du; normed: u; inverse; target: dLoss/dz; records; histogram.
 // Heads: source = grad, other = u, weight = z, old and target. Rows meet here: they are flattened to the largest exponent.
 // With FLAG_MOMENTS a record a strip has the moments of what was written. One workgroup owns a strip. Grid: (strips, 1, networks).
 
@@ -11,6 +11,7 @@
 @group(0) @binding(5) var<storage, read_write> inverse: array<f32>;
 @group(0) @binding(6) var<storage, read_write> values: array<f32>;
 @group(0) @binding(7) var<storage, read_write> records: array<u32>;
+@group(0) @binding(8) var<storage, read_write> histogram: array<atomic<u32>>;
 
 @compute @workgroup_size(256)
 fn norm_columns_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
@@ -31,6 +32,7 @@ fn norm_columns_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_inv
     let source_rows = rows_of(SLOT_SOURCE, network, params.row_pad, params.column_pad);
     let old_rows = rows_of(SLOT_OLD, network, params.row_pad, params.column_pad);
     let target_rows = rows_of(SLOT_TARGET, network, params.row_pad, params.column_pad);
+    clear_bins(thread);
     clear_largest(thread);
     var sums = vec4<f32>(0.0);
     if (inside) {

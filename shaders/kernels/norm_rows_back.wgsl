@@ -1,5 +1,5 @@
 // Backward of `norm_rows`: dLoss/dz += (du - mean(du) - u mean(du u)) / deviation, means over the columns of a row, the
-// first only with FLAG_CENTRE. Bindings: heads; networks; grad: dLoss/du; normed: u; inverse; target: dLoss/dz; records.
+// first only with FLAG_CENTRE. Bindings: heads; networks; grad: dLoss/du; normed: u; inverse; target: dLoss/dz; records; histogram.
 // Heads: source = grad, other = u, weight = z, old and target. A workgroup owns 32 rows, 8 lanes each.
 // With FLAG_MOMENTS a record a workgroup has the moments of what was written. Grid: (ceil(row_pad / 32), 1, networks).
 
@@ -11,6 +11,7 @@
 @group(0) @binding(5) var<storage, read_write> inverse: array<f32>;
 @group(0) @binding(6) var<storage, read_write> values: array<f32>;
 @group(0) @binding(7) var<storage, read_write> records: array<u32>;
+@group(0) @binding(8) var<storage, read_write> histogram: array<atomic<u32>>;
 
 @compute @workgroup_size(256)
 fn norm_rows_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
@@ -41,6 +42,7 @@ fn norm_rows_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
     let down = row_factor(exponent, joined);
     let old_down = row_factor(old_exponent, joined);
     let flat = row_factor(joined, top_exponent);
+    clear_bins(thread);
     clear_largest(thread);
     var sums = vec2<f32>(0.0);
     if (inside) {

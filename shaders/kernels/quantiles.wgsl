@@ -1,6 +1,6 @@
 // Where the quantiles 5, 25, 50, 75 and 95 % of |x| lie in histograms, which are cleared for the next layer. Bindings:
-// histogram: [slot, network, BINS]; records. Record: stamp, elements, then per quantile its bin, the elements below the bin
-// and those inside. Params: rows = networks, histogram = first slot, other_record = words between slots.
+// histogram: [slot, network, SLOT_WORDS]; records. Record: stamp, elements, then per quantile its bin, the elements below the
+// bin and those inside, then the exponent of the bins. Params: rows = networks, histogram = first slot, other_record = words between slots.
 // One lane owns a network and slot. Grid: (ceil(networks / 64), slots, 1).
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -13,7 +13,7 @@ fn quantiles(@builtin(global_invocation_id) id: vec3<u32>) {
     if (id.x >= params.rows) {
         return;
     }
-    let base = ((params.histogram + id.y) * params.networks + network) * BINS;
+    let base = ((params.histogram + id.y) * params.networks + network) * SLOT_WORDS;
     var count = 0u;
     for (var i = 0u; i < BINS; i += 1u) {
         count += histogram[base + i];
@@ -41,4 +41,5 @@ fn quantiles(@builtin(global_invocation_id) id: vec3<u32>) {
     }
     records[at] = params.stamp;
     records[at + 1u] = count;
+    records[at + 17u] = histogram[base + BINS];
 }

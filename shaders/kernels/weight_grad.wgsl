@@ -1,11 +1,11 @@
 // Statistics of dLoss/dW = delta^T h, and with FLAG_MOMENTS of dLoss/db, the columns' sums of delta, reduced in the tile: neither
 // is ever written.
 // Bindings: heads; left: delta [networks, inner, row_pad]; right: h [networks, inner, column_pad];
-// weight: W [networks, row_pad, column_pad]; records; histogram: [slot, network, BINS]. Here rows = fan_out,
+// weight: W [networks, row_pad, column_pad]; records; histogram: the slots of dW and db. Here rows = fan_out,
 // columns = fan_in, inner = the batch. Heads: source = delta, other = h, weight = W. Samples meet here: the rows of delta
 // are flattened while they are loaded.
 // Two records a tile: moments of its part of dW (common/records.wgsl), word 14 = <W, dW>; moments of the elements of db
-// that belong to its rows, in the tiles of the first columns, word 11 = the exponent that their bins have. One lane owns an 8 x 8 block.
+// that belong to its rows, in the tiles of the first columns. One lane owns an 8 x 8 block.
 // Grid: (tiles, 1, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -19,7 +19,6 @@
 // Sums over a batch of at most 4096 products of numbers below 4 stay below 2 after this power of two.
 const SUM_SHIFT: i32 = 13;
 
-var<workgroup> bins: array<atomic<u32>, BINS>;
 var<workgroup> largest: atomic<u32>;
 var<workgroup> largest_bias: atomic<u32>;
 
@@ -32,7 +31,7 @@ fn left_sum(r: u32) -> f32 {
 }
 
 // Moments of db, whose elements the lanes of the first columns hold.
-fn bias_grad(thread: u32, network: u32, at: u32, place: Place, d: Scale, counted: bool) {
+fn bias_grad(thread: u32, network: u32, at: u32, place: Place, d: Scale) {
     let factor = pow2(d.shift) * pow2(-SUM_SHIFT);
     var lane_seen = vec4<f32>(0.0);
     for (var r = 0u; r < 8u; r += 1u) {
@@ -40,9 +39,6 @@ fn bias_grad(thread: u32, network: u32, at: u32, place: Place, d: Scale, counted
             let x = left_sum(r) * factor;
             lane_seen += seen(x, x);
             atomicMax(&largest_bias, finite_bits(x));
-            if (counted && is_finite(x)) {
-                atomicAdd(&histogram[(params.histogram_bias * params.networks + network) * BINS + bin_of(x)], 1u);
-            }
         }
     }
     workgroupBarrier(); // every lane has raised `largest_bias`
@@ -53,9 +49,10 @@ fn bias_grad(thread: u32, network: u32, at: u32, place: Place, d: Scale, counted
             powers += deviation_powers(left_sum(r) * factor, c);
         }
     }
-    record_moments(thread, network, at, c, powers, d.exponent + SUM_SHIFT);
+    let sums = sum_lanes(thread, powers);
+    add_bins(thread, network, params.histogram + 1u, d.exponent + SUM_SHIFT);
     if (thread == 0u) {
-        records[at + 11u] = bitcast<u32>(d.exponent + SUM_SHIFT);
+        write_centred(network, at, c, sums, d.exponent + SUM_SHIFT);
     }
 }
 
@@ -66,14 +63,11 @@ fn weight_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocatio
     let columns = params.column_pad;
     let quads = columns / 4u;
     let place = place_of(group.x, thread, rows, columns);
-    let counted = (params.flags & FLAG_HISTOGRAM) != 0u;
     if (thread == 0u) {
         atomicStore(&largest, 0u);
         atomicStore(&largest_bias, 0u);
     }
-    for (var i = thread; i < BINS; i += THREADS) {
-        atomicStore(&bins[i], 0u);
-    }
+    clear_bins(thread);
     flatten_left(params.source_head, network, rows_of(SLOT_SOURCE, network, params.inner, rows));
     multiply(
         place, rows, columns, params.inner,
@@ -126,9 +120,7 @@ fn weight_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocatio
             for (var i = 0u; i < 4u; i += 1u) {
                 if (row < params.rows && column + i < params.columns && is_finite(v[i])) {
                     powers += powers_of(v[i] - mean);
-                    if (counted) {
-                        atomicAdd(&bins[bin_of(v[i])], 1u);
-                    }
+                    count(v[i]);
                 }
             }
         }
@@ -136,22 +128,17 @@ fn weight_grad(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocatio
     let sums = sum_lanes(thread, powers);
     let dots = sum_lanes(thread, vec4<f32>(dot_weight, 0.0, 0.0, 0.0));
     let at = params.record + network * params.record_stride + group.x * 2u * RECORD_WORDS;
+    let exponent = d.exponent + h.exponent + SUM_SHIFT;
+    // The barriers of `sum_lanes` stand between the counts and this.
+    add_bins(thread, network, params.histogram, exponent);
     if (thread == 0u) {
-        let exponent = d.exponent + h.exponent + SUM_SHIFT;
         write_moments(network, at, total, mean, sums, atomicLoad(&largest), exponent);
         records[at + 11u] = bitcast<u32>(w.exponent);
         records[at + 14u] = bitcast<u32>(dots.x);
     }
     if ((params.flags & FLAG_MOMENTS) != 0u) {
-        bias_grad(thread, network, at + RECORD_WORDS, place, d, counted);
-    }
-    if (counted) {
-        // The barriers of `sum_lanes` stand between the counts and this.
-        for (var i = thread; i < BINS; i += THREADS) {
-            let count = atomicLoad(&bins[i]);
-            if (count > 0u) {
-                atomicAdd(&histogram[(params.histogram * params.networks + network) * BINS + i], count);
-            }
-        }
+        workgroupBarrier(); // the bins of dW are added
+        clear_bins(thread);
+        bias_grad(thread, network, at + RECORD_WORDS, place, d);
     }
 }

@@ -5,11 +5,11 @@ use super::describe::LayerSlot;
 use super::forward::row_of;
 use super::kernels::Kernel;
 use super::layout::{
-    FLAG_ARGUMENT, FLAG_CENTRE, FLAG_HISTOGRAM, FLAG_PATHS, NONE, Params, SLOT_BRANCH, SLOT_OLD, SLOT_SOURCE,
+    FLAG_ARGUMENT, FLAG_CENTRE, FLAG_PATHS, NONE, Params, SLOT_BRANCH, SLOT_OLD, SLOT_SOURCE,
     SLOT_TARGET,
 };
 use super::memory::Region;
-use super::schedule::{Bind, Builder, HISTOGRAM_BIAS_GRAD, HISTOGRAM_WEIGHT_GRAD};
+use super::schedule::{Bind, Builder, path_stride};
 use super::tensors::{RowSlot, Tensor, What, head, slots, strips};
 use crate::network::{Norm, Residual};
 use crate::program::{Op, Slot};
@@ -46,11 +46,6 @@ impl Builder<'_> {
                 self.copy(self.final_grad, target, first, alive - first, None);
             }
             self.layer_back(LayerSlot::Hidden(layer), &mut gradients);
-        }
-        if self.selected(LayerSlot::Hidden(0))
-            && let Some(grad) = gradients.acts[0]
-        {
-            self.second_pass(RowSlot::Layer(0), &[(Quantity::ActGrad, grad)], self.networks());
         }
     }
 
@@ -96,23 +91,17 @@ impl Builder<'_> {
             of_rows.push(Bind::Region(delta.region));
             self.push(Kernel::CrossEntropyRows, params, of_rows, [items, 1, networks]);
             let list = [measured, Some((RowSlot::Readout, What::CrossEntropy))];
-            let params = self.with_records(params, &list, items, networks);
-            let storage = storage.into_iter().chain([Bind::Region(delta.region), Bind::Records]).collect();
-            self.push(Kernel::CrossEntropy, params, storage, [items, 1, networks]);
+            let last = [Bind::Region(delta.region), Bind::Records, Bind::Histogram];
+            let storage = storage.into_iter().chain(last).collect();
+            self.push_measured(Kernel::CrossEntropy, params, &list, storage, [items, 1, networks]);
         } else {
             let goal = self.goal.expect("without labels there is a dense goal: made in `start`");
             let items = strips(y.columns);
             let list = [measured, Some((RowSlot::Readout, What::MeanSquared))];
             let params = Params { source_head: y.head, other_head: goal.head, ..self.params(&delta) };
-            let params = self.with_records(params, &list, items, networks);
-            let storage = vec![
-                Bind::Heads,
-                Bind::Region(y.region),
-                Bind::Region(goal.region),
-                Bind::Region(delta.region),
-                Bind::Records,
-            ];
-            self.push(Kernel::Mse, params, storage, [items, 1, networks]);
+            let storage = std::iter::once(Bind::Heads).chain([y.region, goal.region, delta.region].map(Bind::Region));
+            let storage = storage.chain([Bind::Records, Bind::Histogram]).collect();
+            self.push_measured(Kernel::Mse, params, &list, storage, [items, 1, networks]);
         }
         delta
     }
@@ -125,13 +114,7 @@ impl Builder<'_> {
         }
         if self.selected(slot) {
             let delta = gradients.preact.expect("every layer has a product, whose backward needs delta");
-            let mut tensors = vec![(Quantity::PreactGrad, delta)];
-            if let LayerSlot::Hidden(layer) = slot {
-                let grad =
-                    gradients.acts[layer as usize].expect("dLoss/dh_l is complete before layer l runs backwards");
-                tensors.push((Quantity::ActGrad, grad));
-            }
-            self.second_pass(row_of(slot), &tensors, self.alive_at(slot));
+            self.similarity(row_of(slot), &[(Quantity::PreactGrad, delta)], self.alive_at(slot));
         }
         (gradients.preact, gradients.phi_arg, gradients.phi) = (None, None, None);
     }
@@ -216,10 +199,10 @@ impl Builder<'_> {
                     ..self.params(&target)
                 };
                 let measured = self.grad_moments(slot, src, earlier);
-                let params = self.with_records(params, &[measured], self.tiles(&target), alive);
                 let storage = [delta.region, weight.region, target.region].map(Bind::Region);
-                let storage = std::iter::once(Bind::Heads).chain(storage).chain([Bind::Records]).collect();
-                self.push_product(Kernel::LinearBack, params, storage, alive);
+                let storage = std::iter::once(Bind::Heads).chain(storage);
+                let storage = storage.chain([Bind::Records, Bind::Histogram]).collect();
+                self.push_product(Kernel::LinearBack, params, &[measured], storage, alive);
             }
             Op::Norm { src, dst } => {
                 let (grad, z, u) = (self.grad(slot, dst, gradients), self.tensor(slot, src), self.tensor(slot, dst));
@@ -237,15 +220,15 @@ impl Builder<'_> {
                 };
                 let inverse = self.state(slot).inverse.expect("the forward norm keeps its deviations");
                 let storage = [grad.region, u.region, inverse, target.region].map(Bind::Region);
-                let storage = [Bind::Heads, Bind::Networks].into_iter().chain(storage).chain([Bind::Records]).collect();
+                let storage = [Bind::Heads, Bind::Networks].into_iter().chain(storage);
+                let storage = storage.chain([Bind::Records, Bind::Histogram]).collect();
                 let (kernel, groups) = if rows {
                     (Kernel::NormRowsBack, target.row_pad().div_ceil(32))
                 } else {
                     (Kernel::NormColumnsBack, strips(target.columns))
                 };
                 let measured = self.grad_moments(slot, src, earlier);
-                let params = self.with_records(params, &[measured], groups, alive);
-                self.push(kernel, params, storage, [groups, 1, alive]);
+                self.push_measured(kernel, params, &[measured], storage, [groups, 1, alive]);
             }
             Op::Activation { src, dst } => {
                 let measured = self.grad_moments(slot, src, earlier);
@@ -269,10 +252,10 @@ impl Builder<'_> {
                     ..self.params(&skip)
                 };
                 let storage = [grad.region, skip.region, branch.region].map(Bind::Region);
-                let storage = [Bind::Heads, Bind::Networks].into_iter().chain(storage).chain([Bind::Records]).collect();
+                let storage = [Bind::Heads, Bind::Networks].into_iter().chain(storage);
+                let storage = storage.chain([Bind::Records, Bind::Histogram]).collect();
                 let items = grad.row_pad().div_ceil(32);
-                let params = self.with_records(params, &[measured], items, alive);
-                self.push(Kernel::AddBack, params, storage, [items, 1, alive]);
+                self.push_measured(Kernel::AddBack, params, &[measured], storage, [items, 1, alive]);
             }
             Op::Copy { src, dst } => {
                 let grad = self.grad(slot, dst, gradients);
@@ -305,9 +288,6 @@ impl Builder<'_> {
         };
         let readout = if own { None } else { self.has_readout().then(|| *self.state(LayerSlot::Readout)) };
         let dummy = u.region;
-        let columns = |state: &Option<super::schedule::LayerTensors>| {
-            Bind::Region(state.and_then(|s| s.weight_columns).unwrap_or(dummy))
-        };
         let items = strips(target.columns);
         let params = Params {
             source_head: grad.head,
@@ -318,24 +298,19 @@ impl Builder<'_> {
             slots: slots(&[(SLOT_SOURCE, Some(grad)), (SLOT_OLD, old), (SLOT_TARGET, Some(target))]),
             // Under pre_act no network turns to the readout here.
             layer: if own { NONE } else { layer },
+            path_layer: if own { layer } else { layer + 1 },
+            path_stride: path_stride(self.key()),
             flags: FLAG_PATHS,
             ..self.params(&target)
         };
-        let params = self.with_records(params, &[Some((row_of(slot), What::Phi)), measured], items, alive);
+        let list = [Some((row_of(slot), What::Phi)), measured];
         let rows = [grad.region, u.region, target.region].map(Bind::Region);
         let rows = [Bind::Heads, Bind::Networks].into_iter().chain(rows).collect();
         self.push(Kernel::RowPowers, params, rows, [target.rows.div_ceil(32), 1, alive]);
-        let storage = vec![
-            Bind::Heads,
-            Bind::Networks,
-            Bind::Region(grad.region),
-            Bind::Region(u.region),
-            Bind::Region(target.region),
-            columns(&next),
-            columns(&readout),
-            Bind::Records,
-        ];
-        self.push(Kernel::ActivationBack, params, storage, [items, 1, alive]);
+        let storage = [grad.region, u.region, target.region].map(Bind::Region);
+        let storage = [Bind::Heads, Bind::Networks].into_iter().chain(storage);
+        let storage = storage.chain([Bind::PathColumns, Bind::Records, Bind::Histogram]).collect();
+        self.push_measured(Kernel::ActivationBack, params, &list, storage, [items, 1, alive]);
         if self.wants(RecordMask::PATH_ABOVE_ONE) && self.selected(slot) {
             let weight = next.and_then(|s| s.weight);
             let readout = readout.and_then(|s| s.weight);
@@ -392,7 +367,6 @@ impl Builder<'_> {
     fn weight_grad(&mut self, slot: LayerSlot, delta: Tensor, source: Tensor) {
         let alive = self.alive_at(slot);
         let weight = self.state(slot).weight.expect("weights are drawn in the forward half");
-        let flags = if self.wants(RecordMask::QUANTILES) { FLAG_HISTOGRAM } else { 0 };
         let params = Params {
             source_head: delta.head,
             other_head: source.head,
@@ -400,14 +374,10 @@ impl Builder<'_> {
             target_head: NONE,
             slots: slots(&[(SLOT_SOURCE, Some(delta))]),
             inner: delta.row_pad(),
-            histogram: HISTOGRAM_WEIGHT_GRAD,
-            histogram_bias: HISTOGRAM_BIAS_GRAD,
-            flags,
             ..self.params(&weight)
         };
         let bias = self.has_bias(slot).then_some((row_of(slot), What::Moments { quantity: Quantity::BiasGrad }));
         let list = [Some((row_of(slot), What::WeightGrad)), bias];
-        let params = self.with_records(params, &list, self.tiles(&weight), alive);
         let storage = vec![
             Bind::Heads,
             Bind::Region(delta.region),
@@ -416,9 +386,6 @@ impl Builder<'_> {
             Bind::Records,
             Bind::Histogram,
         ];
-        self.push_product(Kernel::WeightGrad, params, storage, alive);
-        let mut slots = vec![(HISTOGRAM_WEIGHT_GRAD, Quantity::WeightGrad)];
-        slots.extend(bias.map(|_| (HISTOGRAM_BIAS_GRAD, Quantity::BiasGrad)));
-        self.quantiles(row_of(slot), &slots, alive);
+        self.push_product(Kernel::WeightGrad, params, &list, storage, alive);
     }
 }

@@ -157,7 +157,7 @@ impl GpuEngine {
         let size = 4 * u64::from(row_pad * column_pad) * u64::from(networks);
         let heads = 2 * u64::from(networks) * size_of::<Head>() as u64;
         let groups = [row_pad * column_pad / 256, 1, networks];
-        let copy = self.shortest(Kernel::Copy, params, &[heads, size, size, 256], groups)?;
+        let copy = self.shortest(Kernel::Copy, params, &[heads, size, size, 256, 256], groups)?;
         Ok(Peaks { flops: flops / arithmetic, bytes: 2.0 * size as f64 / copy })
     }
 
@@ -171,7 +171,7 @@ impl GpuEngine {
     ) -> Result<f64, EngineError> {
         const TRIES: usize = 8;
         let device = &mut self.device;
-        device.prepare(kernel, Tile::Flat)?;
+        device.prepare(kernel, Tile::Flat, false)?;
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         let uniform = device.buffer("params", size_of::<Params>() as u64, usage)?;
         device.queue.write_buffer(&uniform, 0, bytemuck::bytes_of(&params));
@@ -185,7 +185,7 @@ impl GpuEngine {
         let mut encoder = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         for i in 0..TRIES {
             let mut pass = clock.pass(&mut encoder, i);
-            pass.set_pipeline(device.pipeline(kernel, Tile::Flat));
+            pass.set_pipeline(device.pipeline(kernel, Tile::Flat, false));
             pass.set_bind_group(0, &group, &[]);
             pass.dispatch_workgroups(groups[0], groups[1], groups[2]);
         }

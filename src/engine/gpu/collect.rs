@@ -15,8 +15,6 @@ fn float(word: u32) -> f64 {
 /// One network while its records come in.
 struct Collected {
     records: Vec<Record>,
-    /// Per row, the exponent at which elements of db were counted: moments have that of their largest element.
-    bias_bins: Vec<i32>,
     loss: Scaled,
 }
 
@@ -26,7 +24,7 @@ pub fn collect(batch: &InFlight, words: &[u32]) -> Result<Vec<NetworkResult>, En
     let mut collected: Vec<Collected> = specs
         .iter()
         .map(|s| s.rows() as usize)
-        .map(|rows| Collected { records: vec![Record::EMPTY; rows], bias_bins: vec![0; rows], loss: Scaled::ABSENT })
+        .map(|rows| Collected { records: vec![Record::EMPTY; rows], loss: Scaled::ABSENT })
         .collect();
     for expected in &batch.schedule.ledger.expected {
         for (place, network) in collected.iter_mut().enumerate().take(expected.networks as usize) {
@@ -42,18 +40,8 @@ pub fn collect(batch: &InFlight, words: &[u32]) -> Result<Vec<NetworkResult>, En
             } else {
                 let record = &mut network.records[row as usize];
                 fill(record, expected.what, &items, spec, row, batch.batch.mask);
-                let bins = &mut network.bias_bins[row as usize];
-                match expected.what {
-                    What::Moments { quantity: Quantity::BiasGrad } => *bins = items[0][11] as i32,
-                    What::Quantiles { quantity } => {
-                        counted(items[0], record, quantity, expected)?;
-                        if quantity == Quantity::BiasGrad {
-                            let moments = &mut record.moments[quantity as usize];
-                            let down = bins.saturating_sub(moments.exponent);
-                            moments.abs_quantiles = moments.abs_quantiles.map(|q| libm::scalbn(q, down));
-                        }
-                    }
-                    _ => {}
+                if let What::Quantiles { quantity } = expected.what {
+                    counted(items[0], record, quantity, expected)?;
                 }
             }
         }
@@ -254,13 +242,15 @@ fn phi(record: &mut Record, items: &[&[u32]], spec: &NetworkSpec, row: u32) {
     record.counts[Count::Paths as usize] = count(items, 8) * u64::from(spec.fan_out(next));
 }
 
-/// The lowest bins hold zeros and what the layer's scale drowns.
+/// The lowest bins hold zeros and what the layer's scale drowns. The bins have the exponent of the kernel that counted, the
+/// moments, which stand in the record before, that of their largest element.
 fn quantiles(moments: &mut Moments, w: &[u32]) {
     let total = u64::from(w[1]);
     if total == 0 {
         return;
     }
-    let edge = |bin: u32| f64::from(f32::from_bits(bin << 21));
+    let down = (w[17] as i32).saturating_sub(moments.exponent);
+    let edge = |bin: u32| libm::scalbn(f64::from(f32::from_bits(bin << 21)), down);
     for (i, percent) in PERCENT.into_iter().enumerate() {
         let (bin, below, here) = (w[2 + 3 * i], u64::from(w[3 + 3 * i]), u64::from(w[4 + 3 * i]));
         let rank = rank(percent, total);

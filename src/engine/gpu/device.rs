@@ -80,7 +80,8 @@ pub struct Device {
     pub budget: u64,
     faults: Arc<Mutex<Faults>>,
     layouts: Vec<wgpu::BindGroupLayout>,
-    pipelines: HashMap<(Kernel, Tile), wgpu::ComputePipeline>,
+    /// By kernel, tile and whether it counts.
+    pipelines: HashMap<(Kernel, Tile, bool), wgpu::ComputePipeline>,
 }
 
 fn lock(faults: &Mutex<Faults>) -> MutexGuard<'_, Faults> {
@@ -169,9 +170,9 @@ impl Device {
         }
     }
 
-    /// Compiles a kernel unless that was done before.
-    pub fn prepare(&mut self, kernel: Kernel, tile: Tile) -> Result<(), EngineError> {
-        if self.pipelines.contains_key(&(kernel, tile)) {
+    /// Compiles a kernel unless that was done before; `counts`: with room for a histogram.
+    pub fn prepare(&mut self, kernel: Kernel, tile: Tile, counts: bool) -> Result<(), EngineError> {
+        if self.pipelines.contains_key(&(kernel, tile, counts)) {
             return Ok(());
         }
         let source = kernel.source(tile);
@@ -194,7 +195,7 @@ impl Device {
             bind_group_layouts: &[Some(&self.layouts[row.storage as usize])],
             immediate_size: 0,
         });
-        let constants = kernel.overrides(tile);
+        let constants = kernel.overrides(tile, counts);
         let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(row.name),
             layout: Some(&layout),
@@ -209,13 +210,13 @@ impl Device {
         if let Some(error) = pollster::block_on(scope.pop()) {
             return Err(EngineError::Failed(format!("kernel {}: {error}", row.name)));
         }
-        self.pipelines.insert((kernel, tile), pipeline);
+        self.pipelines.insert((kernel, tile, counts), pipeline);
         Ok(())
     }
 
     /// A prepared pipeline.
-    pub fn pipeline(&self, kernel: Kernel, tile: Tile) -> &wgpu::ComputePipeline {
-        self.pipelines.get(&(kernel, tile)).expect("every kernel of a schedule is prepared before it is encoded")
+    pub fn pipeline(&self, kernel: Kernel, tile: Tile, counts: bool) -> &wgpu::ComputePipeline {
+        self.pipelines.get(&(kernel, tile, counts)).expect("every kernel of a schedule is prepared before it is encoded")
     }
 
     /// A bind group of `Params` and storage buffers.

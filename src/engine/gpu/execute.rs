@@ -88,7 +88,7 @@ impl Executor {
     ) -> Result<InFlight, EngineError> {
         device.check()?;
         for dispatch in &schedule.dispatches {
-            device.prepare(dispatch.kernel, dispatch.tile)?;
+            device.prepare(dispatch.kernel, dispatch.tile, dispatch.counts())?;
         }
         self.arena.ensure(device, &schedule.ledger.slabs)?;
         // Never 0, the value of cleared memory, and never that of the batch before.
@@ -202,6 +202,7 @@ impl Executor {
             Bind::Draws => schedule.draws,
             Bind::Records => schedule.records,
             Bind::Histogram => schedule.histogram,
+            Bind::PathColumns => schedule.path_columns,
             Bind::Region(region) => region,
         };
         binding(self.arena.slab(region.slab), region)
@@ -238,7 +239,7 @@ impl Executor {
                 let uniform = wgpu::BufferBinding { buffer: params, offset, size };
                 let storage: Vec<_> = dispatch.storage.iter().map(|&b| self.place(schedule, b)).collect();
                 let group = device.bind(dispatch.kernel, uniform, &storage);
-                pass.set_pipeline(device.pipeline(dispatch.kernel, dispatch.tile));
+                pass.set_pipeline(device.pipeline(dispatch.kernel, dispatch.tile, dispatch.counts()));
                 pass.set_bind_group(0, &group, &[]);
                 let [x, y, z] = dispatch.groups;
                 pass.dispatch_workgroups(x, y, z);

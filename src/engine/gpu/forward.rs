@@ -2,8 +2,8 @@
 
 use super::describe::{Drawn, LayerSlot};
 use super::kernels::Kernel;
-use super::layout::{FLAG_CENTRE, FLAG_ROWS, FLAG_SPREAD, Params, SLOT_SOURCE, SLOT_TARGET};
-use super::schedule::{Bind, Builder, HISTOGRAM_WEIGHT};
+use super::layout::{FLAG_CENTRE, FLAG_ROWS, FLAG_SPREAD, NONE, Params, SLOT_SOURCE, SLOT_TARGET};
+use super::schedule::{Bind, Builder, path_stride};
 use super::tensors::{RowSlot, Tensor, What, head, padded, slots, strips};
 use crate::network::{Loss, Norm};
 use crate::program::{Op, Slot};
@@ -28,7 +28,7 @@ impl Builder<'_> {
         self.draw(Drawn::Input, input, networks, input.rows, measured);
         self.acts.push(input);
         if self.selected(LayerSlot::Hidden(0)) {
-            self.second_pass(RowSlot::Layer(0), &[(Quantity::Act, input)], networks);
+            self.similarity(RowSlot::Layer(0), &[(Quantity::Act, input)], networks);
         }
         self.start();
         for layer in 1..=self.deepest() {
@@ -88,10 +88,9 @@ impl Builder<'_> {
         let params = Params { draw: self.drawn.len() as u32, repeat_rows, flags, ..self.params(&tensor) };
         self.drawn.push((drawn, tensor, networks));
         let groups = (tensor.stride() as u32).div_ceil(256);
-        let params = self.with_records(params, &[measured], groups, networks);
         let storage = [Bind::Heads, Bind::Networks, Bind::Draws, Bind::Table, Bind::Records].into_iter();
-        let storage = storage.chain([Bind::Region(tensor.region)]).collect();
-        self.push(Kernel::Draw, params, storage, [groups, 1, networks]);
+        let storage = storage.chain([Bind::Region(tensor.region), Bind::Histogram]).collect();
+        self.push_measured(Kernel::Draw, params, &[measured], storage, [groups, 1, networks]);
     }
 
     /// Draws W and b of a layer, with the statistics of W.
@@ -102,20 +101,25 @@ impl Builder<'_> {
         if let Some(bias) = bias {
             self.draw(Drawn::Bias(slot), bias, alive, 1, None);
         }
-        let columns = self.ledger.words(4 * u64::from(padded(fan_in)) * u64::from(alive));
         let what = What::Moments { quantity: Quantity::Weight };
-        let params = Params { draw: self.drawn.len() as u32, repeat_rows: fan_out, ..self.params(&weight) };
-        let params = self.with_records(params, &[Some((row_of(slot), what))], strips(fan_in), alive);
+        let params = Params {
+            draw: self.drawn.len() as u32,
+            repeat_rows: fan_out,
+            path_layer: if let LayerSlot::Hidden(layer) = slot { layer } else { NONE },
+            path_stride: path_stride(self.key()),
+            ..self.params(&weight)
+        };
         self.drawn.push((Drawn::Weight(slot), weight, alive));
         let storage = [Bind::Heads, Bind::Networks, Bind::Draws, Bind::Table].into_iter();
-        let storage = storage.chain([weight.region, columns].map(Bind::Region)).chain([Bind::Records]).collect();
-        self.push(Kernel::DrawWeights, params, storage, [strips(fan_in), 1, alive]);
-        self.histogram(row_of(slot), Quantity::Weight, weight, HISTOGRAM_WEIGHT, alive);
+        let last = [Bind::Region(weight.region), Bind::PathColumns, Bind::Records, Bind::Histogram];
+        let storage = storage.chain(last).collect();
+        let groups = [strips(fan_in), 1, alive];
+        self.push_measured(Kernel::DrawWeights, params, &[Some((row_of(slot), what))], storage, groups);
         let state = self.state(slot);
-        (state.weight, state.bias, state.weight_columns) = (Some(weight), bias, Some(columns));
+        (state.weight, state.bias) = (Some(weight), bias);
     }
 
-    /// One layer: its ops, with the moments of z and h, then what takes a second pass.
+    /// One layer: its ops, with the statistics of z and h, then what takes a second pass.
     fn layer(&mut self, slot: LayerSlot) {
         if slot != LayerSlot::Readout {
             self.weights(slot);
@@ -131,7 +135,7 @@ impl Builder<'_> {
         if let LayerSlot::Hidden(layer) = slot {
             tensors.push((Quantity::Act, self.acts[layer as usize]));
         }
-        self.second_pass(row_of(slot), &tensors, self.alive_at(slot));
+        self.similarity(row_of(slot), &tensors, self.alive_at(slot));
     }
 
     /// The place of an op's result: memory of its own where the backward pass reads it, else scratch.
@@ -178,10 +182,10 @@ impl Builder<'_> {
                 let bias = state.bias.map_or(weight.region, |b| b.region);
                 let what = What::Moments { quantity: Quantity::Preact };
                 let measured = self.selected(slot).then(|| (row_of(slot), what));
-                let params = self.with_records(params, &[measured], self.tiles(&z), alive);
                 let storage = [x.region, weight.region, bias, z.region].map(Bind::Region);
-                let storage = std::iter::once(Bind::Heads).chain(storage).chain([Bind::Records]).collect();
-                self.push_product(Kernel::Linear, params, storage, alive);
+                let storage = std::iter::once(Bind::Heads).chain(storage);
+                let storage = storage.chain([Bind::Records, Bind::Histogram]).collect();
+                self.push_product(Kernel::Linear, params, &[measured], storage, alive);
             }
             Op::Norm { src, dst } => {
                 let (z, u) = (self.tensor(slot, src), self.result(slot, dst));
@@ -208,12 +212,13 @@ impl Builder<'_> {
                 let measured = self.act_moments(slot, dst);
                 let params = self.with_records(params, &[measured], strips(h.columns), alive);
                 let storage = [u.region, h.region].map(Bind::Region);
-                let storage = [Bind::Heads, Bind::Networks].into_iter().chain(storage).chain([Bind::Records]);
-                let storage: Vec<Bind> = storage.collect();
+                let storage = [Bind::Heads, Bind::Networks].into_iter().chain(storage);
+                let storage: Vec<Bind> = storage.chain([Bind::Records, Bind::Histogram]).collect();
                 self.push(Kernel::Activation, params, storage.clone(), [strips(h.columns), 1, alive]);
                 if self.request.rewrites {
                     self.push(Kernel::ActivationRewrite, params, storage, [strips(h.columns), 1, alive]);
                 }
+                self.quantiles(&[measured], alive);
             }
             Op::Add { skip, branch, dst } => {
                 let (s, b) = (self.tensor(slot, skip), self.tensor(slot, branch));
@@ -221,16 +226,10 @@ impl Builder<'_> {
                 let items = strips(h.columns);
                 let list = [self.act_moments(slot, dst), Some((row_of(slot), What::Residual))];
                 let params = Params { source_head: s.head, other_head: b.head, ..self.params(&h) };
-                let params = self.with_records(params, &list, items, alive);
-                let storage = vec![
-                    Bind::Heads,
-                    Bind::Networks,
-                    Bind::Region(s.region),
-                    Bind::Region(b.region),
-                    Bind::Region(h.region),
-                    Bind::Records,
-                ];
-                self.push(Kernel::Add, params, storage, [items, 1, alive]);
+                let storage = [s.region, b.region, h.region].map(Bind::Region);
+                let storage = [Bind::Heads, Bind::Networks].into_iter().chain(storage);
+                let storage = storage.chain([Bind::Records, Bind::Histogram]).collect();
+                self.push_measured(Kernel::Add, params, &list, storage, [items, 1, alive]);
             }
             Op::Copy { src, dst } => {
                 let (from, to) = (self.tensor(slot, src), self.result(slot, dst));
@@ -246,27 +245,18 @@ impl Builder<'_> {
         let slots = slots(&[(SLOT_SOURCE, Some(from)), (SLOT_TARGET, Some(to))]);
         let params = Params { source_head: from.head, first, flags, slots, ..self.params(&to) };
         let groups = (to.stride() as u32).div_ceil(256);
-        let params = self.with_records(params, &[measured], groups, count);
-        let storage = vec![Bind::Heads, Bind::Region(from.region), Bind::Region(to.region), Bind::Records];
-        self.push(Kernel::Copy, params, storage, [groups, 1, count]);
+        let storage =
+            vec![Bind::Heads, Bind::Region(from.region), Bind::Region(to.region), Bind::Records, Bind::Histogram];
+        self.push_measured(Kernel::Copy, params, &[measured], storage, [groups, 1, count]);
     }
 
-    /// What needs the whole of a tensor first, of one or two of equal shape: cosines (norms of rows) and the spread of delta's
-    /// norms, histograms (the largest element).
-    pub(super) fn second_pass(&mut self, row: RowSlot, tensors: &[(Quantity, Tensor)], alive: u32) {
-        // dLoss/dh has no cosine.
-        let with: Vec<_> = tensors.iter().copied().filter(|t| t.0 != Quantity::ActGrad).collect();
-        let spread = with.iter().any(|t| t.0 == Quantity::PreactGrad);
-        if (self.wants(RecordMask::COS) || spread) && !with.is_empty() {
-            self.directions(row, &with, spread, alive);
+    /// What the norms of whole samples come before, of one or two tensors of equal shape: cosines between the samples, and the
+    /// spread of delta's norms. No kernel that writes a tensor in tiles knows them, so these alone read it once more.
+    pub(super) fn similarity(&mut self, row: RowSlot, tensors: &[(Quantity, Tensor)], alive: u32) {
+        let spread = tensors[0].0 == Quantity::PreactGrad;
+        if !self.wants(RecordMask::COS) && !spread {
+            return;
         }
-        for (i, &(quantity, tensor)) in tensors.iter().enumerate() {
-            self.histogram(row, quantity, tensor, i as u32, alive);
-        }
-    }
-
-    /// Norms of the samples, and cosines between them.
-    fn directions(&mut self, row: RowSlot, tensors: &[(Quantity, Tensor)], spread: bool, alive: u32) {
         let count = tensors.len() as u32;
         let (first, other) = (tensors[0].1, tensors[tensors.len() - 1].1);
         let rows = if first.slot.is_some() { FLAG_ROWS } else { 0 };
@@ -299,38 +289,5 @@ impl Builder<'_> {
         let params = Params { record, record_stride, other_record, ..self.params(&first) };
         let storage = regions.into_iter().chain([Bind::Records]).collect();
         self.push(Kernel::Cosines, params, storage, [items, count, alive]);
-    }
-
-    /// The histogram of a tensor, where quantiles are wanted, and the quantiles off it.
-    fn histogram(&mut self, row: RowSlot, quantity: Quantity, tensor: Tensor, histogram: u32, alive: u32) {
-        if !self.wants(RecordMask::QUANTILES) {
-            return;
-        }
-        let flags = if tensor.slot.is_some() { FLAG_ROWS } else { 0 };
-        let slots = slots(&[(SLOT_SOURCE, Some(tensor))]);
-        let params = Params { source_head: tensor.head, histogram, flags, slots, ..self.params(&tensor) };
-        let storage = vec![Bind::Heads, Bind::Region(tensor.region), Bind::Histogram];
-        self.push(Kernel::Histogram, params, storage, [strips(tensor.columns), 1, alive]);
-        self.quantiles(row, &[(histogram, quantity)], alive);
-    }
-
-    /// Reads quantiles off histogram slots and clears them.
-    pub(super) fn quantiles(&mut self, row: RowSlot, slots: &[(u32, Quantity)], alive: u32) {
-        if !self.wants(RecordMask::QUANTILES) {
-            return;
-        }
-        for &(slot, quantity) in slots {
-            let what = What::Quantiles { quantity };
-            let (record, record_stride) = self.ledger.record(row, what, 1, 24, alive);
-            let params = Params {
-                networks: self.networks(),
-                rows: alive,
-                histogram: slot,
-                record,
-                record_stride,
-                ..Params::default()
-            };
-            self.push(Kernel::Quantiles, params, vec![Bind::Histogram, Bind::Records], [alive.div_ceil(64), 1, 1]);
-        }
     }
 }

@@ -3,6 +3,7 @@
 
 use super::compose::{Composed, compose};
 use super::device::AdapterDescription;
+use super::layout::BINS;
 
 /// How a matrix product runs. Depends on shape and adapter only, so that a network's numbers do not depend on its batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -79,37 +80,42 @@ pub struct KernelRow {
 }
 
 kernels! {
-    Activation "activation" 5 ["scale", "math", "activation", "regime", "records", "strip", "moments", "strip_moments"] None;
+    Activation "activation" 6
+        ["scale", "math", "activation", "regime", "records", "strip", "bins", "counting", "moments", "strip_moments"] None;
     ActivationBack "activation_back" 8
-        ["scale", "row_scale", "math", "activation", "regime", "records", "strip", "moments"] None;
-    ActivationRewrite "activation_rewrite" 5
-        ["scale", "math", "activation", "regime", "records", "strip", "moments"] None;
+        ["scale", "row_scale", "math", "activation", "regime", "records", "strip", "bins", "counting", "moments"] None;
+    ActivationRewrite "activation_rewrite" 6
+        ["scale", "math", "activation", "regime", "records", "strip", "bins", "counting", "moments"] None;
     ActivationTable "activation_table" 2 ["math", "activation"] None;
-    Add "add" 6 ["scale", "records", "strip", "moments", "strip_moments"] None;
-    AddBack "add_back" 6 ["scale", "row_scale", "records", "row", "lanes", "moments"] None;
+    Add "add" 7 ["scale", "records", "strip", "bins", "counting", "moments", "strip_moments"] None;
+    AddBack "add_back" 7 ["scale", "row_scale", "records", "row", "lanes", "bins", "counting", "moments"] None;
     Centre "centre" 4 ["scale", "math", "activation", "regime", "strip"] None;
-    Copy "copy" 4 ["scale", "row_scale", "records", "lanes", "moments"] None;
+    Copy "copy" 5 ["scale", "row_scale", "records", "lanes", "bins", "counting", "moments"] None;
     Cosines "cosines" 4 ["strip"] None;
-    CrossEntropy "cross_entropy" 6 ["scale", "row_scale", "math", "regime", "records", "lanes", "moments"] None;
+    CrossEntropy "cross_entropy" 7
+        ["scale", "row_scale", "math", "regime", "records", "lanes", "bins", "counting", "moments"] None;
     CrossEntropyRows "cross_entropy_rows" 6 ["scale", "row_scale", "math", "regime"] None;
-    Draw "draw" 6 ["scale", "row_scale", "rng", "drawing", "records", "lanes", "moments"] None;
-    DrawWeights "draw_weights" 7 ["scale", "rng", "drawing", "records", "strip", "moments"] None;
-    Histogram "histogram" 3 ["scale", "row_scale", "bins", "strip"] None;
-    Linear "linear" 6 ["scale", "row_scale", "records", "block", "lanes", "moments", "tile_moments"] Some([true, true]);
-    LinearBack "linear_back" 5
-        ["scale", "row_scale", "records", "block", "lanes", "moments", "tile_moments"] Some([true, false]);
+    Draw "draw" 7 ["scale", "row_scale", "rng", "drawing", "records", "lanes", "bins", "counting", "moments"] None;
+    DrawWeights "draw_weights" 8 ["scale", "rng", "drawing", "records", "strip", "bins", "counting", "moments"] None;
+    Linear "linear" 7
+        ["scale", "row_scale", "records", "block", "lanes", "bins", "counting", "moments", "tile_moments"] Some([true, true]);
+    LinearBack "linear_back" 6
+        ["scale", "row_scale", "records", "block", "lanes", "bins", "counting", "moments", "tile_moments"] Some([true, false]);
     LoopProbe "loop_probe" 1 [] None;
-    Mse "mse" 5 ["scale", "row_scale", "records", "strip", "moments", "strip_moments"] None;
+    Mse "mse" 6 ["scale", "row_scale", "records", "strip", "bins", "counting", "moments", "strip_moments"] None;
     MultiplyAddRate "multiply_add_rate" 1 [] None;
     NormColumns "norm_columns" 5 ["scale", "norm", "strip"] None;
-    NormColumnsBack "norm_columns_back" 7 ["scale", "row_scale", "norm", "records", "strip", "moments"] None;
+    NormColumnsBack "norm_columns_back" 8
+        ["scale", "row_scale", "norm", "records", "strip", "bins", "counting", "moments"] None;
     NormRows "norm_rows" 5 ["scale", "norm", "row"] None;
-    NormRowsBack "norm_rows_back" 7 ["scale", "row_scale", "norm", "records", "row", "lanes", "moments"] None;
+    NormRowsBack "norm_rows_back" 8
+        ["scale", "row_scale", "norm", "records", "row", "lanes", "bins", "counting", "moments"] None;
     PathsAboveOne "paths_above_one" 6 ["scale", "math", "activation", "regime", "records"] None;
     Quantiles "quantiles" 2 ["bins"] None;
     RowPowers "row_powers" 5 ["scale", "row_scale", "math", "activation", "regime"] None;
     SampleDirections "sample_directions" 5 ["scale", "row_scale", "math", "records"] None;
-    WeightGrad "weight_grad" 6 ["scale", "row_scale", "records", "bins", "block", "lanes", "moments"] Some([false, false]);
+    WeightGrad "weight_grad" 6
+        ["scale", "row_scale", "records", "block", "lanes", "bins", "counting", "moments"] Some([false, false]);
 }
 
 impl Kernel {
@@ -129,10 +135,11 @@ impl Kernel {
         compose(&paths.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
-    /// Values of the overrides.
-    pub fn overrides(self, tile: Tile) -> Vec<(&'static str, f64)> {
-        let Some([left, right]) = self.row().inner_contiguous else { return Vec::new() };
-        let mut list = vec![("LEFT_INNER", f64::from(u8::from(left))), ("RIGHT_INNER", f64::from(u8::from(right)))];
+    /// Values of the overrides. `counts`: the kernel also fills histograms, which takes memory of the workgroup.
+    pub fn overrides(self, tile: Tile, counts: bool) -> Vec<(&'static str, f64)> {
+        let mut list = if counts { vec![("BIN_SPACE", f64::from(BINS))] } else { Vec::new() };
+        let Some([left, right]) = self.row().inner_contiguous else { return list };
+        list.extend([("LEFT_INNER", f64::from(u8::from(left))), ("RIGHT_INNER", f64::from(u8::from(right)))]);
         // The samples of delta, which the product sums over, have exponents of their own.
         list.push(("LEFT_ROWS", f64::from(u8::from(self == Kernel::WeightGrad))));
         if let Tile::Square(n) = tile {

@@ -45,7 +45,8 @@ pub struct Params {
     pub record_stride: u32,
     pub other_record: u32,
     pub histogram: u32,
-    pub histogram_bias: u32,
+    pub path_layer: u32,
+    pub path_stride: u32,
     pub stamp: u32,
     pub readout_rows: u32,
     pub readout_row_pad: u32,
@@ -64,6 +65,7 @@ impl Default for Params {
             target_head: NONE,
             branch_head: NONE,
             layer: NONE,
+            path_layer: NONE,
             ..Params::zeroed()
         }
     }
@@ -132,8 +134,9 @@ pub const LAW_CONSTANT: u32 = 5;
 
 /// Words of a record of moments (`shaders/common/records.wgsl`).
 pub const RECORD_WORDS: u32 = 16;
-/// Bins of a histogram there.
-pub const BINS: u32 = 512;
+/// Bins of a histogram (`shaders/common/bins.wgsl`), and words of its slot.
+pub const BINS: u32 = 1024;
+pub const SLOT_WORDS: u32 = BINS + 1;
 
 #[cfg(test)]
 mod tests {
@@ -165,7 +168,7 @@ mod tests {
     fn mirrors_equal_the_shaders_structures() {
         same!(Params: networks, first, layer, flags, rows, columns, row_pad, column_pad, inner, draw, repeat_rows,
             source_head, other_head, weight_head, bias_head, old_head, target_head, branch_head, record, record_stride,
-            other_record, histogram, histogram_bias, stamp, readout_rows, readout_row_pad, slots);
+            other_record, histogram, path_layer, path_stride, stamp, readout_rows, readout_row_pad, slots);
         same!(Head: exponent, max_bits, row_top, tail_bits, grown, written);
         same!(Network: seed_low, seed_high, depth, activation, param, at_zero, slope_below, slope_above,
             far_slope_below, far_slope_above, far_intercept_below, far_intercept_above, saturation, knee_below,
@@ -198,6 +201,7 @@ mod tests {
             ("LAW_CONSTANT", LAW_CONSTANT),
             ("RECORD_WORDS", RECORD_WORDS),
             ("BINS", BINS),
+            ("SLOT_WORDS", SLOT_WORDS),
         ] {
             assert!(text.contains(&format!("const {name}: u32 = {value}u;")), "{name}");
         }

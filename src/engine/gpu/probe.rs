@@ -20,7 +20,7 @@ pub fn run_once(
     output_words: usize,
     groups: u32,
 ) -> Result<Vec<u32>, EngineError> {
-    device.prepare(kernel, Tile::Flat)?;
+    device.prepare(kernel, Tile::Flat, false)?;
     let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
     let uniform = device.buffer(
         "params",
@@ -45,7 +45,7 @@ pub fn run_once(
     let mut encoder = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
     {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        pass.set_pipeline(device.pipeline(kernel, Tile::Flat));
+        pass.set_pipeline(device.pipeline(kernel, Tile::Flat, false));
         pass.set_bind_group(0, &group, &[]);
         pass.dispatch_workgroups(groups, 1, 1);
     }

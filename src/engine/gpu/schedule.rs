@@ -3,13 +3,16 @@
 
 use super::describe::{Drawn, LayerSlot};
 use super::kernels::{Kernel, Products, Tile};
-use super::layout::{BINS, FLAG_MOMENTS, Params, SLOT_TARGET};
+use super::layout::{FLAG_HISTOGRAM, FLAG_MOMENTS, Params, SLOT_TARGET, SLOT_WORDS};
 use super::memory::{MemoryLimits, Region};
 use super::tensors::{Ledger, RowSlot, Tensor, What, padded, slots};
 use crate::engine::LayerSelection;
 use crate::network::{Loss, Norm, Residual, bias_precedes_batch_norm};
 use crate::program::{Op, Program, ProgramKey, Slot};
-use crate::stats::RecordMask;
+use crate::stats::{Quantity, RecordMask};
+
+/// Words of a record of quantiles (`shaders/kernels/quantiles.wgsl`).
+const QUANTILE_WORDS: u32 = 24;
 
 /// A storage binding; shared buffers are placed after the schedule is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +23,7 @@ pub enum Bind {
     Table,
     Records,
     Histogram,
+    PathColumns,
     Region(Region),
 }
 
@@ -65,6 +69,8 @@ pub struct Schedule {
     pub draws: Region,
     pub records: Region,
     pub histogram: Region,
+    /// Sums of |w| per column of every layer's weights, [layer, network, `path_stride`] of vec4.
+    pub path_columns: Region,
 }
 
 /// Tensors of one layer that outlive it.
@@ -72,8 +78,6 @@ pub struct Schedule {
 pub(super) struct LayerTensors {
     pub weight: Option<Tensor>,
     pub bias: Option<Tensor>,
-    /// Sums of |w| per column, [network, padded fan_in] of vec4.
-    pub weight_columns: Option<Region>,
     pub preact: Option<Tensor>,
     pub phi_arg: Option<Tensor>,
     pub phi: Option<Tensor>,
@@ -104,6 +108,13 @@ pub(super) struct Builder<'a> {
     pub directions: Region,
 }
 
+impl Dispatch {
+    /// Whether it fills histograms: a pipeline of its own, which has the memory for it.
+    pub fn counts(&self) -> bool {
+        self.params.flags & FLAG_HISTOGRAM != 0
+    }
+}
+
 impl Schedule {
     pub fn new(request: Request<'_>) -> Self {
         let networks = request.depths.len() as u32;
@@ -118,8 +129,23 @@ impl Schedule {
         let draws = ledger.words(drawn.len() as u64 * count * (size_of::<super::layout::Draw>() as u64 / 4));
         let records = ledger.words(ledger.record_words);
         let slots = if request.mask.contains(RecordMask::QUANTILES) { HISTOGRAMS } else { 0 };
-        let histogram = ledger.words(u64::from(slots) * count * u64::from(BINS));
-        Schedule { dispatches, ledger, drawn, forward, labels, heads, networks: infos, draws, records, histogram }
+        let histogram = ledger.words(u64::from(slots) * count * u64::from(SLOT_WORDS));
+        // Layers 0 to the deepest and the readout.
+        let layers = u64::from(request.depths.first().copied().unwrap_or(0)) + 2;
+        let path_columns = ledger.words(4 * layers * count * u64::from(path_stride(request.key)));
+        Schedule {
+            dispatches,
+            ledger,
+            drawn,
+            forward,
+            labels,
+            heads,
+            networks: infos,
+            draws,
+            records,
+            histogram,
+            path_columns,
+        }
     }
 
     /// Device memory; `u64::MAX` where some tensor fits no binding.
@@ -128,11 +154,13 @@ impl Schedule {
     }
 }
 
-/// Histogram slots: z or delta, h or dLoss/dh, bias gradient, W, dW.
-pub(super) const HISTOGRAMS: u32 = 5;
-pub(super) const HISTOGRAM_BIAS_GRAD: u32 = 2;
-pub(super) const HISTOGRAM_WEIGHT: u32 = 3;
-pub(super) const HISTOGRAM_WEIGHT_GRAD: u32 = 4;
+/// Histograms that one dispatch fills: of what it writes, or of dW and db. They are read off before the next one counts.
+const HISTOGRAMS: u32 = 2;
+
+/// Places of a layer in `path_columns`.
+pub(super) fn path_stride(key: &ProgramKey) -> u32 {
+    padded(key.width.max(key.input_size))
+}
 
 impl<'a> Builder<'a> {
     fn new(request: Request<'a>) -> Self {
@@ -287,21 +315,75 @@ impl<'a> Builder<'a> {
         let (record, record_stride) = self.ledger.records(list, items, networks);
         let moments = list.iter().any(|entry| matches!(entry, Some((_, What::Moments { .. }))));
         let flags = if moments { FLAG_MOMENTS } else { 0 };
+        let flags = if self.counted(list).is_empty() { flags } else { flags | FLAG_HISTOGRAM };
         Params { record, record_stride, flags: params.flags | flags, ..params }
     }
 
-    /// Workgroups of a product that writes `tensor`, per network.
-    pub fn tiles(&self, tensor: &Tensor) -> u32 {
-        self.request.products.tile(tensor.row_pad(), tensor.column_pad()).groups(tensor.row_pad(), tensor.column_pad())
+    /// The tensors whose histograms a dispatch with these records fills, in the order of their slots.
+    fn counted(&self, list: &[Option<(RowSlot, What)>]) -> Vec<(RowSlot, Quantity)> {
+        if !self.wants(RecordMask::QUANTILES) {
+            return Vec::new();
+        }
+        let counted = list.iter().flatten().filter_map(|&(row, what)| match what {
+            What::Moments { quantity } => Some((row, quantity)),
+            What::WeightGrad => Some((row, Quantity::WeightGrad)),
+            _ => None,
+        });
+        counted.filter(|(row, _)| !matches!(row, RowSlot::Layer(l) if !self.request.layers.contains(*l))).collect()
     }
 
-    /// Adds a matrix product.
-    pub fn push_product(&mut self, kernel: Kernel, params: Params, storage: Vec<Bind>, networks: u32) {
+    /// Reads quantiles off the histograms that the last dispatch, with these records, has filled, and clears them.
+    pub fn quantiles(&mut self, list: &[Option<(RowSlot, What)>], networks: u32) {
+        let counted = self.counted(list);
+        let expect = |&(row, quantity): &(RowSlot, Quantity)| {
+            let what = What::Quantiles { quantity };
+            self.ledger.record(row, what, 1, QUANTILE_WORDS, networks)
+        };
+        let records: Vec<(u32, u32)> = counted.iter().map(expect).collect();
+        let Some(&(record, record_stride)) = records.first() else { return };
+        let params = Params {
+            networks: self.networks(),
+            rows: networks,
+            record,
+            record_stride,
+            other_record: records.last().map_or(0, |last| last.0 - record),
+            ..Params::default()
+        };
+        let groups = [networks.div_ceil(64), records.len() as u32, 1];
+        self.push(Kernel::Quantiles, params, vec![Bind::Histogram, Bind::Records], groups);
+    }
+
+    /// Adds a dispatch that measures what it writes: a record a workgroup for each entry of the list, and quantiles.
+    pub fn push_measured(
+        &mut self,
+        kernel: Kernel,
+        params: Params,
+        list: &[Option<(RowSlot, What)>],
+        storage: Vec<Bind>,
+        groups: [u32; 3],
+    ) {
+        let params = self.with_records(params, list, groups[0], groups[2]);
+        self.push(kernel, params, storage, groups);
+        self.quantiles(list, groups[2]);
+    }
+
+    /// Adds a matrix product, with a record a tile for each entry of the list.
+    pub fn push_product(
+        &mut self,
+        kernel: Kernel,
+        params: Params,
+        list: &[Option<(RowSlot, What)>],
+        storage: Vec<Bind>,
+        networks: u32,
+    ) {
         let tile = self.request.products.tile(params.row_pad, params.column_pad);
-        self.push(kernel, params, storage, [tile.groups(params.row_pad, params.column_pad), 1, networks]);
+        let groups = [tile.groups(params.row_pad, params.column_pad), 1, networks];
+        let params = self.with_records(params, list, groups[0], networks);
+        self.push(kernel, params, storage, groups);
         if let Some(last) = self.dispatches.last_mut() {
             last.tile = tile;
         }
+        self.quantiles(list, networks);
     }
 
     /// The tensor in a slot, where it exists.
@@ -412,7 +494,7 @@ mod tests {
                 Kernel::CrossEntropy | Kernel::CrossEntropyRows => 3 * p.column_pad + 64,
                 // The inner loop over the two samples of a pair counts as well.
                 Kernel::Cosines => 2 * 3 * (p.row_pad / 16 + 1),
-                Kernel::Quantiles => 3 * BINS,
+                Kernel::Quantiles => 3 * crate::engine::gpu::layout::BINS,
                 // Twice at most: loading, a bitonic sort of 2048, and a binary search per sample.
                 Kernel::PathsAboveOne => 2 * (8 + 66 * 5 + (p.row_pad / 256 + 1) * 14),
                 Kernel::NormRows
