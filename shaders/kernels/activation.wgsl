@@ -1,7 +1,6 @@
 // h = phi(u) for tensors [networks, row_pad, column_pad], in the regime of u; records the smallest decay of phi in u's head
-// where phi has an exponential tail. Bindings: heads; networks; source: u; target: h; records; histogram. Heads: source, target. With
-// FLAG_MOMENTS a record a strip has the moments of h.
-// One workgroup owns a strip. Grid: (strips, 1, networks).
+// where phi has an exponential tail. Bindings: heads; networks; source: u; target: h; records; histogram. Heads: source,
+// target. With FLAG_MOMENTS a record a strip has the moments of h. One workgroup owns a strip. Grid: (strips, 1, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> heads: array<Head>;

@@ -1,11 +1,10 @@
 // dLoss/du += phi'(u) dLoss/dphi for tensors [networks, row_pad, column_pad], and everything that is recorded of phi'.
 // Bindings: heads; networks; grad: dLoss/dphi; argument: u; target: dLoss/du; columns: sums of |w| per column from
-// `draw_weights`, those of layer `path_layer`; records; histogram. Heads: source = grad, other = u, weight,
-// bias = the readout's weights, old and target, whose rows have the exponents that `row_powers` chose. Params: layer.
-// Two records a strip; the first: stamp, sum phi', sum phi'^2, the strip's D (phi' stored = phi' * 2^D), path sums |f|, f^2, largest f, exponent of
-// the strip's weights, elements, saturated, active, units, dead units, 1 where there are paths; the
-// second with FLAG_MOMENTS: the moments of what was written. One workgroup owns a strip.
-// Grid: (strips, 1, networks).
+// `draw_weights`, those of layer `path_layer`; records; histogram. Heads: source = grad, other = u, weight, bias = the
+// readout's weights, old and target, whose rows have the exponents that `row_powers` chose. Params: layer. Two records a
+// strip; the first: stamp, sum phi', sum phi'^2, the strip's D (phi' stored = phi' * 2^D), path sums |f|, f^2, largest f,
+// exponent of the strip's weights, elements, saturated, active, units, dead units, 1 where there are paths; the second with
+// FLAG_MOMENTS: the moments of what was written. One workgroup owns a strip. Grid: (strips, 1, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> heads: array<Head>;

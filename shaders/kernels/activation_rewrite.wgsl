@@ -1,7 +1,8 @@
 // Rewrites h = phi(u) where no single workgroup could know how: where all of it lies in an exponential tail, at the common
-// power 2^-D; where u is huge and all of it on a flat side, whose limit the exponent of u would drown. Elsewhere it does nothing.
-// Follows `activation` on the same tensors. Bindings: heads; networks; source: u; target: h [networks, row_pad,
-// column_pad]; records and histogram, whose moments and counts of h it replaces. Heads: source, target. One workgroup owns a strip. Grid: (strips, 1, networks).
+// power 2^-D; where u is huge and all of it on a flat side, whose limit the exponent of u would drown. Elsewhere it does
+// nothing. Follows `activation` on the same tensors. Bindings: heads; networks; source: u; target: h [networks, row_pad,
+// column_pad]; records and histogram, whose moments and counts of h it replaces. Heads: source, target. One workgroup owns a
+// strip. Grid: (strips, 1, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> heads: array<Head>;

@@ -1,7 +1,7 @@
 // Backward of `add`: dLoss/dskip += g, dLoss/dbranch = a g, each row brought into [1, 2) first. Bindings: heads; networks;
-// grad: g [networks, row_pad, column_pad]; skip, values = branch: the targets; records; histogram. Heads: source = g, old and target of
-// the skip, branch. With FLAG_MOMENTS a record a workgroup has the moments of dLoss/dbranch.
-// A workgroup owns 32 rows, 8 lanes each. Grid: (ceil(row_pad / 32), 1, networks).
+// grad: g [networks, row_pad, column_pad]; skip, values = branch: the targets; records; histogram. Heads: source = g, old
+// and target of the skip, branch. With FLAG_MOMENTS a record a workgroup has the moments of dLoss/dbranch. A workgroup owns
+// 32 rows, 8 lanes each. Grid: (ceil(row_pad / 32), 1, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> heads: array<Head>;

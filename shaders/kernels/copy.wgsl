@@ -1,6 +1,6 @@
 // target = source, stored bits and head alike, and the exponents of rows with FLAG_ROWS. Bindings: heads; source, target:
-// [networks, row_pad, column_pad]; records; histogram. Heads: source, target. With FLAG_MOMENTS a record a workgroup has the moments of
-// its elements. One lane owns a vec4. Grid: (ceil(row_pad * column_pad / 256), 1, networks).
+// [networks, row_pad, column_pad]; records; histogram. Heads: source, target. With FLAG_MOMENTS a record a workgroup has the
+// moments of its elements. One lane owns a vec4. Grid: (ceil(row_pad * column_pad / 256), 1, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> heads: array<Head>;

@@ -1,8 +1,8 @@
 // Sums of the samples' unit vectors, for cosines between samples, of one or two tensors [networks, row_pad, column_pad]. A
-// second pass over what is written: the unit vectors need the norms of whole rows, from `sample_directions`. Bindings: first,
-// second: the tensors (workgroup y chooses); directions: [y, network, row_pad]; records.
-// Record a strip: stamp, sum over columns of (sum of unit vectors)^2, gap sum, sum of the pairs' products, of the pairs'
-// squared differences, samples, pairs. One workgroup owns a strip. Grid: (strips, tensors, networks).
+// second pass over what is written: the unit vectors need the norms of whole rows, from `sample_directions`. Bindings:
+// first, second: the tensors (workgroup y chooses); directions: [y, network, row_pad]; records. Record a strip: stamp, sum
+// over columns of (sum of unit vectors)^2, gap sum, sum of the pairs' products, of the pairs' squared differences, samples,
+// pairs. One workgroup owns a strip. Grid: (strips, tensors, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> first: array<f32>;

@@ -1,8 +1,8 @@
 // Second pass of the mean softmax cross-entropy: delta = (softmax - onehot) / B, where the true class gets minus the sum of
-// the others, at the row's power 2^-D. Bindings: heads; prediction: y [networks, row_pad, column_pad];
-// labels; softmax: from `cross_entropy_rows`; target: delta; records; histogram. Heads: source = y, target = delta.
-// Two records a workgroup: the moments of delta; then stamp, sum of (largest - y_true), its exponent, sum of ln(sum of e^..), its exponent.
-// One lane owns a sample. Grid: (ceil(row_pad / 64), 1, networks).
+// the others, at the row's power 2^-D. Bindings: heads; prediction: y [networks, row_pad, column_pad]; labels; softmax: from
+// `cross_entropy_rows`; target: delta; records; histogram. Heads: source = y, target = delta. Two records a workgroup: the
+// moments of delta; then stamp, sum of (largest - y_true), its exponent, sum of ln(sum of e^..), its exponent. One lane owns
+// a sample. Grid: (ceil(row_pad / 64), 1, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> heads: array<Head>;

@@ -1,8 +1,7 @@
 // First pass of the mean softmax cross-entropy: per sample the largest logit, the sum of e^(y - largest) and delta's
-// exponent, minus the sample's smallest decay. Bindings: heads; networks; prediction: y [networks, row_pad, column_pad]; labels:
-// [networks, row_pad]; softmax: [networks, row_pad] of (largest stored y, sum); target: delta, its row exponents only.
-// Heads: source = y, target = delta.
-// One lane owns a sample. Grid: (ceil(row_pad / 64), 1, networks).
+// exponent, minus the sample's smallest decay. Bindings: heads; networks; prediction: y [networks, row_pad, column_pad];
+// labels: [networks, row_pad]; softmax: [networks, row_pad] of (largest stored y, sum); target: delta, its row exponents
+// only. Heads: source = y, target = delta. One lane owns a sample. Grid: (ceil(row_pad / 64), 1, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> heads: array<Head>;

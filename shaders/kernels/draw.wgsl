@@ -1,7 +1,7 @@
 // Draws one tensor of every network, or measures one that the host has uploaded; writes its head and, with FLAG_ROWS, the
-// exponents of its rows.
-// Bindings: heads; networks; draws; table: normal nodes; records; target: [network, row_pad, column_pad / 4]; histogram.
-// With FLAG_MOMENTS a record a workgroup has the moments of its elements. One lane owns four neighbouring elements of a row, padding included. Grid: (ceil(row_pad * column_pad / 256), 1, networks).
+// exponents of its rows. Bindings: heads; networks; draws; table: normal nodes; records; target: [network, row_pad,
+// column_pad / 4]; histogram. With FLAG_MOMENTS a record a workgroup has the moments of its elements. One lane owns four
+// neighbouring elements of a row, padding included. Grid: (ceil(row_pad * column_pad / 256), 1, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> heads: array<Head>;

@@ -1,8 +1,9 @@
 // Draws W of every network (or takes one that the host has uploaded) and measures it in the same pass: moments and, per
-// column j, the sum, the sum of squares and the maximum of |w_ij| over i, the weights' share of the path factors.
-// Bindings: heads; networks; draws; table: normal nodes; target: W [networks, row_pad, column_pad / 4]; columns: [networks,
-// path_stride] of (sum, square, max, their exponent), those of `path_layer`; records; histogram. Head: target. Record: moments of the strip at its own exponent.
-// One workgroup owns a strip, as 8 groups of four columns x 32 slices of rows. Grid: (strips, 1, networks).
+// column j, the sum, the sum of squares and the maximum of |w_ij| over i, the weights' share of the path factors. Bindings:
+// heads; networks; draws; table: normal nodes; target: W [networks, row_pad, column_pad / 4]; columns: [networks,
+// path_stride] of (sum, square, max, their exponent), those of `path_layer`; records; histogram. Head: target. Record:
+// moments of the strip at its own exponent. One workgroup owns a strip, as 8 groups of four columns x 32 slices of rows.
+// Grid: (strips, 1, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> heads: array<Head>;

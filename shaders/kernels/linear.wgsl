@@ -1,8 +1,7 @@
-// z = W h + b: the product of h [networks, row_pad, inner] and the transpose of W [networks, column_pad, inner].
-// Bindings: heads; left: h; right: W; bias: [networks, 8, column_pad], one row used; target: z [networks, row_pad, column_pad];
-// records; histogram. Heads: source = h, weight = W, bias, target = z. Product and bias are joined at the larger exponent. With
-// FLAG_MOMENTS a record a tile has the moments of z.
-// One lane owns an 8 x 8 block. Grid: (tiles, 1, networks).
+// z = W h + b: the product of h [networks, row_pad, inner] and the transpose of W [networks, column_pad, inner]. Bindings:
+// heads; left: h; right: W; bias: [networks, 8, column_pad], one row used; target: z [networks, row_pad, column_pad];
+// records; histogram. Heads: source = h, weight = W, bias, target = z. Product and bias are joined at the larger exponent.
+// With FLAG_MOMENTS a record a tile has the moments of z. One lane owns an 8 x 8 block. Grid: (tiles, 1, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> heads: array<Head>;

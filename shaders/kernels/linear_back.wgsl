@@ -1,9 +1,8 @@
-// dLoss/dh += W^T delta: the product of delta [networks, row_pad, inner] and W [networks, inner, column_pad].
-// Bindings: heads; left: delta; right: W; target: dLoss/dh [networks, row_pad, column_pad]; records; histogram. With FLAG_MOMENTS a
-// record a tile has the moments of what was written.
-// Heads: source = delta, weight = W, old = target before (its first writer sets), target. Row b of the product comes of
-// row b of delta alone: exponents of rows are added and joined in the epilogue.
-// One lane owns an 8 x 8 block. Grid: (tiles, 1, networks).
+// dLoss/dh += W^T delta: the product of delta [networks, row_pad, inner] and W [networks, inner, column_pad]. Bindings:
+// heads; left: delta; right: W; target: dLoss/dh [networks, row_pad, column_pad]; records; histogram. With FLAG_MOMENTS a
+// record a tile has the moments of what was written. Heads: source = delta, weight = W, old = target before (its first
+// writer sets), target. Row b of the product comes of row b of delta alone: exponents of rows are added and joined in the
+// epilogue. One lane owns an 8 x 8 block. Grid: (tiles, 1, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> heads: array<Head>;

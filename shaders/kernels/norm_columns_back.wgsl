@@ -1,7 +1,8 @@
 // Backward of `norm_columns`, through mean and variance: dLoss/dz += (du - mean(du) - u mean(du u)) / deviation, means over
 // the rows of a column. Bindings: heads; networks; grad: dLoss/du; normed: u; inverse; target: dLoss/dz; records; histogram.
 // Heads: source = grad, other = u, weight = z, old and target. Rows meet here: they are flattened to the largest exponent.
-// With FLAG_MOMENTS a record a strip has the moments of what was written. One workgroup owns a strip. Grid: (strips, 1, networks).
+// With FLAG_MOMENTS a record a strip has the moments of what was written. One workgroup owns a strip. Grid: (strips, 1,
+// networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> heads: array<Head>;

@@ -1,7 +1,7 @@
 // Backward of `norm_rows`: dLoss/dz += (du - mean(du) - u mean(du u)) / deviation, means over the columns of a row, the
-// first only with FLAG_CENTRE. Bindings: heads; networks; grad: dLoss/du; normed: u; inverse; target: dLoss/dz; records; histogram.
-// Heads: source = grad, other = u, weight = z, old and target. A workgroup owns 32 rows, 8 lanes each.
-// With FLAG_MOMENTS a record a workgroup has the moments of what was written. Grid: (ceil(row_pad / 32), 1, networks).
+// first only with FLAG_CENTRE. Bindings: heads; networks; grad: dLoss/du; normed: u; inverse; target: dLoss/dz; records;
+// histogram. Heads: source = grad, other = u, weight = z, old and target. A workgroup owns 32 rows, 8 lanes each. With
+// FLAG_MOMENTS a record a workgroup has the moments of what was written. Grid: (ceil(row_pad / 32), 1, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> heads: array<Head>;

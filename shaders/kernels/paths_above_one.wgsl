@@ -1,8 +1,8 @@
 // Number of path factors |W_ij phi'(u_bj)| above 1, exactly: per column j the |w_ij| are sorted once (in pieces, where there
-// are more than fit), and every sample searches its threshold. Bindings: heads; networks; argument: u [networks, row_pad, column_pad]; weight: [networks, inner pad,
-// column_pad]; readout: the readout's weights; records. Heads: other = u, weight, bias = the readout's weights.
-// Params: inner = rows of W (its padding is repeat_rows), layer; FLAG_CENTRE: the factor a of the branch counts (pre_act).
-// Record a column: stamp, count. One workgroup owns a column. Grid: (columns, 1, networks).
+// are more than fit), and every sample searches its threshold. Bindings: heads; networks; argument: u [networks, row_pad,
+// column_pad]; weight: [networks, inner pad, column_pad]; readout: the readout's weights; records. Heads: other = u, weight,
+// bias = the readout's weights. Params: inner = rows of W (its padding is repeat_rows), layer; FLAG_CENTRE: the factor a of
+// the branch counts (pre_act). Record a column: stamp, count. One workgroup owns a column. Grid: (columns, 1, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> heads: array<Head>;

@@ -1,7 +1,7 @@
 // Where the quantiles 5, 25, 50, 75 and 95 % of |x| lie in histograms, which are cleared for the next layer. Bindings:
-// histogram: [slot, network, SLOT_WORDS]; records. Record: stamp, elements, then per quantile its bin, the elements below the
-// bin and those inside, then the exponent of the bins. Params: rows = networks, histogram = first slot, other_record = words between slots.
-// One lane owns a network and slot. Grid: (ceil(networks / 64), slots, 1).
+// histogram: [slot, network, SLOT_WORDS]; records. Record: stamp, elements, then per quantile its bin, the elements below
+// the bin and those inside, then the exponent of the bins. Params: rows = networks, histogram = first slot, other_record =
+// words between slots. One lane owns a network and slot. Grid: (ceil(networks / 64), slots, 1).
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> histogram: array<u32>;

@@ -1,7 +1,7 @@
-// Chooses the exponents of the rows of dLoss/du before `activation_back` writes it: the power of two of the row's largest
-// g phi', where phi' counts by its decay alone, joined with what the target's row held before. Bindings: heads; networks;
-// grad: g = dLoss/dphi [networks, row_pad, column_pad]; argument: u; target: dLoss/du, its row exponents only.
-// Heads: source = g, other = u, old and target. A workgroup owns 32 rows, 8 lanes each. Grid: (ceil(rows / 32), 1, networks).
+// Chooses the exponents of the rows of dLoss/du before `activation_back` writes it: the power of two of the row's largest g
+// phi', where phi' counts by its decay alone, joined with what the target's row held before. Bindings: heads; networks;
+// grad: g = dLoss/dphi [networks, row_pad, column_pad]; argument: u; target: dLoss/du, its row exponents only. Heads: source
+// = g, other = u, old and target. A workgroup owns 32 rows, 8 lanes each. Grid: (ceil(rows / 32), 1, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> heads: array<Head>;

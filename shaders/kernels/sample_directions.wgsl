@@ -1,8 +1,8 @@
 // Norms of the samples of one or two tensors [networks, row_pad, column_pad]: what turns them into unit vectors, and the
-// spread of their logarithms, which with FLAG_ROWS counts the rows' exponents of the first. Bindings: heads; first, second (workgroup y chooses); directions: [y, network, row_pad] of
-// (power of two, reciprocal norm), the reciprocal 0 for a sample that is zero or not finite; records.
-// Record a workgroup: stamp, samples, reference m, sums of (log2 norm - m) and of its square. A workgroup owns 32 rows, 8
-// lanes each. Grid: (ceil(rows / 32), tensors, networks).
+// spread of their logarithms, which with FLAG_ROWS counts the rows' exponents of the first. Bindings: heads; first, second
+// (workgroup y chooses); directions: [y, network, row_pad] of (power of two, reciprocal norm), the reciprocal 0 for a sample
+// that is zero or not finite; records. Record a workgroup: stamp, samples, reference m, sums of (log2 norm - m) and of its
+// square. A workgroup owns 32 rows, 8 lanes each. Grid: (ceil(rows / 32), tensors, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> heads: array<Head>;

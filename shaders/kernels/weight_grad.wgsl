@@ -1,11 +1,9 @@
-// Statistics of dLoss/dW = delta^T h, and with FLAG_MOMENTS of dLoss/db, the columns' sums of delta, reduced in the tile: neither
-// is ever written.
-// Bindings: heads; left: delta [networks, inner, row_pad]; right: h [networks, inner, column_pad];
-// weight: W [networks, row_pad, column_pad]; records; histogram: the slots of dW and db. Here rows = fan_out,
-// columns = fan_in, inner = the batch. Heads: source = delta, other = h, weight = W. Samples meet here: the rows of delta
-// are flattened while they are loaded.
-// Two records a tile: moments of its part of dW (common/records.wgsl), word 14 = <W, dW>; moments of the elements of db
-// that belong to its rows, in the tiles of the first columns. One lane owns an 8 x 8 block.
+// Statistics of dLoss/dW = delta^T h, and with FLAG_MOMENTS of dLoss/db, the columns' sums of delta, reduced in the tile:
+// neither is ever written. Bindings: heads; left: delta [networks, inner, row_pad]; right: h [networks, inner, column_pad];
+// weight: W [networks, row_pad, column_pad]; records; histogram: the slots of dW and db. Here rows = fan_out, columns =
+// fan_in, inner = the batch. Heads: source = delta, other = h, weight = W. Samples meet here: the rows of delta are
+// flattened while they are loaded. Two records a tile: moments of its part of dW (common/records.wgsl), word 14 = <W, dW>;
+// moments of the elements of db that belong to its rows, in the tiles of the first columns. One lane owns an 8 x 8 block.
 // Grid: (tiles, 1, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;

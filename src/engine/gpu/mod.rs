@@ -35,7 +35,7 @@ use layout::Params;
 use schedule::{Request, Schedule};
 
 /// Changes whenever results of this engine may change.
-pub const NUMERICS: u32 = 6;
+pub const NUMERICS: u32 = 7;
 
 /// The engine on one adapter.
 #[derive(Debug)]
