@@ -42,10 +42,8 @@ fn open(products: Products) -> Shared {
 fn engines(products: Products) -> &'static Shared {
     static FLAT: OnceLock<Shared> = OnceLock::new();
     static TILED: OnceLock<Shared> = OnceLock::new();
-    match products {
-        Products::Flat => FLAT.get_or_init(|| open(Products::Flat)),
-        Products::Tiled => TILED.get_or_init(|| open(Products::Tiled)),
-    }
+    let shared = if products == Products::Flat { &FLAT } else { &TILED };
+    shared.get_or_init(|| open(products))
 }
 
 /// Runs `test` on every software adapter with the products that suit it.

@@ -59,6 +59,8 @@ struct Faults {
     lose_every: usize,
     /// A batch with more networks than this does not fit, whatever `bytes` promised.
     room: Option<usize>,
+    /// A batch with more networks than this keeps the device busy until its driver resets it.
+    patience: Option<usize>,
     /// The network with this seed cannot be run.
     broken: Option<u64>,
 }
@@ -108,7 +110,8 @@ impl Engine for Fake {
     fn next(&mut self, out: &mut dyn ResultSink) -> Result<(), EngineError> {
         let number = self.faults.batches.fetch_add(1, Ordering::Relaxed) + 1;
         let batch = self.in_flight.pop_front().expect("a batch is in flight");
-        let lost = self.faults.lose_every > 0 && number.is_multiple_of(self.faults.lose_every);
+        let lost = self.faults.lose_every > 0 && number.is_multiple_of(self.faults.lose_every)
+            || self.faults.patience.is_some_and(|most| batch.networks.len() > most);
         for (slot, spec) in batch.networks.iter().enumerate().rev() {
             if lost && slot % 2 == 0 {
                 continue;
@@ -218,6 +221,13 @@ fn batches_shrink_when_memory_is_less_than_promised() {
     let (station, faults) = station(50 * BYTES, 1e30, Faults { room: Some(6), ..Faults::default() });
     assert!(tables(&plan(), vec![station]).unwrap() == undisturbed());
     assert!(faults.largest.load(Ordering::Relaxed) <= 6);
+}
+
+#[test]
+fn batches_shrink_when_a_device_is_lost_over_them() {
+    let (station, faults) = station(u64::MAX, 1e30, Faults { patience: Some(6), ..Faults::default() });
+    assert!(tables(&plan(), vec![station]).unwrap() == undisturbed());
+    assert!(faults.largest.load(Ordering::Relaxed) > 6);
 }
 
 #[test]

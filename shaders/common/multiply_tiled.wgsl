@@ -38,72 +38,79 @@ fn place_of(group: u32, thread: u32, rows: u32, columns: u32) -> Place {
     return Place(row, row + TILE / 2u, column, column + TILE / 2u);
 }
 
-// Element `item` of a slice of TILE * DEPTH / 4 vec4s: four summed indices of one row, or four rows of one summed index.
-fn slice_left(item: u32, first_row: u32, k: u32, rows: u32, inner: u32, base: u32, stride: u32) -> vec4<f32> {
+// A slice of DEPTH summed indices is fetched in blocks of four of them by four rows (or columns), TILE / 2 blocks an operand:
+// the first lanes take the left one's, the next the right one's. Vector i of a block belongs to summed index i, and is
+// stored whole: lanes that store components of one vector race on some backends.
+fn block_left(item: u32, first_row: u32, k: u32, rows: u32, inner: u32, base: u32, stride: u32) -> mat4x4<f32> {
     if (LEFT_INNER) {
-        let row = first_row + item / (DEPTH / 4u);
-        let at = k + (item % (DEPTH / 4u)) * 4u;
+        let row = first_row + (item / 2u) * 4u;
+        let at = k + (item % 2u) * 4u;
         if (row < rows && at < inner) {
-            return left[base + row * stride + at / 4u];
+            let o = base + row * stride + at / 4u;
+            return transpose(mat4x4<f32>(left[o], left[o + stride], left[o + 2u * stride], left[o + 3u * stride]));
         }
     } else {
         let row = first_row + (item % QUADS) * 4u;
-        let at = k + item / QUADS;
+        let at = k + (item / QUADS) * 4u;
         if (row < rows && at < inner) {
-            let v = left[base + at * stride + row / 4u];
+            let o = base + at * stride + row / 4u;
+            var factors = vec4<f32>(1.0);
             if (LEFT_ROWS) {
-                let word = left[(left_rows + at) / 4u][at % 4u];
-                return v * row_factor(row_exponent(word), left_top);
+                let words = left[(left_rows + at) / 4u];
+                factors.x = row_factor(row_exponent(words.x), left_top);
+                factors.y = row_factor(row_exponent(words.y), left_top);
+                factors.z = row_factor(row_exponent(words.z), left_top);
+                factors.w = row_factor(row_exponent(words.w), left_top);
             }
-            return v;
+            return mat4x4<f32>(
+                left[o] * factors.x, left[o + stride] * factors.y,
+                left[o + 2u * stride] * factors.z, left[o + 3u * stride] * factors.w,
+            );
         }
     }
-    return vec4<f32>(0.0);
+    return mat4x4<f32>();
 }
 
-fn slice_right(item: u32, first_column: u32, k: u32, columns: u32, inner: u32, base: u32, stride: u32) -> vec4<f32> {
+fn block_right(item: u32, first_column: u32, k: u32, columns: u32, inner: u32, base: u32, stride: u32) -> mat4x4<f32> {
     if (RIGHT_INNER) {
-        let column = first_column + item / (DEPTH / 4u);
-        let at = k + (item % (DEPTH / 4u)) * 4u;
+        let column = first_column + (item / 2u) * 4u;
+        let at = k + (item % 2u) * 4u;
         if (column < columns && at < inner) {
-            return right[base + column * stride + at / 4u];
+            let o = base + column * stride + at / 4u;
+            return transpose(mat4x4<f32>(right[o], right[o + stride], right[o + 2u * stride], right[o + 3u * stride]));
         }
     } else {
         let column = first_column + (item % QUADS) * 4u;
-        let at = k + item / QUADS;
+        let at = k + (item / QUADS) * 4u;
         if (column < columns && at < inner) {
-            return right[base + at * stride + column / 4u];
+            let o = base + at * stride + column / 4u;
+            return mat4x4<f32>(right[o], right[o + stride], right[o + 2u * stride], right[o + 3u * stride]);
         }
     }
-    return vec4<f32>(0.0);
+    return mat4x4<f32>();
 }
 
-fn store_left(item: u32, buffer: u32, v: vec4<f32>) {
-    let base = buffer * DEPTH * QUADS;
-    if (LEFT_INNER) {
-        let row = item / (DEPTH / 4u);
-        let at = (item % (DEPTH / 4u)) * 4u;
-        left_tile[base + at * QUADS + row / 4u][row % 4u] = v.x;
-        left_tile[base + (at + 1u) * QUADS + row / 4u][row % 4u] = v.y;
-        left_tile[base + (at + 2u) * QUADS + row / 4u][row % 4u] = v.z;
-        left_tile[base + (at + 3u) * QUADS + row / 4u][row % 4u] = v.w;
-    } else {
-        left_tile[base + item] = v;
-    }
+// Where the first vector of a block stands in its tile; the others follow QUADS apart.
+fn stored_at(item: u32, buffer: u32, inner_first: bool) -> u32 {
+    let quad = select(item % QUADS, item / 2u, inner_first);
+    let at = select(item / QUADS, item % 2u, inner_first) * 4u;
+    return (buffer * DEPTH + at) * QUADS + quad;
 }
 
-fn store_right(item: u32, buffer: u32, v: vec4<f32>) {
-    let base = buffer * DEPTH * QUADS;
-    if (RIGHT_INNER) {
-        let column = item / (DEPTH / 4u);
-        let at = (item % (DEPTH / 4u)) * 4u;
-        right_tile[base + at * QUADS + column / 4u][column % 4u] = v.x;
-        right_tile[base + (at + 1u) * QUADS + column / 4u][column % 4u] = v.y;
-        right_tile[base + (at + 2u) * QUADS + column / 4u][column % 4u] = v.z;
-        right_tile[base + (at + 3u) * QUADS + column / 4u][column % 4u] = v.w;
-    } else {
-        right_tile[base + item] = v;
-    }
+fn store_left(item: u32, buffer: u32, v: mat4x4<f32>) {
+    let at = stored_at(item, buffer, LEFT_INNER);
+    left_tile[at] = v[0];
+    left_tile[at + QUADS] = v[1];
+    left_tile[at + 2u * QUADS] = v[2];
+    left_tile[at + 3u * QUADS] = v[3];
+}
+
+fn store_right(item: u32, buffer: u32, v: mat4x4<f32>) {
+    let at = stored_at(item, buffer, RIGHT_INNER);
+    right_tile[at] = v[0];
+    right_tile[at + QUADS] = v[1];
+    right_tile[at + 2u * QUADS] = v[2];
+    right_tile[at + 3u * QUADS] = v[3];
 }
 
 // Sums over `inner` (a multiple of 8); bases and strides count vec4s. Every lane of the workgroup takes part.
@@ -116,27 +123,27 @@ fn multiply(
     let x = thread % lanes;
     let first_row = place.row_low - y * 4u;
     let first_column = place.column_low - x * 4u;
-    // A slice has TILE * DEPTH / 4 = THREADS * 128 / TILE items: one a lane at TILE = 128, two at 64.
-    let two = TILE < 128u;
-    store_left(thread, 0u, slice_left(thread, first_row, 0u, rows, inner, left_base, left_stride));
-    store_right(thread, 0u, slice_right(thread, first_column, 0u, columns, inner, right_base, right_stride));
-    if (two) {
-        let item = thread + THREADS;
-        store_left(item, 0u, slice_left(item, first_row, 0u, rows, inner, left_base, left_stride));
-        store_right(item, 0u, slice_right(item, first_column, 0u, columns, inner, right_base, right_stride));
+    let blocks = TILE / 2u;
+    let item = thread % blocks;
+    let of_left = thread < blocks;
+    let of_right = !of_left && thread < TILE;
+    if (of_left) {
+        store_left(item, 0u, block_left(item, first_row, 0u, rows, inner, left_base, left_stride));
+    }
+    if (of_right) {
+        store_right(item, 0u, block_right(item, first_column, 0u, columns, inner, right_base, right_stride));
     }
     workgroupBarrier(); // the first slice is stored
     var buffer = 0u;
     for (var k = 0u; k < inner; k += DEPTH) {
         // Fetch the next slice into registers while this one is multiplied.
         let next = k + DEPTH;
-        let l0 = slice_left(thread, first_row, next, rows, inner, left_base, left_stride);
-        let r0 = slice_right(thread, first_column, next, columns, inner, right_base, right_stride);
-        var l1 = vec4<f32>(0.0);
-        var r1 = vec4<f32>(0.0);
-        if (two) {
-            l1 = slice_left(thread + THREADS, first_row, next, rows, inner, left_base, left_stride);
-            r1 = slice_right(thread + THREADS, first_column, next, columns, inner, right_base, right_stride);
+        var fetched = mat4x4<f32>();
+        if (of_left) {
+            fetched = block_left(item, first_row, next, rows, inner, left_base, left_stride);
+        }
+        if (of_right) {
+            fetched = block_right(item, first_column, next, columns, inner, right_base, right_stride);
         }
         for (var i = 0u; i < DEPTH; i += 1u) {
             let at = (buffer * DEPTH + i) * QUADS;
@@ -149,11 +156,11 @@ fn multiply(
             outer(al, ah, right_tile[at + x], right_tile[at + x + lanes]);
         }
         buffer = 1u - buffer;
-        store_left(thread, buffer, l0);
-        store_right(thread, buffer, r0);
-        if (two) {
-            store_left(thread + THREADS, buffer, l1);
-            store_right(thread + THREADS, buffer, r1);
+        if (of_left) {
+            store_left(item, buffer, fetched);
+        }
+        if (of_right) {
+            store_right(item, buffer, fetched);
         }
         workgroupBarrier(); // the next slice is stored, this one is read
     }

@@ -44,12 +44,16 @@ fn sum_lanes(thread: u32, v: vec4<f32>) -> vec4<f32> {
         partial[thread] = column;
     }
     workgroupBarrier(); // the sums of the columns are stored
-    if (thread == 0u) {
-        var total = partial[0];
-        for (var lane = 1u; lane < LANES; lane += 1u) {
-            total += partial[lane];
+    if (thread < 4u) {
+        var eight = partial[thread];
+        for (var lane = thread + 4u; lane < LANES; lane += 4u) {
+            eight += partial[lane];
         }
-        partial[0] = total;
+        partial[thread] = eight;
+    }
+    workgroupBarrier(); // the sums of eight columns are stored
+    if (thread == 0u) {
+        partial[0] = (partial[0] + partial[1]) + (partial[2] + partial[3]);
     }
     workgroupBarrier(); // the total is stored
     let total = partial[0];

@@ -80,7 +80,7 @@ fn activation_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
                     v = (d * pow2(power)) * slope;
                 } else if (abs_bits(d) < 0x00800000u) {
                     // Its phi' may lie above the range that the row's exponent leaves.
-                    v = 0.0 * parts.x;
+                    v = select(parts.x, 0.0, is_finite(parts.x));
                 } else {
                     v = (d * parts.x) * exp_scaled(-parts.y, power);
                 }

@@ -1,7 +1,7 @@
 // Draws one tensor of every network, or measures one that the host has uploaded; writes its head and, with FLAG_ROWS, the
 // exponents of its rows. Bindings: heads; networks; draws; table: normal nodes; records; target: [network, row_pad,
 // column_pad / 4]; histogram. With FLAG_MOMENTS a record a workgroup has the moments of its elements. One lane owns four
-// neighbouring elements of a row, padding included. Grid: (ceil(row_pad * column_pad / 256), 1, networks).
+// neighbouring elements of a row, padding included. Grid: (ceil(row_pad * column_pad / 256), in rows of DRAW_ACROSS, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> heads: array<Head>;
@@ -13,6 +13,8 @@
 @group(0) @binding(7) var<storage, read_write> histogram: array<atomic<u32>>;
 
 const THREADS: u32 = 64u;
+// Workgroups side by side; more stand in further rows of the grid, which ends at 65,535.
+const DRAW_ACROSS: u32 = 32768u;
 
 var<workgroup> largest: atomic<u32>;
 
@@ -21,14 +23,15 @@ fn draw(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let network = params.first + group.z;
     let how = draws[params.draw * params.networks + network];
     let quads = params.column_pad / 4u;
-    let quad = group.x * 64u + thread;
+    let item = group.y * DRAW_ACROSS + group.x;
+    let quad = item * 64u + thread;
     let row = quad / quads;
     let column = (quad % quads) * 4u;
     let inside = row < params.row_pad;
     clear_bins(thread);
     if (thread == 0u) {
         atomicStore(&largest, 0u);
-        if (group.x == 0u) {
+        if (item == 0u) {
             write_head(params.target_head, network, how.exponent);
         }
     }
@@ -70,7 +73,7 @@ fn draw(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                 powers += deviation_powers(v[i], c);
             }
         }
-        let at = params.record + network * params.record_stride + group.x * RECORD_WORDS;
+        let at = params.record + network * params.record_stride + item * RECORD_WORDS;
         record_moments(thread, network, at, c, powers, how.exponent);
     }
 }

@@ -54,10 +54,12 @@ fn paths_above_one(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoc
     // |w| |phi'| 2^-power > 1; beyond f32's range nothing or everything that is not zero passes.
     let threshold = pow2(power);
     var mine = 0u;
-    for (var start = 0u; start < count; start += LONGEST) {
-        let piece = min(count - start, LONGEST);
+    // Barriers stand in these loops, so the uniform alone bounds them; the rest of a shorter column is padding.
+    let longest = max(params.inner, params.readout_rows);
+    for (var start = 0u; start < longest; start += LONGEST) {
+        let piece = min(count - min(start, count), LONGEST);
         var size = 1u;
-        while (size < piece) {
+        while (size < min(longest - start, LONGEST)) {
             size *= 2u;
         }
         for (var i = thread; i < size; i += 256u) {

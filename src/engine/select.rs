@@ -94,11 +94,27 @@ pub fn devices() -> Vec<DeviceInfo> {
     list
 }
 
+/// Every GPU once, discrete ones first. Under Windows a card stands in the list by Vulkan and by DirectX: the first counts.
+fn hardware(devices: &[DeviceInfo]) -> Vec<DeviceInfo> {
+    let mut list: Vec<DeviceInfo> = Vec::new();
+    for device in devices.iter().filter(|d| d.is_hardware_gpu()) {
+        let same = |other: &DeviceInfo| {
+            let place = !device.pci_bus.is_empty() && device.pci_bus == other.pci_bus;
+            device.backend != other.backend && (place || device.name == other.name)
+        };
+        if !list.iter().any(same) {
+            list.push(device.clone());
+        }
+    }
+    list.sort_by_key(|d| d.kind != "discrete gpu");
+    list
+}
+
 /// Devices that `selection` names, out of `devices`.
 pub fn choose(selection: &DeviceSelection, devices: &[DeviceInfo]) -> Result<Vec<DeviceInfo>, EngineError> {
     let first = |wanted: &dyn Fn(&DeviceInfo) -> bool| devices.iter().find(|d| wanted(d)).cloned();
     let cpu = || first(&|d| d.index.is_none());
-    let hardware: Vec<DeviceInfo> = devices.iter().filter(|d| d.is_hardware_gpu()).cloned().collect();
+    let hardware = hardware(devices);
     let found: Vec<DeviceInfo> = match selection {
         DeviceSelection::Auto => hardware.first().cloned().or_else(cpu).into_iter().collect(),
         DeviceSelection::Cpu => cpu().into_iter().collect(),
@@ -255,7 +271,22 @@ mod tests {
         assert_eq!(names("gpu", &devices), Ok(vec!["H200".to_string()]));
         assert_eq!(names("all", &devices), Ok(vec!["H200".to_string(), "Radeon".to_string()]));
         assert_eq!(names("pci:03:00.0", &devices), Ok(vec!["Radeon".to_string()]));
+        let reversed = [devices[0].clone(), devices[3].clone(), devices[2].clone()];
+        assert_eq!(names("auto", &reversed), Ok(vec!["H200".to_string()]));
         assert!(names("GeForce", &devices).unwrap_err().contains("no adapter matches `GeForce`"));
         assert!(names("index:x", &devices).is_err());
+    }
+
+    #[test]
+    fn a_card_with_two_backends_counts_once_and_two_equal_cards_twice() {
+        let other = |device: DeviceInfo| DeviceInfo { backend: "dx12".to_string(), ..device };
+        let devices = [
+            cpu_device(),
+            adapter(0, "GeForce", "discrete gpu", ""),
+            adapter(1, "GeForce", "discrete gpu", ""),
+            other(adapter(2, "GeForce", "discrete gpu", "")),
+            other(adapter(3, "GeForce", "discrete gpu", "")),
+        ];
+        assert_eq!(names("all", &devices).map(|list| list.len()), Ok(2));
     }
 }

@@ -43,6 +43,8 @@ pub struct Queue {
 pub struct Limits {
     pub bytes: u64,
     pub flops: f64,
+    /// The part of a chunk's networks that may run at once: below 1 after a device was lost over a whole one.
+    pub share: f64,
 }
 
 impl Queue {
@@ -60,9 +62,9 @@ impl Queue {
         let key = chunk.key;
         let mut depths: Vec<u32> = chunk.members.clone().map(depth).collect();
         let mut work = Work { key, pieces: vec![Piece { chunk: first, members: chunk.members.clone() }] };
-        if engine.bytes(&key, &depths, mask) > limits.bytes {
+        if limits.share < 1.0 || engine.bytes(&key, &depths, mask) > limits.bytes {
             drop(pending);
-            return split(work, depth, engine, limits.bytes, mask);
+            return split(work, depth, engine, limits, mask);
         }
         let (mut flops, mut rows) = (chunk.flops, chunk.rows);
         while flops < limits.flops {
@@ -84,16 +86,23 @@ impl Queue {
     }
 }
 
-/// Cuts work into works that fit into `bytes`, at least one network each.
-pub fn split(work: Work, depth: &dyn Fn(usize) -> u32, engine: &dyn Engine, bytes: u64, mask: RecordMask) -> Vec<Work> {
-    let fits = |depths: &[u32]| engine.bytes(&work.key, depths, mask) <= bytes;
+/// Cuts work into works within the limits of memory and share, at least one network each.
+pub fn split(
+    work: Work,
+    depth: &dyn Fn(usize) -> u32,
+    engine: &dyn Engine,
+    limits: Limits,
+    mask: RecordMask,
+) -> Vec<Work> {
+    let fits = |depths: &[u32]| engine.bytes(&work.key, depths, mask) <= limits.bytes;
     let mut works = Vec::new();
     for piece in &work.pieces {
         let depths: Vec<u32> = piece.members.clone().map(depth).collect();
+        let most = ((depths.len() as f64 * limits.share).ceil() as usize).max(1);
         let mut start = 0;
         while start < depths.len() {
             // The largest count that fits: memory never falls as networks are added.
-            let (mut low, mut high) = (1, depths.len() - start);
+            let (mut low, mut high) = (1, most.min(depths.len() - start));
             while low < high {
                 let middle = (low + high).div_ceil(2);
                 if fits(&depths[start..start + middle]) { low = middle } else { high = middle - 1 }

@@ -73,7 +73,8 @@ struct Flight {
 
 /// Runs until the queue is empty, the run stops, or nobody listens any more.
 pub fn drive(mut station: Station, shared: &Shared, messages: &SyncSender<Message>) {
-    let outcome = Worker { shared, messages, station: &mut station, backlog: VecDeque::new(), shrink: 1.0 }.run();
+    let outcome =
+        Worker { shared, messages, station: &mut station, backlog: VecDeque::new(), shrink: 1.0, share: 1.0 }.run();
     let _ = messages.send(match outcome {
         Ok(()) => Message::Idle,
         Err(error) => Message::Failed(error),
@@ -88,6 +89,8 @@ struct Worker<'a> {
     backlog: VecDeque<Work>,
     /// Part of the engine's memory that batches may take.
     shrink: f64,
+    /// Part of a chunk's networks that a batch may take.
+    share: f64,
 }
 
 impl Worker<'_> {
@@ -167,17 +170,26 @@ impl Worker<'_> {
         };
         // The next batch may be as large as the largest so far.
         let largest = flights.iter().map(bytes).max().unwrap_or(0);
-        flights.iter().map(bytes).sum::<u64>() + largest <= limits(engine, self.shrink).bytes
+        flights.iter().map(bytes).sum::<u64>() + largest <= self.limits(engine).bytes
     }
 
     fn next_work(&mut self) -> Option<Work> {
         if self.backlog.is_empty() {
             let plan = &self.shared.plan;
             let engine = &*self.station.engine;
-            let limits = limits(engine, self.shrink);
+            let limits = self.limits(engine);
             self.backlog = self.shared.queue.take(plan, &|at| depth(plan, at), engine, limits).into();
         }
         self.backlog.pop_front()
+    }
+
+    fn limits(&self, engine: &dyn Engine) -> Limits {
+        let info = engine.info();
+        Limits {
+            bytes: (info.memory_budget as f64 * self.shrink) as u64,
+            flops: info.batch_flops * self.share,
+            share: self.share,
+        }
     }
 
     fn recover(&mut self, error: EngineError, flights: &mut VecDeque<Flight>) -> Result<(), EngineError> {
@@ -190,26 +202,29 @@ impl Worker<'_> {
             Err(_) => return Err(error),
         };
         let mut note = format!("{error}; opened the device again");
-        if matches!(error, EngineError::OutOfMemory(_)) {
-            self.shrink *= 0.5;
-            note.push_str(" and halved the batches");
+        match error {
+            EngineError::OutOfMemory(_) => {
+                self.shrink *= 0.5;
+                note.push_str(" and halved the batches");
+            }
+            // A driver that resets a device has perhaps found it busy for too long.
+            EngineError::DeviceLost(_) => {
+                self.share *= 0.25;
+                note.push_str(" with batches of a quarter");
+            }
+            _ => {}
         }
         let plan = &self.shared.plan;
         let engine = &*self.station.engine;
-        let bytes = limits(engine, self.shrink).bytes;
+        let limits = self.limits(engine);
         let works = std::mem::take(&mut self.backlog);
         self.backlog = works
             .into_iter()
-            .flat_map(|work| split(work, &|at| depth(plan, at), engine, bytes, plan.record.mask))
+            .flat_map(|work| split(work, &|at| depth(plan, at), engine, limits, plan.record.mask))
             .collect();
         let _ = self.messages.send(Message::Note(note));
         Ok(())
     }
-}
-
-fn limits(engine: &dyn Engine, shrink: f64) -> Limits {
-    let info = engine.info();
-    Limits { bytes: (info.memory_budget as f64 * shrink) as u64, flops: info.batch_flops }
 }
 
 fn depth(plan: &Plan, at: usize) -> u32 {

@@ -5,8 +5,7 @@ use super::describe::LayerSlot;
 use super::forward::row_of;
 use super::kernels::Kernel;
 use super::layout::{
-    FLAG_ARGUMENT, FLAG_CENTRE, FLAG_PATHS, NONE, Params, SLOT_BRANCH, SLOT_OLD, SLOT_SOURCE,
-    SLOT_TARGET,
+    FLAG_ARGUMENT, FLAG_CENTRE, FLAG_PATHS, NONE, Params, SLOT_BRANCH, SLOT_OLD, SLOT_SOURCE, SLOT_TARGET,
 };
 use super::memory::Region;
 use super::schedule::{Bind, Builder, path_stride};

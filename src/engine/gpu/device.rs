@@ -97,9 +97,12 @@ impl Device {
             EngineError::NoAdapter(format!("the adapter `{}` is no longer there (gradsweep devices)", wanted.name))
         })?;
         let limits = adapter.limits();
-        if limits.max_storage_buffers_per_shader_stage < 8 || limits.max_compute_invocations_per_workgroup < 256 {
+        let small =
+            limits.max_compute_invocations_per_workgroup < 256 || limits.max_compute_workgroup_storage_size < 16 << 10;
+        if limits.max_storage_buffers_per_shader_stage < 8 || small {
             return Err(EngineError::NoAdapter(format!(
-                "the adapter `{}` lacks eight storage buffers or 256 invocations per workgroup; use --device cpu",
+                "the adapter `{}` lacks eight storage buffers, or 256 invocations or 16 KiB of memory per workgroup; use \
+                 --device cpu",
                 wanted.name
             )));
         }
@@ -123,7 +126,7 @@ impl Device {
             lock(&seen).lost.get_or_insert(format!("{reason:?}: {message}"));
         });
         let layouts = (0..=8).map(|storage| layout(&device, storage)).collect();
-        let budget = budget(&adapter, wanted.software);
+        let budget = budget(&adapter);
         Ok(Device {
             device,
             queue,
@@ -134,6 +137,11 @@ impl Device {
             layouts,
             pipelines: HashMap::new(),
         })
+    }
+
+    /// Bytes of memory that a workgroup may take.
+    pub fn workgroup_memory(&self) -> u32 {
+        self.device.limits().max_compute_workgroup_storage_size
     }
 
     /// The first fault since the device was opened, if there was one. A fault stays: results after it cannot be trusted.
@@ -216,7 +224,9 @@ impl Device {
 
     /// A prepared pipeline.
     pub fn pipeline(&self, kernel: Kernel, tile: Tile, counts: bool) -> &wgpu::ComputePipeline {
-        self.pipelines.get(&(kernel, tile, counts)).expect("every kernel of a schedule is prepared before it is encoded")
+        self.pipelines
+            .get(&(kernel, tile, counts))
+            .expect("every kernel of a schedule is prepared before it is encoded")
     }
 
     /// A bind group of `Params` and storage buffers.
@@ -263,13 +273,16 @@ fn layout(device: &wgpu::Device, storage: u32) -> wgpu::BindGroupLayout {
     device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries })
 }
 
-/// Bytes that batches may take: most of a GPU's own memory, half of what is free on the processor for software adapters
-/// (at most 4 GiB), and 2 GiB where nothing is known.
-fn budget(adapter: &wgpu::Adapter, software: bool) -> u64 {
-    if software {
-        return available_memory().map_or(1 << 30, |bytes| bytes / 2).min(4 << 30);
+/// Bytes that batches may take: most of a GPU's own memory, half of what is free on the processor where it shares that
+/// (software adapters: at most 4 GiB), and 2 GiB where nothing is known.
+fn budget(adapter: &wgpu::Adapter) -> u64 {
+    let half = || available_memory().map_or(1 << 30, |bytes| bytes / 2);
+    let own = || device_local_memory(adapter).map_or(2 << 30, |bytes| bytes / 10 * 8);
+    match adapter.get_info().device_type {
+        wgpu::DeviceType::Cpu => half().min(4 << 30),
+        wgpu::DeviceType::IntegratedGpu => half().min(own()),
+        _ => own(),
     }
-    device_local_memory(adapter).map_or(2 << 30, |bytes| bytes / 10 * 8)
 }
 
 fn available_memory() -> Option<u64> {

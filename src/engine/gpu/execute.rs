@@ -60,13 +60,11 @@ fn binding(buffer: &wgpu::Buffer, region: Region) -> wgpu::BufferBinding<'_> {
 }
 
 impl Executor {
-    pub fn new(device: &Device) -> Result<Self, EngineError> {
+    pub fn new(device: &Device, submission_flops: f64) -> Result<Self, EngineError> {
         let nodes: &[i32] = &normal::TABLE[..];
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
         let table = device.buffer("normal table", (4 * nodes.len() as u64).next_multiple_of(16), usage)?;
         device.queue.write_buffer(&table, 0, bytemuck::cast_slice(nodes));
-        // Drivers reset a graphics card that is busy for 2 s and more: 75 ms at 8 TFLOP/s. Nobody resets a processor.
-        let submission_flops = if device.description.software { f64::INFINITY } else { 6e11 };
         Ok(Executor {
             arena: Arena::default(),
             table,

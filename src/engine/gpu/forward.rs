@@ -2,7 +2,7 @@
 
 use super::describe::{Drawn, LayerSlot};
 use super::kernels::Kernel;
-use super::layout::{FLAG_CENTRE, FLAG_ROWS, FLAG_SPREAD, NONE, Params, SLOT_SOURCE, SLOT_TARGET};
+use super::layout::{FLAG_CENTRE, FLAG_ROWS, FLAG_SPREAD, NONE, Params, SLOT_SOURCE, SLOT_TARGET, draw_grid};
 use super::schedule::{Bind, Builder, path_stride};
 use super::tensors::{RowSlot, Tensor, What, head, padded, slots, strips};
 use crate::network::{Loss, Norm};
@@ -87,10 +87,10 @@ impl Builder<'_> {
         let flags = if tensor.slot.is_some() { FLAG_ROWS } else { 0 };
         let params = Params { draw: self.drawn.len() as u32, repeat_rows, flags, ..self.params(&tensor) };
         self.drawn.push((drawn, tensor, networks));
-        let groups = (tensor.stride() as u32).div_ceil(256);
+        let [across, down] = draw_grid((tensor.stride() / 4) as u32);
         let storage = [Bind::Heads, Bind::Networks, Bind::Draws, Bind::Table, Bind::Records].into_iter();
         let storage = storage.chain([Bind::Region(tensor.region), Bind::Histogram]).collect();
-        self.push_measured(Kernel::Draw, params, &[measured], storage, [groups, 1, networks]);
+        self.push_measured(Kernel::Draw, params, &[measured], storage, [across, down, networks]);
     }
 
     /// Draws W and b of a layer, with the statistics of W.

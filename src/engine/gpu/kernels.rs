@@ -19,6 +19,8 @@ pub enum Tile {
 pub enum Products {
     Flat,
     Tiled,
+    /// Tiles of at most 64, for adapters with little memory in a workgroup.
+    TiledBy64,
 }
 
 impl Products {
@@ -27,12 +29,19 @@ impl Products {
         if adapter.software { Products::Flat } else { Products::Tiled }
     }
 
+    /// The same, where a workgroup has so many bytes of memory: the largest tiles hold two slices of both operands, the lanes'
+    /// parts of a sum and the bins.
+    pub fn within(self, workgroup_memory: u32) -> Products {
+        const LARGEST: u32 = 2 * 2 * 8 * 128 * 4 + 256 * 16 + 4 * BINS + 256;
+        if self == Products::Tiled && workgroup_memory < LARGEST { Products::TiledBy64 } else { self }
+    }
+
     /// The tile of a product of `rows x columns` (padded).
     pub fn tile(self, rows: u32, columns: u32) -> Tile {
         match self {
             Products::Flat => Tile::Flat,
             Products::Tiled if rows.min(columns) >= 128 => Tile::Square(128),
-            Products::Tiled => Tile::Square(64),
+            Products::Tiled | Products::TiledBy64 => Tile::Square(64),
         }
     }
 }

@@ -137,6 +137,15 @@ pub const RECORD_WORDS: u32 = 16;
 /// Bins of a histogram (`shaders/common/bins.wgsl`), and words of its slot.
 pub const BINS: u32 = 1024;
 pub const SLOT_WORDS: u32 = BINS + 1;
+/// Workgroups of a row of the grid of `draw`: a grid ends at 65,535.
+pub const DRAW_ACROSS: u32 = 32_768;
+
+/// Workgroups that draw `quads` times four elements, 64 lanes each: across and down.
+pub fn draw_grid(quads: u32) -> [u32; 2] {
+    let groups = quads.div_ceil(64);
+    let across = groups.min(DRAW_ACROSS);
+    [across, groups.div_ceil(across.max(1))]
+}
 
 #[cfg(test)]
 mod tests {
@@ -181,6 +190,7 @@ mod tests {
         let files = ["common/types.wgsl", "common/float.wgsl", "common/row_scale.wgsl", "common/rng.wgsl"];
         let mut text = compose::compose(&files).text;
         text += &compose::compose(&["common/records.wgsl", "common/bins.wgsl", "common/drawing.wgsl"]).text;
+        text += &compose::compose(&["kernels/draw.wgsl"]).text;
         for (name, value) in [
             ("FLAG_HISTOGRAM", FLAG_HISTOGRAM),
             ("FLAG_CENTRE", FLAG_CENTRE),
@@ -202,6 +212,7 @@ mod tests {
             ("RECORD_WORDS", RECORD_WORDS),
             ("BINS", BINS),
             ("SLOT_WORDS", SLOT_WORDS),
+            ("DRAW_ACROSS", DRAW_ACROSS),
         ] {
             assert!(text.contains(&format!("const {name}: u32 = {value}u;")), "{name}");
         }

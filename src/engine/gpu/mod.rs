@@ -37,6 +37,11 @@ use schedule::{Request, Schedule};
 /// Changes whenever results of this engine may change.
 pub const NUMERICS: u32 = 7;
 
+/// How long a submission may take: desktops redraw between two, and drivers reset a graphics card that is busy for 2 s.
+const SUBMISSION_SECONDS: f64 = 0.1;
+/// The share of an adapter's rate of arithmetic that a batch is taken to reach; a fifth of that would still be no hang.
+const ASSUMED_SHARE: f64 = 0.2;
+
 /// The engine on one adapter.
 #[derive(Debug)]
 pub struct GpuEngine {
@@ -65,8 +70,16 @@ impl GpuEngine {
 
     fn start(adapter: &AdapterDescription, products: Products, timed: bool) -> Result<Self, EngineError> {
         let mut device = Device::open(adapter, timed)?;
+        let products = products.within(device.workgroup_memory());
         let loops = probe::loops(&mut device)?;
-        let executor = Executor::new(&device)?;
+        let (submission_flops, batch_flops) = if adapter.software {
+            // Nobody resets a processor.
+            (f64::INFINITY, 2e9)
+        } else {
+            let submission = probe::rate(&mut device)? * ASSUMED_SHARE * SUBMISSION_SECONDS;
+            (submission, (10.0 * submission).min(1e12))
+        };
+        let executor = Executor::new(&device, submission_flops)?;
         let info = EngineInfo {
             label: format!("{} ({})", adapter.name, adapter.backend),
             precision: Precision::F32,
@@ -75,7 +88,7 @@ impl GpuEngine {
                 adapter.backend, adapter.name, adapter.driver
             ),
             memory_budget: device.budget,
-            batch_flops: if adapter.software { 2e9 } else { 1e12 },
+            batch_flops,
             notes: vec![loops],
         };
         Ok(GpuEngine { info, device, executor, products, in_flight: VecDeque::new() })
@@ -128,12 +141,13 @@ impl GpuEngine {
         };
         let (network, head) = (describe::network(spec), layout::Head::default());
         let nodes: &[i32] = &crate::sampler::normal::TABLE[..];
-        let inputs: [&[u8]; 5] = [
+        let inputs: [&[u8]; 6] = [
             bytemuck::bytes_of(&head),
             bytemuck::bytes_of(&network),
             bytemuck::bytes_of(&draw),
             bytemuck::cast_slice(nodes),
-            // No moments are wanted.
+            // No moments are wanted, and nothing is counted.
+            &[],
             &[],
         ];
         let words = (row_pad * column_pad) as usize;
@@ -142,8 +156,8 @@ impl GpuEngine {
             Kernel::Draw,
             params,
             &inputs,
-            words,
-            (row_pad * column_pad).div_ceil(256),
+            (5, words),
+            layout::draw_grid(row_pad * column_pad / 4),
         )?;
         let logical = stored
             .chunks_exact(column_pad as usize)
@@ -210,8 +224,8 @@ impl GpuEngine {
             Kernel::ActivationTable,
             params,
             &[bytes],
-            3 * arguments.len(),
-            rows.div_ceil(64),
+            (1, 3 * arguments.len()),
+            [rows.div_ceil(64), 1],
         )?;
         Ok(words.chunks_exact(3).map(|w| [w[0], w[1], w[2]].map(f32::from_bits)).collect())
     }

@@ -1,6 +1,8 @@
 //! Start-up probes: some drivers cut long loops short without a word. No invocation of a kernel comes near
 //! [`LOOP_BOUND`]; a driver that does not reach it is refused.
 
+use std::time::{Duration, Instant};
+
 use super::device::Device;
 use super::kernels::{Kernel, Tile};
 use super::layout::Params;
@@ -11,14 +13,14 @@ pub const LOOP_BOUND: u32 = 20_000;
 /// Above the 65,535 after which lavapipe stops an invocation.
 const LONG: u32 = 70_000;
 
-/// What one dispatch of a small kernel on fresh buffers leaves in its last buffer.
+/// What one dispatch of a small kernel on fresh buffers leaves in one of them: its place among the bindings, and its words.
 pub fn run_once(
     device: &mut Device,
     kernel: Kernel,
     params: Params,
     inputs: &[&[u8]],
-    output_words: usize,
-    groups: u32,
+    (place, output_words): (usize, usize),
+    groups: [u32; 2],
 ) -> Result<Vec<u32>, EngineError> {
     device.prepare(kernel, Tile::Flat, false)?;
     let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
@@ -38,7 +40,7 @@ pub fn run_once(
     let output = device.buffer("output", size, usage)?;
     // A sentinel that no kernel writes.
     device.queue.write_buffer(&output, 0, &vec![0xff; size as usize]);
-    buffers.push(output);
+    buffers.insert(place, output);
     let bindings: Vec<_> = buffers.iter().map(|b| b.as_entire_buffer_binding()).collect();
     let group = device.bind(kernel, uniform.as_entire_buffer_binding(), &bindings);
     let readback = device.buffer("readback", size, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST)?;
@@ -47,9 +49,9 @@ pub fn run_once(
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         pass.set_pipeline(device.pipeline(kernel, Tile::Flat, false));
         pass.set_bind_group(0, &group, &[]);
-        pass.dispatch_workgroups(groups, 1, 1);
+        pass.dispatch_workgroups(groups[0], groups[1], 1);
     }
-    encoder.copy_buffer_to_buffer(&buffers[buffers.len() - 1], 0, &readback, 0, Some(size));
+    encoder.copy_buffer_to_buffer(&buffers[place], 0, &readback, 0, Some(size));
     let submission = device.queue.submit([encoder.finish()]);
     let (sender, mapped) = std::sync::mpsc::channel();
     readback.map_async(wgpu::MapMode::Read, .., move |result| {
@@ -66,6 +68,27 @@ pub fn run_once(
     Ok(bytemuck::cast_slice(&view)[..output_words].to_vec())
 }
 
+/// Floating point operations a second, by the host's clock: enough to cut work into pieces of a bearable length.
+pub fn rate(device: &mut Device) -> Result<f64, EngineError> {
+    const GROUPS: u32 = 1024;
+    const ENOUGH: Duration = Duration::from_millis(5);
+    let mut steps = 64;
+    loop {
+        let params = Params { rows: steps, columns: 1, ..Params::default() };
+        let words = 4 * 256 * GROUPS as usize;
+        // The first round compiles the kernel; nobody waits for it on the device.
+        device.prepare(Kernel::MultiplyAddRate, Tile::Flat, false)?;
+        let start = Instant::now();
+        run_once(device, Kernel::MultiplyAddRate, params, &[], (0, words), [GROUPS, 1])?;
+        let took = start.elapsed();
+        if took >= ENOUGH || steps >= 1 << 14 {
+            let flops = f64::from(steps) * f64::from(GROUPS) * 256.0 * 8.0 * 4.0 * 2.0;
+            return Ok(flops / took.as_secs_f64());
+        }
+        steps *= 4;
+    }
+}
+
 /// What the driver makes of loops, in a sentence; an error where it does not run those that the kernels need.
 pub fn loops(device: &mut Device) -> Result<String, EngineError> {
     let stamp = 0x9e37_79b9;
@@ -73,7 +96,8 @@ pub fn loops(device: &mut Device) -> Result<String, EngineError> {
         (0..iterations).fold(stamp, |mix: u32, _| mix.wrapping_mul(1_664_525).wrapping_add(1_013_904_223))
     };
     let mut runs = |rows: u32| {
-        let words = run_once(device, Kernel::LoopProbe, Params { rows, stamp, ..Params::default() }, &[], 3, 1)?;
+        let words =
+            run_once(device, Kernel::LoopProbe, Params { rows, stamp, ..Params::default() }, &[], (0, 3), [1, 1])?;
         Ok(words[0] == stamp && words[2] == counted(rows))
     };
     let (needed, long) = (runs(LOOP_BOUND)?, runs(LONG)?);
