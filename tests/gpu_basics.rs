@@ -83,6 +83,17 @@ fn draws_are_bit_identical_to_the_sampler() {
     });
 }
 
+#[test]
+fn the_largest_input_is_drawn_whole() {
+    // More workgroups than a grid may have side by side.
+    let spec = NetworkSpec { input_size: 4096, batch_size: 4096, ..spec() };
+    let data = network_data(&spec, None);
+    on_each_adapter(|name, engine| {
+        let got = engine.drawn_tensor(&spec, Drawn::Input).unwrap().unwrap();
+        same_bits(&format!("{name} input"), &got, &data.input);
+    });
+}
+
 /// Arguments where functions change character, on both sides, from subnormal results to far tails.
 fn arguments() -> Vec<f32> {
     let mut list = vec![0.0, -0.0];
