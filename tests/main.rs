@@ -4,6 +4,7 @@ mod aligned;
 mod columns;
 mod command_line;
 mod configs;
+mod constant_groups;
 mod csv_readers;
 mod determinism;
 mod dumps;

@@ -19,6 +19,27 @@ fn eps_at(network: u32, exponent: i32) -> Eps {
     return Eps(q, pow2(-2 * q), networks[network].eps * pow2(place - 2 * q), select(pow2(-100), 0.0, zero));
 }
 
+// A mean lies between the smallest and the largest of its numbers; where rounding leaves that range, a constant group would
+// have a direction.
+fn bounded_mean(mean: f32, bounds: vec2<f32>) -> f32 {
+    if (mean < bounds.x) {
+        return bounds.x;
+    }
+    if (mean > bounds.y) {
+        return bounds.y;
+    }
+    return mean;
+}
+
+// The bounds of no numbers.
+fn no_bounds() -> vec2<f32> {
+    return vec2<f32>(3.4e38, -3.4e38);
+}
+
+fn widened(bounds: vec2<f32>, v: f32) -> vec2<f32> {
+    return vec2<f32>(min(bounds.x, v), max(bounds.y, v));
+}
+
 // 1 / sqrt(variance + eps).
 fn inverse_deviation(variance: f32, eps: Eps) -> f32 {
     return 1.0 / sqrt(max(variance * eps.factor + eps.value, eps.least));

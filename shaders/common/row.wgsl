@@ -18,6 +18,19 @@ fn sum_row(thread: u32, v: vec2<f32>) -> vec2<f32> {
     return total;
 }
 
+// Smallest of the first and largest of the second over the eight lanes of a row.
+fn bounds_row(thread: u32, v: vec2<f32>) -> vec2<f32> {
+    row_parts[thread] = v;
+    workgroupBarrier(); // all parts are stored
+    let start = thread - thread % 8u;
+    var bounds = v;
+    for (var i = 0u; i < 8u; i += 1u) {
+        bounds = vec2<f32>(min(bounds.x, row_parts[start + i].x), max(bounds.y, row_parts[start + i].y));
+    }
+    workgroupBarrier(); // the parts are read before they are used again
+    return bounds;
+}
+
 fn clear_largest(thread: u32) {
     if (thread == 0u) {
         atomicStore(&largest, 0u);

@@ -20,6 +20,19 @@ fn sum_column(thread: u32, v: vec4<f32>) -> vec4<f32> {
     return total;
 }
 
+// Smallest of the first and largest of the second over the slices of a column.
+fn bounds_column(thread: u32, v: vec2<f32>) -> vec2<f32> {
+    partial[thread] = vec4<f32>(v, 0.0, 0.0);
+    workgroupBarrier(); // all parts are stored
+    var bounds = v;
+    for (var s = 0u; s < SLICES; s += 1u) {
+        let part = partial[s * LANES + thread % LANES];
+        bounds = vec2<f32>(min(bounds.x, part.x), max(bounds.y, part.y));
+    }
+    workgroupBarrier(); // the parts are read before `partial` is used again
+    return bounds;
+}
+
 // Largest over the slices of a column.
 fn max_column(thread: u32, v: f32) -> f32 {
     partial[thread].x = v;

@@ -25,6 +25,7 @@ fn centre(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
     let exponent = select(scale.exponent, 0, of_argument && !tiny);
     clear_largest(thread);
     var sum = 0.0;
+    var bounds = no_bounds();
     if (column < params.column_pad) {
         for (var row = thread / LANES; row < params.row_pad; row += SLICES) {
             let at = base + row * params.column_pad;
@@ -39,11 +40,13 @@ fn centre(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
                     }
                 }
                 sum += v;
+                bounds = widened(bounds, v);
             }
             values[at] = v;
         }
     }
-    let mean = sum_column(thread, vec4<f32>(sum, 0.0, 0.0, 0.0)).x / f32(params.rows);
+    let total = sum_column(thread, vec4<f32>(sum, 0.0, 0.0, 0.0)).x;
+    let mean = bounded_mean(total / f32(params.rows), bounds_column(thread, bounds));
     var bits = 0u;
     if (inside) {
         for (var row = thread / LANES; row < params.rows; row += SLICES) {

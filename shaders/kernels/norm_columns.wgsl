@@ -22,12 +22,16 @@ fn norm_columns(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
     let count = f32(params.rows);
     clear_largest(thread);
     var sum = 0.0;
+    var bounds = no_bounds();
     if (inside) {
         for (var row = slice; row < params.rows; row += SLICES) {
-            sum += source[base + row * params.column_pad] * factor;
+            let x = source[base + row * params.column_pad] * factor;
+            sum += x;
+            bounds = widened(bounds, x);
         }
     }
-    let mean = sum_column(thread, vec4<f32>(sum, 0.0, 0.0, 0.0)).x / count;
+    let total = sum_column(thread, vec4<f32>(sum, 0.0, 0.0, 0.0)).x;
+    let mean = bounded_mean(total / count, bounds_column(thread, bounds));
     var square = 0.0;
     if (inside) {
         for (var row = slice; row < params.rows; row += SLICES) {

@@ -35,16 +35,28 @@ fn norm_columns_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_inv
     let target_rows = rows_of(SLOT_TARGET, network, params.row_pad, params.column_pad);
     clear_bins(thread);
     clear_largest(thread);
-    var sums = vec4<f32>(0.0);
+    var sum = 0.0;
+    var bounds = no_bounds();
     if (inside) {
         for (var row = slice; row < params.rows; row += SLICES) {
             let at = base + row * params.column_pad;
             let d = (grad[at] * row_factor(row_exponent(grad[source_rows + row]), grad_top)) * pow2(g.shift);
-            sums.x += d;
-            sums.y += d * ((normed[at] * pow2(u.shift)) * pow2(u.exponent));
+            sum += d;
+            bounds = widened(bounds, d);
         }
     }
-    let means = sum_column(thread, sums) / f32(params.rows);
+    let total = sum_column(thread, vec4<f32>(sum, 0.0, 0.0, 0.0)).x;
+    let mean = bounded_mean(total / f32(params.rows), bounds_column(thread, bounds));
+    // The mean of u is 0: what is constant in the gradient leaves nothing.
+    var products = 0.0;
+    if (inside) {
+        for (var row = slice; row < params.rows; row += SLICES) {
+            let at = base + row * params.column_pad;
+            let d = (grad[at] * row_factor(row_exponent(grad[source_rows + row]), grad_top)) * pow2(g.shift);
+            products += (d - mean) * ((normed[at] * pow2(u.shift)) * pow2(u.exponent));
+        }
+    }
+    let pull = sum_column(thread, vec4<f32>(products, 0.0, 0.0, 0.0)).x / f32(params.rows);
     var bits = 0u;
     var lane_seen = vec4<f32>(0.0);
     if (column < params.column_pad) {
@@ -54,7 +66,7 @@ fn norm_columns_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_inv
             if (inside && row < params.rows) {
                 let x = (normed[at] * pow2(u.shift)) * pow2(u.exponent);
                 let d = (grad[at] * row_factor(row_exponent(grad[source_rows + row]), grad_top)) * pow2(g.shift);
-                v = (d - means.x - x * means.y) * inverse[network * params.column_pad + column];
+                v = (d - mean - x * pull) * inverse[network * params.column_pad + column];
                 var exponent = own_top;
                 if (old.written) {
                     let old_exponent = row_exponent(values[old_rows + row]);

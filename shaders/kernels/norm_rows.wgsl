@@ -22,12 +22,16 @@ fn norm_rows(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_
     let count = f32(params.columns);
     clear_largest(thread);
     var sum = 0.0;
+    var bounds = no_bounds();
     if (inside) {
         for (var c = lane; c < params.columns; c += 8u) {
-            sum += source[base + c] * factor;
+            let x = source[base + c] * factor;
+            sum += x;
+            bounds = widened(bounds, x);
         }
     }
-    var mean = sum_row(thread, vec2<f32>(sum, 0.0)).x / count;
+    let total = sum_row(thread, vec2<f32>(sum, 0.0)).x;
+    var mean = bounded_mean(total / count, bounds_row(thread, bounds));
     if ((params.flags & FLAG_CENTRE) == 0u) {
         mean = 0.0;
     }

@@ -44,17 +44,29 @@ fn norm_rows_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
     let flat = row_factor(joined, top_exponent);
     clear_bins(thread);
     clear_largest(thread);
-    var sums = vec2<f32>(0.0);
+    var sum = 0.0;
+    var bounds = no_bounds();
     if (inside) {
         for (var c = lane; c < params.columns; c += 8u) {
             let d = grad[base + c] * pow2(g.shift);
-            sums += vec2<f32>(d, d * ((normed[base + c] * pow2(u.shift)) * pow2(u.exponent)));
+            sum += d;
+            bounds = widened(bounds, d);
         }
     }
-    var means = sum_row(thread, sums) / f32(params.columns);
+    let total = sum_row(thread, vec2<f32>(sum, 0.0)).x;
+    var mean = bounded_mean(total / f32(params.columns), bounds_row(thread, bounds));
     if ((params.flags & FLAG_CENTRE) == 0u) {
-        means.x = 0.0;
+        mean = 0.0;
     }
+    // Where the mean of u is 0, what is constant in the gradient leaves nothing.
+    var products = 0.0;
+    if (inside) {
+        for (var c = lane; c < params.columns; c += 8u) {
+            let d = grad[base + c] * pow2(g.shift);
+            products += (d - mean) * ((normed[base + c] * pow2(u.shift)) * pow2(u.exponent));
+        }
+    }
+    let pull = sum_row(thread, vec2<f32>(products, 0.0)).x / f32(params.columns);
     var bits = 0u;
     var lane_seen = vec4<f32>(0.0);
     if (row < params.row_pad) {
@@ -63,7 +75,7 @@ fn norm_rows_back(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invoca
             if (inside && c < params.columns) {
                 let x = (normed[base + c] * pow2(u.shift)) * pow2(u.exponent);
                 let d = grad[base + c] * pow2(g.shift);
-                v = ((d - means.x - x * means.y) * inverse[network * params.row_pad + row]) * down;
+                v = ((d - mean - x * pull) * inverse[network * params.row_pad + row]) * down;
                 if (old.written) {
                     v += values[base + c] * old_down;
                 }

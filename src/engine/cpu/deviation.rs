@@ -7,8 +7,9 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use pulp::Simd;
 
-use super::kernels::{abs_max, column_sums};
+use super::kernels::abs_max;
 use super::network::{Runner, typical_product};
+use super::norm::column_means;
 use super::real::Real;
 use super::tensor::{Tensor, accumulate, exponent_for, power};
 use crate::network::{Activation, Norm, Residual};
@@ -40,10 +41,8 @@ pub fn from_zero<T: Real>(activation: &Activation, u: &Tensor<T>) -> Option<Tens
 /// The same tensor with the mean over samples taken out.
 fn centred<T: Real>(x: &Tensor<T>, columns: usize) -> Tensor<T> {
     let mut out = x.clone();
-    let (mut scratch, mut sums) = (Vec::new(), Vec::new());
-    column_sums(&x.data, columns, &mut scratch, &mut sums);
-    let rows = (x.data.len() / columns) as f64;
-    let means: Vec<T> = sums.iter().map(|s| T::from_f64(s / rows)).collect();
+    let mut means = Vec::new();
+    column_means(&x.data, columns, &mut Vec::new(), (&mut Vec::new(), &mut Vec::new()), &mut means);
     for row in out.data.chunks_exact_mut(columns) {
         for (v, m) in row.iter_mut().zip(&means) {
             *v -= *m;

@@ -18,6 +18,52 @@ pub struct NormState<T> {
     scratch: Vec<T>,
     sums: Vec<f64>,
     products: Vec<f64>,
+    bounds: Vec<[T; 2]>,
+}
+
+/// A mean lies between the smallest and the largest of its numbers; where rounding leaves that range a constant group would
+/// have a direction. NaN stays.
+#[inline(always)]
+pub fn bounded_mean<T: Real>(mean: f64, [least, most]: [T; 2]) -> T {
+    let mean = T::from_f64(mean);
+    match mean {
+        m if m < least => least,
+        m if m > most => most,
+        m => m,
+    }
+}
+
+/// The range from the smallest to the largest number, where it has ordinary ones.
+#[inline(always)]
+fn widened<T: Real>([least, most]: [T; 2], v: T) -> [T; 2] {
+    [if v < least { v } else { least }, if v > most { v } else { most }]
+}
+
+#[inline(always)]
+fn bounds<T: Real>(values: &[T]) -> [T; 2] {
+    values.iter().fold([T::INFINITY, -T::INFINITY], |range, &v| widened(range, v))
+}
+
+/// Means over the rows of each column, [columns].
+#[inline(always)]
+pub fn column_means<T: Real>(
+    data: &[T],
+    columns: usize,
+    scratch: &mut Vec<T>,
+    (sums, ranges): (&mut Vec<f64>, &mut Vec<[T; 2]>),
+    means: &mut Vec<T>,
+) {
+    let rows = (data.len() / columns) as f64;
+    column_sums(data, columns, scratch, sums);
+    ranges.clear();
+    ranges.resize(columns, [T::INFINITY, -T::INFINITY]);
+    for row in data.chunks_exact(columns) {
+        for (range, &v) in ranges.iter_mut().zip(row) {
+            *range = widened(*range, v);
+        }
+    }
+    means.clear();
+    means.extend(sums.iter().zip(ranges.iter()).map(|(s, &range)| bounded_mean(s / rows, range)));
 }
 
 /// What a norm takes its means over.
@@ -113,13 +159,9 @@ fn forward_flat<T: Real>(
     let per_unit = group == Group::Unit;
     let groups = if per_unit { columns } else { rows };
     let mut variance = vec![0.0; groups];
-    state.mean.clear();
-    state.mean.resize(groups, T::ZERO);
     if per_unit {
-        column_sums(&z.data, columns, &mut state.scratch, &mut state.sums);
-        for (m, s) in state.mean.iter_mut().zip(&state.sums) {
-            *m = T::from_f64(s / rows as f64);
-        }
+        let lists = (&mut state.sums, &mut state.bounds);
+        column_means(&z.data, columns, &mut state.scratch, lists, &mut state.mean);
         // Deviations go to u, their squares are summed from there. The rounding of the mean is taken out below.
         let (mut square, mut sum) = (vec![0.0; columns], vec![0.0; columns]);
         for (z, u) in z.data.chunks_exact(columns).zip(u.data.chunks_exact_mut(columns)) {
@@ -135,9 +177,12 @@ fn forward_flat<T: Real>(
             variance[j] = (square[j] / rows as f64 - rest * rest).max(0.0);
         }
     } else {
+        state.mean.clear();
+        state.mean.resize(groups, T::ZERO);
         for (b, (z, u)) in z.data.chunks_exact(columns).zip(u.data.chunks_exact_mut(columns)).enumerate() {
             if group == (Group::Sample { centred: true }) {
-                state.mean[b] = T::from_f64(z.iter().map(|v| v.to_f64()).sum::<f64>() / columns as f64);
+                let sum: f64 = z.iter().map(|v| v.to_f64()).sum();
+                state.mean[b] = bounded_mean(sum / columns as f64, bounds(z));
             }
             let mut square = 0.0;
             for (u, z) in u.iter_mut().zip(z) {
@@ -179,7 +224,8 @@ fn forward_flat<T: Real>(
     u.abs_max = abs_max(&u.data);
 }
 
-/// dLoss/dz from dLoss/du: inverse (g - mean(g) - u mean(g u)), the means over the group; rms has no mean(g).
+/// dLoss/dz from dLoss/du: inverse (g - mean(g) - u mean(g u)), the means over the group; rms has no mean(g). Where the mean
+/// of u is 0, mean(g u) is taken of g - mean(g), so that a constant g leaves nothing.
 #[inline(always)]
 pub fn backward<T: Real>(
     norm: Norm,
@@ -213,17 +259,16 @@ fn backward_group<T: Real>(
     // u u mean(g u) carries 2^(2 e_u): nothing to add where u is far below 1 (e_u is never far above).
     let pull = libm::scalbn(1.0, 2 * u.exponent.max(-500));
     if group == Group::Unit {
-        column_sums(&g.data, columns, &mut state.scratch, &mut state.sums);
+        let lists = (&mut state.sums, &mut state.bounds);
+        column_means(&g.data, columns, &mut state.scratch, lists, &mut state.mean);
         state.products.clear();
         state.products.resize(columns, 0.0);
         for (g, u) in g.data.chunks_exact(columns).zip(u.data.chunks_exact(columns)) {
             for j in 0..columns {
-                state.products[j] += (g[j] * u[j]).to_f64();
+                state.products[j] += ((g[j] - state.mean[j]) * u[j]).to_f64();
             }
         }
         let n = rows as f64;
-        state.mean.clear();
-        state.mean.extend(state.sums.iter().map(|s| T::from_f64(s / n)));
         state.scratch.clear();
         state.scratch.extend(state.products.iter().map(|p| T::from_f64(p / n * pull)));
         let rows =
@@ -240,12 +285,12 @@ fn backward_group<T: Real>(
             let n = columns as f64;
             let pull = if u.rows.is_empty() { pull } else { libm::scalbn(1.0, 2 * (u.exponent + u.row(b)).max(-500)) };
             let mean = if group == (Group::Sample { centred: true }) {
-                g.iter().map(|v| v.to_f64()).sum::<f64>() / n
+                bounded_mean(g.iter().map(|v| v.to_f64()).sum::<f64>() / n, bounds(g))
             } else {
-                0.0
+                T::ZERO
             };
-            let product: f64 = g.iter().zip(x).map(|(g, u)| (*g * *u).to_f64()).sum();
-            let (mean, product, inverse) = (T::from_f64(mean), T::from_f64(product / n * pull), state.inverse[b]);
+            let product: f64 = g.iter().zip(x).map(|(g, u)| ((*g - mean) * *u).to_f64()).sum();
+            let (product, inverse) = (T::from_f64(product / n * pull), state.inverse[b]);
             for j in 0..columns {
                 out[j] = inverse * (g[j] - mean - x[j] * product);
             }

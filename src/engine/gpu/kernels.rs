@@ -98,7 +98,7 @@ kernels! {
     ActivationTable "activation_table" 2 ["math", "activation"] None;
     Add "add" 7 ["scale", "records", "strip", "bins", "counting", "moments", "strip_moments"] None;
     AddBack "add_back" 7 ["scale", "row_scale", "records", "row", "lanes", "bins", "counting", "moments"] None;
-    Centre "centre" 4 ["scale", "math", "activation", "regime", "strip"] None;
+    Centre "centre" 4 ["scale", "math", "activation", "regime", "norm", "strip"] None;
     Copy "copy" 5 ["scale", "row_scale", "records", "lanes", "bins", "counting", "moments"] None;
     Cosines "cosines" 4 ["strip"] None;
     CrossEntropy "cross_entropy" 7
