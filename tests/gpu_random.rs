@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use gradsweep::engine::cpu::CpuEngine;
+use gradsweep::engine::gpu::GpuEngine;
 use gradsweep::engine::{NetworkResult, Precision, check};
 use gradsweep::network::activation::TABLE;
 use gradsweep::network::{
@@ -12,7 +13,7 @@ use gradsweep::network::{
 use gradsweep::sampler::{TensorId, words};
 
 use crate::gpu_compare::Differences;
-use crate::gpu_support::on_each_adapter;
+use crate::gpu_support::{on_each_adapter, on_each_adapter_tiled};
 use crate::support::{batch, run_batch, spec};
 
 /// A stream of numbers in 0..n from one seed.
@@ -125,9 +126,9 @@ fn every_random_network_meets_float64() {
     let mut reference = CpuEngine::new(Precision::F64, 0).unwrap();
     let want: Vec<Vec<NetworkResult>> =
         batches.iter().map(|networks| run_batch(&mut reference, batch(networks.clone(), None))).collect();
-    on_each_adapter(|name, engine| {
+    let meets = |name: &str, engine: &mut GpuEngine, step: usize| {
         let mut failed = Vec::new();
-        for (networks, want) in batches.iter().zip(&want) {
+        for (networks, want) in batches.iter().zip(&want).step_by(step) {
             let got = run_batch(engine, batch(networks.clone(), None));
             for ((spec, got), want) in networks.iter().zip(&got).zip(want) {
                 let tolerance = check::tolerance(want);
@@ -140,5 +141,7 @@ fn every_random_network_meets_float64() {
             }
         }
         assert!(failed.is_empty(), "{} networks differ\n{}", failed.len(), failed.join("\n"));
-    });
+    };
+    on_each_adapter(|name, engine| meets(name, engine, 1));
+    on_each_adapter_tiled(|name, engine| meets(name, engine, 4));
 }

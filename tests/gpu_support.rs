@@ -32,7 +32,9 @@ fn open(products: Products) -> Shared {
     found()
         .iter()
         .map(|a| {
-            let engine = GpuEngine::open_with(a, products).unwrap_or_else(|e| panic!("{}: {e}", a.name));
+            let mut engine = GpuEngine::open_with(a, products).unwrap_or_else(|e| panic!("{}: {e}", a.name));
+            // Not a number, and no stamp: what a kernel leaves unwritten does not look like an earlier batch's result.
+            engine.fill_memory(u32::MAX);
             (a.name.clone(), Mutex::new(engine))
         })
         .collect()

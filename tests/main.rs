@@ -34,6 +34,7 @@ mod saturation;
 mod schema;
 mod science_facts;
 mod seed_scatter;
+mod similarity;
 mod statistics;
 mod store;
 mod streams;

@@ -51,6 +51,8 @@ pub struct Executor {
     pub last: Commands,
     /// A kernel whose dispatches are left out: an injected fault.
     pub left_out: Option<Kernel>,
+    /// What the memory of a batch holds before anything is written.
+    pub sentinel: Option<u32>,
     /// Where every dispatch of the next batch writes when it began and ended.
     pub clock: Option<Clock>,
 }
@@ -72,6 +74,7 @@ impl Executor {
             submission_flops,
             last: Commands::default(),
             left_out: None,
+            sentinel: None,
             clock: None,
         })
     }
@@ -89,6 +92,9 @@ impl Executor {
             device.prepare(dispatch.kernel, dispatch.tile, dispatch.counts())?;
         }
         self.arena.ensure(device, &schedule.ledger.slabs)?;
+        if let Some(word) = self.sentinel {
+            self.arena.fill(device, &schedule.ledger.slabs, word);
+        }
         // Never 0, the value of cleared memory, and never that of the batch before.
         self.stamp = self.stamp.wrapping_add(1).max(1);
         for dispatch in &mut schedule.dispatches {

@@ -93,6 +93,18 @@ impl Arena {
         Ok(())
     }
 
+    /// Fills the slabs of a plan with a word.
+    pub fn fill(&self, device: &Device, plan: &SlabPlan, word: u32) {
+        const PIECE: u64 = 4 << 20;
+        let words = vec![word; PIECE as usize / 4];
+        for (slab, &size) in self.slabs.iter().zip(&plan.slabs) {
+            for start in (0..size).step_by(PIECE as usize) {
+                let bytes = (size - start).min(PIECE) as usize;
+                device.queue.write_buffer(slab, start, &bytemuck::cast_slice(&words)[..bytes]);
+            }
+        }
+    }
+
     pub fn slab(&self, index: usize) -> &Arc<wgpu::Buffer> {
         &self.slabs[index]
     }

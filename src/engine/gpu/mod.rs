@@ -115,6 +115,11 @@ impl GpuEngine {
         self.executor.arena.clear();
     }
 
+    /// Fills the memory of every batch with a word before anything is written to it.
+    pub fn fill_memory(&mut self, word: u32) {
+        self.executor.sentinel = Some(word);
+    }
+
     /// Leaves out every dispatch of a kernel, as a driver that loses work would: what the checks must notice.
     pub fn inject_fault(&mut self, kernel: Option<Kernel>) {
         self.executor.left_out = kernel;
