@@ -53,6 +53,13 @@ sigma_b = 0.1
 name = "inputs"
 input = ["gaussian", "sphere", "correlated_pairs(0.5)", "digits"]
 [[sweep]]
+name = "images"
+input = "digits"
+width = 64
+norm = ["batch", "layer"]
+activation = ["tanh", "gelu"]
+residual = ["none", "pre_act"]
+[[sweep]]
 name = "shapes"
 activation = ["tanh", "relu"]
 loss = "mse"
