@@ -17,7 +17,7 @@ fn log10_mean(logs: &[f64]) -> (f64, f64) {
 }
 
 /// The networks of each configuration of a sweep.
-fn configurations(sweep: &str) -> Vec<Vec<Cells>> {
+pub fn configurations(sweep: &str) -> Vec<Vec<Cells>> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let [_, networks, _] = run(folder.path(), sweep);
     let mut groups: BTreeMap<String, Vec<Cells>> = BTreeMap::new();

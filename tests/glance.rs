@@ -5,7 +5,8 @@ use std::fs;
 
 use gradsweep::report::glance;
 
-use crate::command_line::{Place, code, stderr};
+use crate::command_line::Place;
+use crate::report_page::run;
 
 const SWEEP: &str = r#"schema_version = 1
 name = "look"
@@ -20,13 +21,6 @@ depth = [3, 6, 9]
 activation = ["tanh", "relu"]
 init = ["he_normal", "xavier_normal"]
 "#;
-
-fn run(sweep: &str) -> Place {
-    let place = Place::new(sweep);
-    let output = place.run(&["run", "sweep.toml", "--device", "cpu", "-o", "out", "-q"]);
-    assert_eq!(code(&output), 0, "{}", stderr(&output));
-    place
-}
 
 /// Cells of these columns of every row.
 fn cells<const N: usize>(place: &Place, table: &str, columns: [&str; N]) -> Vec<[String; N]> {

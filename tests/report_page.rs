@@ -58,7 +58,7 @@ sigma_b = { linspace = [0.0, 1.0], num = 6 }
 statistics = "full"
 "#;
 
-fn run(sweep: &str) -> Place {
+pub fn run(sweep: &str) -> Place {
     let place = Place::new(sweep);
     let output = place.run(&["run", "sweep.toml", "--device", "cpu", "-o", "out", "-q"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));

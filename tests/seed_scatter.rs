@@ -1,9 +1,8 @@
 //! `grad_ratio_deviation` is what its name says at the default width and batch size: over seeds its mean is 0 and its spread
 //! 1, or its cell is empty.
 
-use std::collections::BTreeMap;
-
-use crate::theory::{number, rows, run};
+use crate::aligned::configurations;
+use crate::theory::number;
 
 const SEEDS: usize = 48;
 
@@ -53,14 +52,8 @@ where = ["init == \"orthogonal\" || input != \"gaussian\""]
 
 #[test]
 fn a_deviation_has_mean_0_and_spread_1_at_the_default_size_or_is_empty() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let [_, networks, _] = run(folder.path(), DEFAULT_SIZE);
-    let mut groups: BTreeMap<String, Vec<_>> = BTreeMap::new();
-    for row in rows(&networks) {
-        groups.entry(row["configuration"].clone()).or_default().push(row);
-    }
     let (mut filled, mut empty) = (0, 0);
-    for group in groups.values() {
+    for group in configurations(DEFAULT_SIZE) {
         let first = &group[0];
         let name = ["activation", "init", "sigma_w", "loss_function", "input", "depth"].map(|key| first[key].as_str());
         let name = name.join(" ");
