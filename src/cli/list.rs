@@ -8,19 +8,22 @@ use serde_json::{Value, json};
 use super::console::{BOLD, Console};
 use super::exit::{Exit, Failure};
 use super::table::{self, left};
-use crate::config::{KEYS, Key, KeyRow, Kind};
+use crate::config::{FILTER_WORDS, KEYS, Key, KeyRow, Kind, SECTION_KEYS};
 use crate::network::words::WordRow;
 use crate::network::{Architecture, Input, Loss, Norm, Residual, Target, activation, init};
 use crate::stats::catalog;
 
 /// List the words that a sweep file may use
 ///
-/// Without an argument: every key of a network and its values.
+/// Without an argument: every key of a network and its values. `sections` has the keys that stand beside them (name, seed,
+/// seeding, [record], ...), `filters` what a `where` may say.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
   gradsweep list                 every key, with its default and its values
   gradsweep list activations
+  gradsweep list sections        the other keys of a sweep file: seeding, [record], [verdict]
+  gradsweep list filters         operators and functions of `where`
   gradsweep list statistics --json")]
 pub struct Args {
     /// What to list
@@ -43,6 +46,8 @@ enum Table {
     Targets,
     Architectures,
     Statistics,
+    Sections,
+    Filters,
 }
 
 /// One line of a list: columns with their names.
@@ -133,6 +138,17 @@ fn listing(table: Table) -> Listing {
             }
             listing
         }
+        Table::Sections => Listing {
+            head: vec!["section", "key", "default", "description", "values"],
+            rows: SECTION_KEYS
+                .iter()
+                .map(|k| [k.section.heading(), k.name, k.default, k.doc, k.values].map(str::to_string).to_vec())
+                .collect(),
+        },
+        Table::Filters => Listing {
+            head: vec!["filter", "meaning"],
+            rows: FILTER_WORDS.iter().map(|(word, doc)| vec![word.to_string(), doc.to_string()]).collect(),
+        },
         Table::Targets => words("target", Target::TABLE),
         Table::Architectures => words("architecture", Architecture::TABLE),
         Table::Statistics => Listing {

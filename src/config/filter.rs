@@ -53,6 +53,28 @@ const FUNCTIONS: [(&str, usize); 10] = [
     ("max", 2),
 ];
 
+/// What a filter is made of, beside the keys of networks, with its meaning.
+pub static FILTER_WORDS: [(&str, &str); 18] = [
+    ("params", "number of weights and biases"),
+    ("flops", "floating point operations of one forward and backward pass"),
+    ("+ - * / % **", "arithmetic; whole numbers count as numbers with a fraction: 1/2 is a half"),
+    ("< <= > >=", "comparisons of numbers; a relative difference of 2e-16 counts as equal"),
+    ("== !=", "equality of numbers, of true and false, and of words in quotes: activation == \"tanh\""),
+    ("in, !in", "membership: activation in [\"relu\", \"gelu\"], depth !in [8, 16]"),
+    ("&& || !", "and, or, not"),
+    ("( )", "grouping"),
+    ("sqrt(x)", "square root"),
+    ("exp(x)", "e to the power of x"),
+    ("ln(x)", "natural logarithm"),
+    ("log(x)", "logarithm to base 10"),
+    ("abs(x)", "absolute value"),
+    ("floor(x)", "largest whole number that is not above x"),
+    ("ceiling(x)", "smallest whole number that is not below x"),
+    ("round(x)", "nearest whole number, halves away from zero"),
+    ("min(x, y)", "the smaller one"),
+    ("max(x, y)", "the larger one"),
+];
+
 #[derive(Clone, Debug, PartialEq)]
 enum Type {
     Number,
@@ -105,6 +127,11 @@ impl Variable {
     }
 }
 
+/// Equal but for the last digit, so that `3 * 0.1 == 0.3`.
+fn equal(a: f64, b: f64) -> bool {
+    a == b || (a - b).abs() <= f64::EPSILON * a.abs().max(b.abs()).min(f64::MAX)
+}
+
 fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     ENGINE.get_or_init(|| {
@@ -125,6 +152,15 @@ fn engine() -> &'static Engine {
             Token::IntegerConstant(v) => Token::FloatConstant(Box::new(((v as f64).into(), v.to_string().into()))),
             token => token,
         });
+        // Those of the crate take no infinity, and compare numbers near 0 with an absolute tolerance.
+        engine
+            .set_fast_operators(false)
+            .register_fn("==", equal)
+            .register_fn("!=", |a: f64, b: f64| !equal(a, b))
+            .register_fn("<", |a: f64, b: f64| a < b && !equal(a, b))
+            .register_fn(">", |a: f64, b: f64| a > b && !equal(a, b))
+            .register_fn("<=", |a: f64, b: f64| a < b || equal(a, b))
+            .register_fn(">=", |a: f64, b: f64| a > b || equal(a, b));
         engine
     })
 }

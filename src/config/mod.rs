@@ -10,6 +10,7 @@ mod points;
 mod range;
 mod record;
 pub mod schema;
+mod section_key;
 mod sections;
 mod setting;
 mod tree;
@@ -18,11 +19,12 @@ use std::sync::Arc;
 
 pub use axis::{Axis, Column};
 pub use error::{Diagnostic, Mark, Place, Reporter, SweepError, did_you_mean};
-pub use filter::{Filter, Operand, Variable};
+pub use filter::{FILTER_WORDS, Filter, Operand, Variable};
 pub use key::{Applies, KEYS, Key, KeyRow, Kind, Value};
 pub use overrides::Overrides;
 pub use range::LARGEST_PLAN;
 pub use record::{LayersRequest, RecordRequest, StatisticsRequest};
+pub use section_key::SECTION_KEYS;
 pub use setting::{ResidualScale, Setting, parse_activation};
 
 /// The version of the grammar that this program reads.

@@ -20,6 +20,14 @@ pub fn sources(overrides: &Overrides) -> impl Iterator<Item = Source> {
     overrides.set.iter().map(|text| Source { label: "--set".to_string(), text: text.clone() })
 }
 
+/// Sections, and how a key of each is set: to replace a whole one would drop what the file says in it.
+const SECTIONS: [(&str, &str); 4] = [
+    ("defaults", "defaults.width=64"),
+    ("sweep", "sweep.NAME.KEY=VALUE"),
+    ("record", "record.statistics=full"),
+    ("verdict", "verdict.decades=1"),
+];
+
 /// Applies every `--set`; `sources[1..]` are their texts.
 pub fn apply(root: &mut Table, overrides: &Overrides, reporter: &mut Reporter) {
     for (i, text) in overrides.set.iter().enumerate() {
@@ -41,6 +49,10 @@ fn set(root: &mut Table, text: &str, source: u32, reporter: &mut Reporter) {
         reporter.at(path_mark, format!("the path `{path}` ends without a key (sweep.NAME.KEY=VALUE)"));
         return;
     }
+    if let Some((_, help)) = SECTIONS.iter().find(|(section, _)| *section == path) {
+        reporter.at(path_mark, format!("`{path}` is a section: set its keys one by one ({help})"));
+        return;
+    }
     let Some(node) = value(value_text, value_start, source, reporter) else { return };
     let Some((section, rest)) = path.split_once('.') else {
         root.set(Entry { name: path.to_string(), mark: path_mark, node });
@@ -59,7 +71,7 @@ fn set(root: &mut Table, text: &str, source: u32, reporter: &mut Reporter) {
         }
         "sweep" => set_in_sweep(root, rest, path_mark, &key_mark, node, reporter),
         _ => {
-            let hint = did_you_mean(section, ["defaults", "sweep", "record", "verdict"]);
+            let hint = did_you_mean(section, SECTIONS.map(|(name, _)| name));
             reporter.at(path_mark, format!("unknown section `{section}`{hint}"));
         }
     }
@@ -99,6 +111,11 @@ fn set_in_sweep(
         .filter(|&i| rest.strip_prefix(names[i].as_str()).is_some_and(|tail| tail.len() > 1 && tail.starts_with('.')))
         .max_by_key(|&i| names[i].len());
     let Some(i) = fitting else {
+        if names.iter().any(|name| name == rest) {
+            let help = format!("`{rest}` is a whole sweep: set its keys one by one (sweep.{rest}.KEY=VALUE)");
+            reporter.at(path_mark, help);
+            return;
+        }
         let typed = rest.rsplit_once('.').map_or(rest, |(name, _)| name);
         let hint = did_you_mean(typed, names.iter().map(String::as_str));
         reporter.at(path_mark, format!("no sweep `{typed}` to set in{hint} (sweep.NAME.KEY=VALUE)"));

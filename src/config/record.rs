@@ -3,6 +3,7 @@
 use super::axis::rounding;
 use super::error::{Reporter, did_you_mean};
 use super::range::{RangeTable, read};
+use super::section_key::Section;
 use super::tree::{Node, NodeKind, Table};
 use crate::stats::catalog;
 
@@ -73,8 +74,9 @@ pub fn record(table: &Table, reporter: &mut Reporter, notes: &mut Vec<String>) -
                 }
             }
             name => {
-                let hint = did_you_mean(name, ["steps", "statistics", "layers", "times"]);
-                let message = format!("unknown key `{name}` in [record]{hint} (steps, statistics, layers, times)");
+                let known = Section::Record.names();
+                let hint = did_you_mean(name, known.iter().copied());
+                let message = format!("unknown key `{name}` in [record]{hint} ({})", known.join(", "));
                 reporter.at(entry.mark, message);
             }
         }
@@ -207,8 +209,10 @@ pub fn verdict(table: &Table, reporter: &mut Reporter) -> f64 {
     let mut decades = DEFAULT_DECADES;
     for entry in &table.entries {
         if entry.name != "decades" {
-            let hint = did_you_mean(&entry.name, ["decades"]);
-            reporter.at(entry.mark, format!("unknown key `{}` in [verdict]{hint} (decades)", entry.name));
+            let known = Section::Verdict.names();
+            let hint = did_you_mean(&entry.name, known.iter().copied());
+            let message = format!("unknown key `{}` in [verdict]{hint} ({})", entry.name, known.join(", "));
+            reporter.at(entry.mark, message);
             continue;
         }
         let v = match entry.node.kind {

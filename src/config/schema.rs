@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value as Json, json};
 
 use super::key::{KEYS, KeyRow, Kind};
+use super::section_key::Section;
 use super::setting::{LARGEST_SCALE, Number, ResidualScale, Spelling};
 use super::{LARGEST_PLAN, SCHEMA_VERSION, Seeding};
 use crate::stats::catalog;
@@ -15,7 +16,8 @@ const NUMBER: &str = r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?";
 
 /// The schema of a sweep file.
 pub fn json_schema() -> Json {
-    let replicates = described(json!({ "type": "integer", "minimum": 1, "maximum": LARGEST_PLAN }), REPLICATES);
+    let replicates =
+        described(json!({ "type": "integer", "minimum": 1, "maximum": LARGEST_PLAN }), Section::Top.doc("replicates"));
     let axes: Map<String, Json> = KEYS.iter().map(|row| (row.name.to_string(), reference("axis", row))).collect();
     let with = |more: &[(&str, Json)]| {
         let mut properties = axes.clone();
@@ -30,18 +32,18 @@ pub fn json_schema() -> Json {
     }
     let zip = json!({
         "type": "object", "minProperties": 1, "additionalProperties": false, "properties": axes,
-        "description": "lists of equal length that move together, by key",
+        "description": Section::Sweep.doc("zip"),
     });
     let filters = json!({
         "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }],
-        "description": "expressions over the keys, params and flops; a point stays if all of them are true",
+        "description": Section::Sweep.doc("where"),
     });
     let name = |doc| described(json!({ "type": "string", "pattern": NAME }), doc);
     let sweep = json!({
         "type": "object",
         "additionalProperties": false,
         "properties": with(&[
-            ("name", name("the sweep's name")),
+            ("name", name(Section::Sweep.doc("name"))),
             ("replicates", replicates.clone()),
             ("zip", zip),
             ("where", filters),
@@ -54,44 +56,43 @@ pub fn json_schema() -> Json {
         "additionalProperties": false,
         "required": ["sweep"],
         "properties": {
-            "schema_version": described(json!({ "const": SCHEMA_VERSION }), "version of this format"),
-            "name": name("name of the run and of its default directory; without it, the file's own name"),
+            "schema_version": described(json!({ "const": SCHEMA_VERSION }), Section::Top.doc("schema_version")),
+            "name": name(Section::Top.doc("name")),
             "seed": described(
                 json!({ "type": "integer", "minimum": 0, "maximum": super::sections::LARGEST_SEED, "default": 0 }),
-                "root of all random numbers",
+                Section::Top.doc("seed"),
             ),
             "replicates": replicates,
             "seeding": described(
                 json!({ "enum": Seeding::ALL.map(Seeding::name), "default": "configuration" }),
-                "configuration: every configuration has its own draws; replicate: all get the same ones",
+                Section::Top.doc("seeding"),
             ),
             "defaults": {
                 "type": "object",
                 "additionalProperties": false,
                 "properties": with(&[("replicates", replicates)]),
-                "description": "keys of every sweep, unless it gives them itself",
+                "description": Section::Top.doc("defaults"),
             },
             "sweep": {
                 "type": "array",
                 "minItems": 1,
                 "items": sweep,
-                "description": "a list or range is an axis, and axes multiply",
+                "description": Section::Top.doc("sweep"),
             },
-            "record": record(),
+            "record": described(record(), Section::Top.doc("record")),
             "verdict": {
                 "type": "object",
                 "additionalProperties": false,
                 "properties": { "decades": described(
                     json!({ "type": "number", "exclusiveMinimum": 0, "default": super::record::DEFAULT_DECADES }),
-                    "|log10(|delta_1|/|delta_L|)| above this is vanishing or exploding",
+                    Section::Verdict.doc("decades"),
                 ) },
+                "description": Section::Top.doc("verdict"),
             },
         },
         "definitions": definitions,
     })
 }
-
-const REPLICATES: &str = "independent draws of every configuration";
 
 fn described(mut schema: Json, doc: &str) -> Json {
     schema["description"] = json!(doc);
@@ -183,10 +184,10 @@ fn record() -> Json {
         "type": "object",
         "additionalProperties": false,
         "properties": {
-            "steps": described(steps, "training steps; 0 = at initialisation, the only one today"),
-            "statistics": described(statistics, "basic, full, or names of quantities and columns"),
-            "layers": described(layers, "all, or the rows to keep, to thin very deep networks"),
-            "times": described(json!({ "const": "all" }), "for recurrent networks, which are not built yet"),
+            "steps": described(steps, Section::Record.doc("steps")),
+            "statistics": described(statistics, Section::Record.doc("statistics")),
+            "layers": described(layers, Section::Record.doc("layers")),
+            "times": described(json!({ "const": "all" }), Section::Record.doc("times")),
         },
     })
 }

@@ -9,6 +9,7 @@ use super::key::{KEYS, Key, NOT_BUILT};
 use super::overrides::{self, Overrides, UNNAMED};
 use super::points::{Size, keys, thousands, zip_table};
 use super::range::LARGEST_PLAN;
+use super::section_key::Section;
 use super::tree::{self, Entry, Node, NodeKind, Table};
 use super::{RecordRequest, SCHEMA_VERSION, Seeding, Sweep, SweepFile, record};
 
@@ -16,11 +17,6 @@ use super::{RecordRequest, SCHEMA_VERSION, Seeding, Sweep, SweepFile, record};
 const LARGEST_REPLICATES: i64 = LARGEST_PLAN as i64;
 pub const LARGEST_SEED: i64 = 1 << 53;
 const LARGEST_SWEEPS: usize = 65_535;
-const TOP: [&str; 9] =
-    ["schema_version", "name", "seed", "replicates", "seeding", "defaults", "sweep", "record", "verdict"];
-
-/// Everything of a sweep that is not a network key.
-const SWEEP_ONLY: [&str; 4] = ["name", "replicates", "zip", "where"];
 
 pub fn parse(text: &str, file_name: &str, overrides: &Overrides) -> Result<SweepFile, SweepError> {
     let file = Source { label: file_name.to_string(), text: text.to_string() };
@@ -99,7 +95,7 @@ fn top(root: &Table, file_name: &str, overrides: &Overrides, reporter: &mut Repo
             other => unknown_top(other, entry.mark, reporter),
         }
     }
-    check_names(defaults, "[defaults]", &["replicates"], reporter);
+    check_names(defaults, "[defaults]", &Section::Defaults.names(), reporter);
     if let Some(entry) = defaults.get("replicates")
         && let Some(v) = integer("replicates", &entry.node, 1, LARGEST_REPLICATES, reporter)
     {
@@ -158,8 +154,9 @@ fn unknown_top(name: &str, mark: Mark, reporter: &mut Reporter) {
     } else if let Some((_, what)) = NOT_BUILT.iter().find(|(key, _)| *key == name) {
         reporter.at(mark, format!("`{name}` is a key of {what} (gradsweep list keys)"));
     } else {
-        let hint = did_you_mean(name, TOP);
-        reporter.at(mark, format!("unknown key `{name}`{hint} ({})", TOP.join(", ")));
+        let known = Section::Top.names();
+        let hint = did_you_mean(name, known.iter().copied());
+        reporter.at(mark, format!("unknown key `{name}`{hint} ({})", known.join(", ")));
     }
 }
 
@@ -248,7 +245,7 @@ fn check_names(table: &Table, place: &str, extra: &[&'static str], reporter: &mu
             reporter.at(entry.mark, format!("`{name}` is a key of {what} (gradsweep list keys)"));
         } else if name == "seed" || name == "seeding" {
             reporter.at(entry.mark, format!("`{name}` stands once, above all sections"));
-        } else if SWEEP_ONLY.contains(&name) {
+        } else if Section::Sweep.names().contains(&name) {
             reporter.at(entry.mark, format!("`{name}` belongs in a [[sweep]], not in {place}"));
         } else {
             let hint = did_you_mean(name, KEYS.iter().map(|row| row.name).chain(extra.iter().copied()));
@@ -282,7 +279,7 @@ fn sweeps(nodes: &[Node], defaults: &Table, replicates: u32, file: &mut SweepFil
         if !name.is_empty() && table.get("name").is_some() && !names.insert(name.clone()) {
             reporter.at(mark, format!("there is another sweep `{name}`: names tell sweeps apart"));
         }
-        check_names(table, "[[sweep]]", &SWEEP_ONLY, reporter);
+        check_names(table, "[[sweep]]", &Section::Sweep.names(), reporter);
         let replicates = match table.get("replicates") {
             Some(entry) => integer("replicates", &entry.node, 1, LARGEST_REPLICATES, reporter).unwrap_or(1) as u32,
             None => replicates,

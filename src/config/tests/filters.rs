@@ -1,7 +1,7 @@
 //! Filters: what they may say, and what they keep.
 
 use super::{body, good, parse};
-use crate::config::{Filter, Key, Operand, Variable};
+use crate::config::{FILTER_WORDS, Filter, Key, Operand, Variable};
 
 fn filter(text: &str) -> Filter {
     let file = good(&body(&format!("where = ['{text}']")));
@@ -19,6 +19,28 @@ fn keeps(text: &str) -> bool {
         _ => Operand::Number(0.5),
     };
     filter(text).keeps(operand).unwrap()
+}
+
+#[test]
+fn every_function_is_documented_and_every_documented_word_works() {
+    for (word, _) in FILTER_WORDS {
+        let calls = match word {
+            "( )" => vec!["(depth) > 0".to_string()],
+            "in, !in" => vec!["depth in [7]".to_string(), "depth !in [8]".to_string()],
+            "&& || !" => vec!["depth > 1 && depth > 2".to_string(), "!bias || depth > 0".to_string()],
+            _ if word.contains('(') => vec![format!("{} > -1e9", word.replace('x', "depth").replace("edepthp", "exp"))],
+            _ if word.starts_with(char::is_alphabetic) => vec![format!("{word} > 0")],
+            _ => word
+                .split(' ')
+                .map(|sign| {
+                    format!("(depth {sign} width) {}", if "+-*/%**".contains(sign) { "> -1e9" } else { "|| bias" })
+                })
+                .collect(),
+        };
+        calls.iter().for_each(|text| {
+            assert!(keeps(&text.replace(", y", ", width").replace("madepth", "max")), "{word}: {text}")
+        });
+    }
 }
 
 #[test]
@@ -43,6 +65,11 @@ fn expressions_mean_what_they_say() {
         "floor(depth / 2) == 3 && round(sigma_w + 0.1) == 1",
         "depth * width * width <= 4000000",
         "params * params * params > 1",
+        "depth ** 1000 > 1 && 1 < depth ** 1000 && depth ** 1000 == width ** 1000 && -(depth ** 1000) < 1",
+        "1e-20 > 0 * depth && 0 * depth < 1e-300 && sigma_w * 1e-30 != 0 && !(sigma_w * 1e-30 <= 0)",
+        "-depth < -sigma_w && -depth <= -7 && -depth >= -7 && 0.6 * sigma_w == 0.3 && 0.1 * 3 <= 0.6 * sigma_w",
+        "log(1000) * depth > 20.9 && log(1000) * depth < 21.1 && ln(exp(2)) * depth == 14",
+        "ceiling(sigma_w) == 1 && min(depth, width) == 7 && exp(0 * depth) == 1",
     ] {
         assert!(keeps(text), "{text}");
     }

@@ -54,6 +54,9 @@ fn every_mistake_in_a_set_is_named_where_it_stands() {
     let cases = [
         ("sweep.s.depth=[1,2", "--set:1:15: `[1,2` is not a TOML value\n  sweep.s.depth=[1,2\n                ^^^^"),
         ("sweep.t.depth=3", "--set:1:1: no sweep `t` to set in; did you mean `s`? (sweep.NAME.KEY=VALUE)\n"),
+        ("sweep.s={ depth = 3 }", "--set:1:1: `s` is a whole sweep: set its keys one by one (sweep.s.KEY=VALUE)\n"),
+        ("defaults={ width = 3 }", "--set:1:1: `defaults` is a section: set its keys one by one (defaults.width=64)\n"),
+        ("sweep=[]", "--set:1:1: `sweep` is a section: set its keys one by one (sweep.NAME.KEY=VALUE)\n"),
         ("foo.bar=3", "--set:1:1: unknown section `foo`\n"),
         ("seed", "--set:1:1: `seed` has no `=` (a `--set` is a path, `=` and a value: "),
         ("sed=3", "--set:1:1: unknown key `sed`; did you mean `seed`? "),
