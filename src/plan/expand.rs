@@ -193,7 +193,8 @@ impl Expander<'_> {
         }
         self.note_dropped(sweep, &dropped, survivors);
         if flat_shared {
-            let note = "batch norm projects out the shared cotangent of `cotangent_shared`: expect gradients near 0";
+            let note = "batch norm removes from gradients what samples share: under `cotangent_shared` all of them where the \
+                        activation is linear, and a part elsewhere";
             self.out.notes.push(format!("sweep `{}`: {note}", sweep.name));
         }
         if skipless {

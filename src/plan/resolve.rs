@@ -175,11 +175,22 @@ fn drop_from_spec(resolved: &mut Resolved) {
 
 /// Fills in the critical point where the init asks for one.
 pub fn solve_critical(resolved: &mut Resolved) -> Result<(), String> {
-    let init = &mut resolved.spec.init;
+    let biased = resolved.shown.contains(Key::SigmaB);
+    let (activation, init) = (&resolved.spec.activation, &mut resolved.spec.init);
     if init.kind != InitKind::Critical {
         return Ok(());
     }
-    let point = theory::critical(&resolved.spec.activation, init.sigma_b)?;
+    let without_biases = |reason| match theory::critical(activation, None) {
+        Ok(pair) if !biased => format!(
+            "{} has no critical point without biases, and this network has none (`bias = false`, or batch norm behind \
+             every layer): its half-stable pair is sigma_w = {:.6}, sigma_b = {:.6}",
+            activation.canonical(),
+            pair.sigma_w,
+            pair.sigma_b
+        ),
+        _ => reason,
+    };
+    let point = theory::critical(activation, init.sigma_b).map_err(without_biases)?;
     init.sigma_w = point.sigma_w;
     init.sigma_b = Some(point.sigma_b);
     resolved.settings[Key::SigmaW as usize] = Some(Setting::Float(point.sigma_w));

@@ -238,9 +238,22 @@ fn a_residual_network_without_any_skip_is_told_of() {
 #[test]
 fn a_shared_cotangent_under_batch_norm_is_warned_of() {
     let text = "[[sweep]]\nname = \"s\"\nloss = \"cotangent_shared\"\nnorm = [\"batch\", \"layer\"]";
-    let note = "sweep `s`: batch norm projects out the shared cotangent of `cotangent_shared`: expect gradients near 0";
+    let note = "sweep `s`: batch norm removes from gradients what samples share: under `cotangent_shared` all of them where \
+                the activation is linear, and a part elsewhere";
     assert_eq!(plan(text).notes, [note]);
     assert!(plan(&text.replace("\"batch\", ", "")).notes.is_empty());
+}
+
+#[test]
+fn a_critical_point_that_needs_biases_is_not_advised_by_leaving_out_what_is_not_there() {
+    for more in ["bias = false", "norm = \"batch\"\nloss = \"cotangent\""] {
+        let text = format!("[[sweep]]\nactivation = \"gelu\"\ninit = \"critical\"\n{more}");
+        let error = error(&text);
+        assert!(error.contains("gelu has no critical point without biases, and this network has none"), "{error}");
+        assert!(error.contains("sigma_b = 0.41") && !error.contains("leave sigma_b out"), "{error}");
+    }
+    let text = "[[sweep]]\nactivation = \"gelu\"\ninit = \"critical\"\nsigma_b = 0.0";
+    assert!(error(text).contains("leave sigma_b out for the half-stable pair"));
 }
 
 /// Every combination of the small vocabularies is either refused or a network that agrees with itself.
