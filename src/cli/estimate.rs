@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::data;
-use crate::engine::select::{self, DeviceSelection};
-use crate::engine::{Batch, Engine, EngineError, LayerSelection, Precision};
+use crate::engine::{Batch, Engine, EngineError, LayerSelection};
 use crate::network::NetworkSpec;
 use crate::plan::Plan;
 use crate::program::ProgramKey;
@@ -19,9 +18,8 @@ const WORK: f64 = 3e8;
 /// A single layer may take more, before the batch is cut as well.
 const LAYER_WORK: f64 = 4e9;
 
-/// Seconds that the CPU engine takes with all cores, by measurement. Text and files are not in it.
-pub fn cpu_seconds(plan: &Plan, cores: usize) -> Result<f64, EngineError> {
-    let mut engine = select::open(&DeviceSelection::Cpu, Precision::F32, None)?.remove(0);
+/// Seconds that `engine`, the CPU engine, takes with all cores, by measurement. Text and files are not in it.
+pub fn cpu_seconds(engine: &mut dyn Engine, plan: &Plan, cores: usize) -> Result<f64, EngineError> {
     let total = plan.total_flops();
     let start = Instant::now();
     let (mut seconds_per_flop, mut samples) = (0.0, 0.0);
@@ -31,9 +29,9 @@ pub fn cpu_seconds(plan: &Plan, cores: usize) -> Result<f64, EngineError> {
         let copies = cores * (WORK / spec.flops().max(1.0)).clamp(1.0, 64.0) as usize;
         if i == 0 {
             // Threads start, memory is fetched, clocks rise.
-            run(&mut *engine, plan, &spec, cores)?;
+            run(engine, plan, &spec, cores)?;
         }
-        let seconds = run(&mut *engine, plan, &spec, copies)?;
+        let seconds = run(engine, plan, &spec, copies)?;
         seconds_per_flop += seconds / (spec.flops() * copies as f64);
         samples += 1.0;
         if start.elapsed() > LONGEST {

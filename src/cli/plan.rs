@@ -10,8 +10,10 @@ use super::exit::{Exit, Failure};
 use super::options::SweepArgs;
 use super::table::{self, left, right};
 use super::{estimate, planning};
-use crate::network::NetworkSpec;
+use crate::engine::Precision;
+use crate::engine::select::{self, DeviceSelection};
 use crate::plan::{Plan, Totals};
+use crate::program::ProgramKey;
 use crate::run::human;
 
 /// Show what a sweep would run, and what it would cost
@@ -53,11 +55,14 @@ pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
     let rows: u64 = plan.chunks.iter().map(|c| c.rows).sum();
     let flops: f64 = plan.chunks.iter().map(|c| c.flops).sum();
     let per_sweep = plan.totals_of_sweeps();
-    let largest = plan.largest_of_buckets();
-    let shapes = largest.len() as u64;
-    let memory = largest.iter().map(|&index| network_bytes(&plan.network(index).spec)).fold(0.0, f64::max);
+    let buckets = plan.buckets();
+    let shapes = buckets.len() as u64;
+    let mut engine = select::open(&DeviceSelection::Cpu, Precision::F32, None)?.remove(0);
+    // The price by which a run refuses networks that cannot fit.
+    let price = |(key, _, depth): &(ProgramKey, u64, u32)| engine.bytes(key, &[*depth], plan.record.mask);
+    let memory = buckets.iter().map(price).max().unwrap_or(0);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let seconds = estimate::cpu_seconds(&plan, cores)?;
+    let seconds = estimate::cpu_seconds(&mut *engine, &plan, cores)?;
     let bytes = plan.total_bytes() as f64;
     let varying: Vec<&str> = plan.varying.iter().map(|key| key.name()).collect();
     if console.json {
@@ -91,7 +96,7 @@ pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
         ("columns", format!("{} statistics", plan.record.columns.len())),
         ("layers.csv", format!("about {}", human::bytes(bytes))),
         ("shapes", format!("{}, in {}", human::count(shapes), human::plural(plan.chunks.len() as u64, "chunk"))),
-        ("memory", format!("about {} for the largest network", human::bytes(memory))),
+        ("memory", format!("about {} for the largest network on the CPU engine", human::bytes(memory as f64))),
         (
             "time",
             format!(
@@ -106,12 +111,6 @@ pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
     out.flush()?;
     plan.notes.iter().for_each(|note| console.note(note));
     Ok(Exit::Done)
-}
-
-/// Tensors of one network in f32: weights and their gradients, and what the backward pass needs of every layer.
-fn network_bytes(spec: &NetworkSpec) -> f64 {
-    let activations = f64::from(spec.batch_size) * f64::from(spec.width) * f64::from(spec.depth);
-    4.0 * (spec.params() + 3.0 * activations)
 }
 
 /// Every planned network as JSON, one a line.

@@ -299,11 +299,6 @@ impl Plan {
         }
         totals
     }
-    /// The deepest network of each bucket, in bucket order: no other of its bucket is larger.
-    pub fn largest_of_buckets(&self) -> Vec<u64> {
-        let first = |chunks: &[Chunk]| u64::from(self.bucket_order[chunks[0].members.start]);
-        self.chunks.chunk_by(|a, b| a.key == b.key).map(first).collect()
-    }
     /// The buckets in bucket order, with the number of networks and the largest depth of each.
     pub fn buckets(&self) -> Vec<(ProgramKey, u64, u32)> {
         let mut buckets: Vec<(ProgramKey, u64, u32)> = Vec::new();

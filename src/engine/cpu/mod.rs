@@ -10,6 +10,7 @@ mod jacobian;
 mod kernels;
 mod loss;
 mod math;
+pub mod memory;
 mod moments;
 mod network;
 mod norm;
@@ -31,7 +32,7 @@ use pulp::{Arch, NullaryFnOnce, Simd, WithSimd};
 
 use super::{Batch, Engine, EngineError, EngineInfo, GivenTensors, NetworkResult, Precision, ResultSink, Row};
 use crate::data::Dataset;
-use crate::network::{NetworkSpec, Residual};
+use crate::network::NetworkSpec;
 use crate::program::{Program, ProgramKey};
 use crate::sampler::tensors::{NetworkData, TargetData, network_data};
 use crate::stats::{Quantity, Record, RecordMask, Scaled};
@@ -86,7 +87,8 @@ impl CpuEngine {
             label: format!("cpu ({simd}, {threads} thread{})", if threads == 1 { "" } else { "s" }),
             precision,
             fingerprint: format!("cpu {} {simd} {}", precision.name(), std::env::consts::ARCH),
-            memory_budget: memory_budget(),
+            // Two batches are in flight.
+            memory_budget: memory::available() / 2,
             batch_flops: 2e10,
             notes: Vec::new(),
         };
@@ -105,15 +107,6 @@ fn simd_name(arch: Arch) -> &'static str {
     }
 }
 
-/// Half of the memory that is available now; 4 GiB where that is not known.
-fn memory_budget() -> u64 {
-    let available = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
-        let line = text.lines().find(|l| l.starts_with("MemAvailable:"))?;
-        line.split_whitespace().nth(1)?.parse::<u64>().ok()
-    });
-    available.map_or(4 << 30, |kib| kib * 1024 / 2)
-}
-
 impl Engine for CpuEngine {
     fn info(&self) -> &EngineInfo {
         &self.info
@@ -121,16 +114,10 @@ impl Engine for CpuEngine {
 
     fn bytes(&self, key: &ProgramKey, depths: &[u32], _mask: RecordMask) -> u64 {
         // One workspace per thread for the deepest networks, and the records of all.
-        let element = if self.info.precision == Precision::F32 { 4 } else { 8 };
         let mut deepest: Vec<u32> = depths.to_vec();
         deepest.sort_unstable_by(|a, b| b.cmp(a));
         let at_work = deepest.iter().take(self.pool.current_num_threads());
-        let (b, n) = (u64::from(key.batch_size), u64::from(key.width));
-        let per_layer = n * n + b * n * if key.residual == Residual::None { 3 } else { 5 };
-        let input = b * u64::from(key.input_size) + n * u64::from(key.input_size);
-        // The layer at hand, and four spare gradients.
-        let scratch = 9 * b * n + n * n + input;
-        let workspaces: u64 = at_work.map(|&l| (u64::from(l) * per_layer + scratch) * element).sum();
+        let workspaces: u64 = at_work.map(|&depth| memory::of_network(key, depth, self.info.precision)).sum();
         let records: u64 = depths.iter().map(|&l| (u64::from(l) + 2) * size_of::<Row>() as u64).sum();
         workspaces + records
     }
