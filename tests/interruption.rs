@@ -1,6 +1,7 @@
 //! A run that is killed or interrupted goes on where it stopped, and its tables are those of an undisturbed run.
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Stdio};
 use std::sync::mpsc;
@@ -121,6 +122,24 @@ fn an_interrupted_run_commits_what_is_done_and_goes_on() {
         compare(&place);
         fs::remove_dir_all(place.path("out")).expect("removable");
     }
+}
+
+#[test]
+fn an_interrupted_stream_says_so_and_what_to_do() {
+    let place = Place::new(SWEEP);
+    let arguments = ["run", "sweep.toml", "--device", "cpu", "-o", "-"];
+    let mut child = place.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
+    // The pipe is full long before the last row: once it has begun to flow, the run waits for its reader.
+    let mut first = [0];
+    child.stdout.as_mut().expect("piped").read_exact(&mut first).expect("a header");
+    signal(&child, libc::SIGINT);
+    let output = child.wait_with_output().expect("ends");
+    assert_eq!(output.status.code(), Some(75), "{}", stderr(&output));
+    let text = stderr(&output);
+    assert!(
+        text.contains("interrupted: ") && text.contains("a stream has no resume; name a directory with -o"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod gradients;
 mod interruption;
 mod jacobian;
 mod nearly_constant;
+mod options;
 mod python;
 mod quantiles;
 mod range;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use gradsweep::store::{
-    Begin, Disk, Extra, Headers, Identity, Manifest, NetworkRows, Opened, RunDirectory, Storage, StoreError,
+    Begin, Disk, Extra, Headers, Identity, Manifest, NetworkRows, Opened, RunDirectory, State, Storage, StoreError,
     SweepIdentity, Tally,
 };
 use tempfile::TempDir;
@@ -187,6 +187,30 @@ fn a_fault_at_any_file_call_loses_nothing_that_was_committed() {
 }
 
 #[test]
+fn strangers_among_the_parts_do_not_spoil_a_finished_run() {
+    for stranger in [".DS_Store", ".nfs0001", "folder/"] {
+        let home = TempDir::new().unwrap();
+        let path = home.path().join("run");
+        let mut directory = ready(&path, Arc::new(Disk), identity(9)).unwrap();
+        directory.begin(1, begin(&engines(ENGINE), false)).unwrap();
+        let place = path.join("parts").join(stranger);
+        if stranger.ends_with('/') {
+            fs::create_dir(&place).unwrap()
+        } else {
+            fs::write(&place, "mine").unwrap()
+        }
+        let rows = rows(0, 1, 9);
+        directory.commit(0, ENGINE, &rows, tally(&rows)).unwrap();
+        let (manifest, notes) = directory.finish(&headers(), Vec::new()).unwrap_or_else(|e| panic!("{stranger}: {e}"));
+        assert_eq!(manifest.state, State::Complete);
+        assert!(notes.len() == 1 && notes[0].contains("parts stays: "), "{stranger}: {notes:?}");
+        assert_eq!(tables(&path), expected_tables(9));
+        assert!(place.exists() && names(&path.join("parts")).len() == 1, "{stranger}: parts go, and nothing else");
+        assert_eq!(run(&path, Arc::new(Disk), 1, 9).unwrap(), 0, "{stranger}: complete already");
+    }
+}
+
+#[test]
 fn a_full_disk_is_told_with_the_way_out() {
     let home = TempDir::new().unwrap();
     let error = run(&home.path().join("run"), Faulty::at(12, true), 3, 17).unwrap_err().to_string();
@@ -292,7 +316,7 @@ fn another_identity_is_refused_with_the_difference() {
     let before = fs::read(path.join("manifest.json")).unwrap();
     let other = Identity { seed: 2, precision: "f64".into(), ..identity(9) };
     let error = RunDirectory::open(&path, Arc::new(Disk), other).unwrap_err();
-    assert!(matches!(error, StoreError::Occupied(_)));
+    assert!(matches!(error, StoreError::OtherRun { .. }));
     let text = error.to_string();
     for part in ["seed: 1 there, 2 now", "precision: f32 there, f64 now", "-o"] {
         assert!(text.contains(part), "{text}");

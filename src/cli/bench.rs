@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::console::{BOLD, Console};
 use super::exit::{Exit, Failure};
-use super::options::SweepArgs;
+use super::options::{self, SweepArgs};
 use super::planning;
 use super::table::{self, left, right};
 use crate::config::{Overrides, SweepFile};
@@ -18,7 +18,7 @@ use crate::engine::gpu::{self, GpuEngine, KernelTime, Peaks, Tile};
 use crate::engine::select::{self, DeviceSelection};
 use crate::engine::{Engine, EngineError, Precision, measure};
 use crate::plan::Plan;
-use crate::run::human;
+use crate::run::{check_memory, human};
 
 const REFERENCE: &str = include_str!("bench.toml");
 
@@ -44,13 +44,13 @@ pub struct Args {
     #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Sweep")]
     only: Vec<String>,
     /// Run only the first N networks of the plan
-    #[arg(long, value_name = "N", help_heading = "Sweep")]
+    #[arg(long, value_name = "N", value_parser = options::limit, allow_negative_numbers = true, help_heading = "Sweep")]
     limit: Option<u64>,
     /// The device (see `gradsweep devices`)
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    #[arg(long, env = "GRADSWEEP_DEVICE", value_name = "DEVICE", default_value = "auto")]
     device: DeviceSelection,
     /// Threads of the CPU engine; all cores if absent
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", value_parser = options::jobs, allow_negative_numbers = true)]
     jobs: Option<usize>,
     /// Runs, after one that does not count
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -126,6 +126,7 @@ fn timed(engine: &mut dyn Engine, plan: &Plan, repeats: u32) -> Result<Vec<f64>,
 fn on_cpu(plan: &Plan, args: &Args) -> Result<Measured, EngineError> {
     let threads = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let mut engine = CpuEngine::new(Precision::F32, threads)?;
+    check_memory(plan, &engine)?;
     let seconds = timed(&mut engine, plan, args.repeats)?;
     let start = Instant::now();
     let matrices = measure::matrix_rate(threads, 1024, || start.elapsed().as_secs_f64());

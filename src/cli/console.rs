@@ -13,6 +13,9 @@ pub const GREEN: Style = AnsiColor::Green.on_default().bold();
 pub const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
 pub const RED: Style = AnsiColor::Red.on_default().bold();
 
+/// The warning where data go to standard output instead of JSON.
+pub const NO_JSON: &str = "--json says nothing here: standard output has the data";
+
 /// The user's wishes about output.
 #[derive(Clone, Copy, Debug)]
 pub struct Console {

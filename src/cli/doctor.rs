@@ -26,7 +26,7 @@ Examples:
   gradsweep doctor --device llvmpipe")]
 pub struct Args {
     /// Check only this device (see `gradsweep devices`)
-    #[arg(long, value_name = "DEVICE")]
+    #[arg(long, env = "GRADSWEEP_DEVICE", value_name = "DEVICE")]
     device: Option<DeviceSelection>,
     /// Spoil a norm by one part in a hundred and a quantile by an octave: two checks of every engine must then fail
     #[arg(long, hide = true)]

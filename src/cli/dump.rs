@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
-use super::console::Console;
+use super::console::{Console, NO_JSON};
 use super::exit::{Exit, Failure};
 use super::options::{PrecisionArg, SweepArgs};
 use super::{files, planning};
 use crate::config::Value;
-use crate::engine::Precision;
-use crate::engine::cpu::{self, NamedTensor};
+use crate::engine::cpu::{self, NamedTensor, memory};
+use crate::engine::{EngineError, Precision};
+use crate::network::NetworkSpec;
 use crate::run::human;
 
 /// Write every tensor of one network to a safetensors file
@@ -48,7 +49,7 @@ pub struct Args {
     #[command(flatten)]
     sweep: SweepArgs,
     /// The network: its id (n-...) or its index, as in networks.csv
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     network: String,
     /// File to write; `-` writes to standard output
     #[arg(short, long, value_name = "FILE")]
@@ -69,8 +70,9 @@ pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
         ))
     })?;
     let network = plan.network(index);
-    let dataset = crate::data::load(network.spec.input);
     let precision = Precision::from(args.precision);
+    check_memory(&network.spec, precision)?;
+    let dataset = crate::data::load(network.spec.input);
     let tensors = cpu::tensors(&network.spec, dataset.as_ref(), None, precision);
     let scales: BTreeMap<&str, i32> =
         tensors.iter().filter(|t| t.log2_scale != 0).map(|t| (t.name.as_str(), t.log2_scale)).collect();
@@ -89,6 +91,14 @@ pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
         "log2_row_scale": serde_json::json!(row_scales).to_string(),
     });
     let bytes = write(&args.output, &tensors, precision, &metadata)?;
+    if console.json && args.output.as_os_str() == "-" {
+        console.warning(NO_JSON);
+    } else if console.json {
+        let file = args.output.display().to_string();
+        let names: Vec<&str> = tensors.iter().map(|t| t.name.as_str()).collect();
+        let value = serde_json::json!({ "file": file, "bytes": bytes, "tensors": names, "metadata": metadata });
+        writeln!(console.out(), "{value:#}")?;
+    }
     console.status(
         "Wrote",
         &format!(
@@ -100,6 +110,23 @@ pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
         ),
     );
     Ok(Exit::Done)
+}
+
+/// Whether the tensors fit this machine's memory. Found out before anything is computed.
+fn check_memory(spec: &NetworkSpec, precision: Precision) -> Result<(), EngineError> {
+    let (bytes, available) = (memory::of_tensors(spec, precision), memory::available());
+    if bytes <= available {
+        return Ok(());
+    }
+    Err(EngineError::OutOfMemory(format!(
+        "the tensors of a network of depth {}, width {} and batch_size {} take about {}, and this machine has {}; make it \
+         smaller: --set defaults.batch_size=N",
+        spec.depth,
+        spec.width,
+        spec.batch_size,
+        human::bytes(bytes as f64),
+        human::bytes(available as f64)
+    )))
 }
 
 /// Writes the file so that it appears complete or not at all; standard output and devices are written as they are.

@@ -83,7 +83,7 @@ impl From<EngineError> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let exit = match error {
-            StoreError::Occupied(_) => Exit::Usage,
+            StoreError::Occupied(_) | StoreError::OtherRun { .. } => Exit::Usage,
             StoreError::Locked(_) => Exit::Locked,
             StoreError::Disk { .. } | StoreError::Stream { .. } => Exit::Disk,
             StoreError::Internal(_) => Exit::Failed,

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 
-use super::console::Console;
+use super::console::{Console, NO_JSON};
 use super::exit::{Exit, Failure};
 
 /// Write a commented sweep file to start from
@@ -31,9 +31,16 @@ pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
         let mut out = std::io::stdout();
         out.write_all(TEMPLATE.as_bytes())?;
         out.flush()?;
+        if console.json {
+            console.warning(NO_JSON);
+        }
         return Ok(Exit::Done);
     }
     let name = args.file.display();
+    if args.file.is_dir() {
+        let inside = args.file.join("sweep.toml");
+        return Err(Failure::usage(format!("{name} is a directory; name a file, such as {}", inside.display())));
+    }
     let mut options = fs::File::options();
     options.write(true).create(true).truncate(true);
     if !args.force {
@@ -46,6 +53,9 @@ pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
         }
         _ => Failure::new(Exit::Disk, format!("cannot write {name}: {e}")),
     })?;
+    if console.json {
+        writeln!(console.out(), "{:#}", serde_json::json!({ "file": name.to_string() }))?;
+    }
     console.status("Wrote", &format!("{name}; next: gradsweep plan {name}, gradsweep run {name}"));
     Ok(Exit::Done)
 }

@@ -1,6 +1,7 @@
 //! The command line: the only place that knows clap. One file per subcommand; each returns how the process ends.
 
 mod console;
+mod difference;
 mod estimate;
 mod exit;
 mod files;

@@ -20,10 +20,10 @@ pub enum ColorArg {
 /// Output options of every subcommand.
 #[derive(Args, Debug)]
 pub struct ConsoleArgs {
-    /// Print errors only
+    /// Print results and errors only: no notes, no warnings, no progress
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Output")]
     pub quiet: bool,
-    /// Print details of the engines
+    /// Print details of the engines; given twice, it says no more
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Output")]
     pub verbose: u8,
     /// Print data as JSON on standard output
@@ -49,14 +49,14 @@ pub struct SweepArgs {
     /// Sweep file (TOML); `-` reads standard input
     #[arg(value_name = "SWEEP")]
     pub sweep: PathBuf,
-    /// Override a value: `seed=3`, `defaults.width=64`, `sweep.phase.depth=[10,20]` (repeatable)
+    /// Override one key: `seed=3`, `defaults.width=64`, `sweep.phase.depth=[10,20]` (repeatable)
     #[arg(long, value_name = "PATH=VALUE", help_heading = "Sweep")]
     pub set: Vec<String>,
     /// Run only these sweeps (repeatable, or separated by commas)
     #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Sweep")]
     pub only: Vec<String>,
     /// Run only the first N networks of the plan
-    #[arg(long, value_name = "N", help_heading = "Sweep")]
+    #[arg(long, value_name = "N", value_parser = limit, allow_negative_numbers = true, help_heading = "Sweep")]
     pub limit: Option<u64>,
 }
 
@@ -160,11 +160,18 @@ pub struct DeviceArgs {
     )]
     pub precision: PrecisionArg,
     /// Threads of the CPU engine and of the formatting [default: all cores]
-    #[arg(short, long, value_name = "N", value_parser = jobs, help_heading = "Device")]
+    #[arg(short, long, value_name = "N", value_parser = jobs, allow_negative_numbers = true, help_heading = "Device")]
     pub jobs: Option<usize>,
 }
 
-fn jobs(text: &str) -> Result<usize, String> {
+pub fn limit(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(n) if n > 0 => Ok(n),
+        _ => Err("a number of networks is 1 or more".to_string()),
+    }
+}
+
+pub fn jobs(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(n) if (1..=4096).contains(&n) => Ok(n),
         _ => Err("a number of threads is 1 to 4096".to_string()),

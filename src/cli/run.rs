@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 
-use super::console::{BOLD, Console, GREEN, RED, YELLOW};
+use super::console::{BOLD, Console, GREEN, NO_JSON, RED, YELLOW};
 use super::exit::{Exit, Failure};
 use super::options::{DeviceArgs, SweepArgs};
-use super::{planning, table};
+use super::{difference, planning, table};
 use crate::engine::Precision;
 use crate::engine::select;
 use crate::plan::Plan;
@@ -17,13 +18,13 @@ use crate::report;
 use crate::run::progress::{Mode, Progress, Snapshot};
 use crate::run::stream::Stream;
 use crate::run::{Ending, Job, Station, Tables, check_memory, check_precision, execute, human, identity};
-use crate::store::{Begin, Disk, Manifest, Opened, RunDirectory, Tally};
+use crate::store::{Begin, Disk, MANIFEST, Manifest, Opened, RunDirectory, Tally};
 
 /// Run a sweep and write its tables
 ///
 /// Expands the sweep file, runs forward and backward passes of all its networks, and writes layers.csv (one row per
 /// network and layer), networks.csv (one row per network), theory.csv (what theory predicts of every configuration),
-/// manifest.json and a copy of the sweep file.
+/// datapackage.json (type, unit and meaning of every column), manifest.json and a copy of the sweep file.
 ///
 /// A run that was interrupted or killed goes on where it stopped: run the same command again. The tables are the same,
 /// byte for byte, as those of an undisturbed run.
@@ -143,13 +144,15 @@ fn directory(
     stop: Arc<AtomicBool>,
 ) -> Result<Exit, Failure> {
     let identity = identity(&plan, args.device.precision.into());
-    let mut directory = match RunDirectory::open(path, Arc::new(Disk), identity)? {
+    let opened = RunDirectory::open(path, Arc::new(Disk), identity);
+    let mut directory = match opened.map_err(|error| difference::name_key(error, path, &plan))? {
         Opened::Complete(manifest) => {
             console.status("Complete", &format!("{} is already complete", path.display()));
             return finish(args, console, path, &manifest, None);
         }
         Opened::Ready(directory) => directory,
     };
+    let begun = Instant::now();
     let stations = stations(&args.device)?;
     let engines: Vec<(String, String)> =
         stations.iter().map(|s| (s.engine.info().label.clone(), s.engine.info().fingerprint.clone())).collect();
@@ -202,11 +205,16 @@ fn directory(
         return Ok(Exit::Interrupted);
     }
     progress.finish(&snapshot, "finished");
-    let manifest = directory.finish(&headers, extra)?;
-    finish(args, console, path, &manifest, Some(&snapshot))
+    let (manifest, notes) = directory.finish(&headers, extra)?;
+    notes.iter().for_each(|note| console.warning(note));
+    finish(args, console, path, &manifest, Some(&pace(&snapshot, begun.elapsed())))
 }
 
 fn stream(args: &Args, console: &Console, plan: Arc<Plan>, stop: Arc<AtomicBool>) -> Result<Exit, Failure> {
+    if console.json {
+        console.warning(NO_JSON);
+    }
+    let begun = Instant::now();
     let stations = stations(&args.device)?;
     stations.iter().try_for_each(|s| check_memory(&plan, &*s.engine))?;
     let networks = plan.bucket_order.len() as u64;
@@ -234,7 +242,15 @@ fn stream(args: &Args, console: &Console, plan: Arc<Plan>, stop: Arc<AtomicBool>
     };
     progress.finish(&snapshot, event);
     if ending == Ending::Finished {
-        console.status("Finished", &pace(snapshot.networks, snapshot.seconds, &snapshot));
+        console.status("Finished", &pace(&snapshot, begun.elapsed()));
+    }
+    if ending == Ending::Interrupted {
+        console.warning(&format!(
+            "interrupted: the rows of {} of {} networks are written, and a stream has no resume; name a directory with -o for \
+             a run that goes on where it stopped",
+            human::count(snapshot.done),
+            human::count(networks)
+        ));
     }
     Ok(exit)
 }
@@ -250,13 +266,18 @@ fn job(
     Job { plan: Arc::clone(plan), tables: Tables::new(plan), stations, done, before, in_plan_order, stop }
 }
 
-fn pace(networks: u64, seconds: f64, snapshot: &Snapshot) -> String {
+/// What this sitting did and how long it took, with the engines' start and the tables.
+fn pace(snapshot: &Snapshot, took: Duration) -> String {
+    let (networks, seconds) = (snapshot.done - snapshot.before, took.as_secs_f64().max(1e-9));
+    let all = match snapshot.before {
+        0 => human::plural(networks, "network"),
+        _ => format!("{}, {} of them now,", human::plural(snapshot.networks, "network"), human::count(networks)),
+    };
     format!(
-        "{} in {} ({}, {})",
-        human::plural(networks, "network"),
+        "{all} in {} ({}, {})",
         human::seconds(seconds),
-        human::rate(snapshot.networks_per_second()),
-        human::gflops(snapshot.flops_per_second())
+        human::rate(networks as f64 / seconds),
+        human::gflops((snapshot.flops_done - snapshot.flops_before) / seconds)
     )
 }
 
@@ -266,12 +287,12 @@ fn finish(
     console: &Console,
     path: &Path,
     manifest: &Manifest,
-    sitting: Option<&Snapshot>,
+    pace: Option<&str>,
 ) -> Result<Exit, Failure> {
     let counts = &manifest.counts;
-    if let Some(snapshot) = sitting {
+    if let Some(pace) = pace {
         let engines = manifest.engines.join(", ");
-        console.status("Finished", &format!("{} on {engines}", pace(counts.networks, manifest.seconds, snapshot)));
+        console.status("Finished", &format!("{pace} on {engines}"));
     }
     let share = |n: u64| format!("{:.1} %", 100.0 * n as f64 / counts.networks.max(1) as f64);
     let mut rows = Vec::new();
@@ -287,15 +308,14 @@ fn finish(
     }
     let mut lines = table::lines(&rows, 4);
     lines.extend(glance(console, path));
-    let files: Vec<Vec<table::Cell>> = manifest
-        .files
-        .iter()
-        .map(|file| {
-            let rows = file.rows.map_or(String::new(), |n| human::plural(n, "row"));
-            let name = path.join(&file.name).display().to_string();
-            vec![table::left(name), table::right(rows), table::right(human::bytes(file.bytes as f64))]
-        })
-        .collect();
+    let line = |name: &str, rows: Option<u64>, bytes: u64| {
+        let rows = rows.map_or(String::new(), |n| human::plural(n, "row"));
+        let name = path.join(name).display().to_string();
+        vec![table::left(name), table::right(rows), table::right(human::bytes(bytes as f64))]
+    };
+    let mut files: Vec<_> = manifest.files.iter().map(|file| line(&file.name, file.rows, file.bytes)).collect();
+    let own = path.join(MANIFEST).metadata();
+    files.extend(own.ok().map(|metadata| line(MANIFEST, None, metadata.len())));
     lines.extend(table::lines(&files, 4));
     lines.iter().for_each(|line| console.line(line));
     if console.json {

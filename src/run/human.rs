@@ -49,10 +49,13 @@ fn scaled(n: f64, base: f64, units: &[&str]) -> String {
     if unit == 0 { format!("{} {}", n.round(), units[0]) } else { format!("{n:.1} {}", units[unit]) }
 }
 
-/// `0.4 s`, `12.3 s`, `3 min 05 s`, `2 h 07 min`, `3 d 04 h`
+/// `34 ms`, `0.4 s`, `12.3 s`, `3 min 05 s`, `2 h 07 min`, `3 d 04 h`
 pub fn seconds(s: f64) -> String {
     if !s.is_finite() {
         return "?".to_string();
+    }
+    if (0.0..0.0995).contains(&s) && s > 0.0 {
+        return format!("{:.0} ms", s * 1e3);
     }
     if s < 59.95 {
         return format!("{s:.1} s");
@@ -80,6 +83,6 @@ mod tests {
         assert_eq!([plural(1, "network"), plural(0, "entry")], ["1 network", "0 entries"]);
         assert_eq!([bytes(17.0), bytes(1536.0), bytes(1023.99 * 1024.0)], ["17 B", "1.5 KiB", "1.0 MiB"]);
         assert_eq!([flops(2.5e12), gflops(4.2e10), gflops(3.21e9)], ["2.5 TFLOP", "42 GFLOP/s", "3.21 GFLOP/s"]);
-        assert_eq!([seconds(0.04), seconds(61.0), seconds(7620.0)], ["0.0 s", "1 min 01 s", "2 h 07 min"]);
+        assert_eq!([seconds(0.04), seconds(61.0), seconds(7620.0)], ["40 ms", "1 min 01 s", "2 h 07 min"]);
     }
 }

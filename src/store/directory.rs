@@ -258,8 +258,9 @@ impl RunDirectory {
         Ok(())
     }
 
-    /// Merges the parts into the tables, marks the run as complete and removes the parts.
-    pub fn finish(mut self, headers: &Headers, extra: Vec<Extra>) -> Result<Manifest, StoreError> {
+    /// Merges the parts into the tables, marks the run as complete and removes the parts. Returns the last manifest, and
+    /// what the user should know.
+    pub fn finish(mut self, headers: &Headers, extra: Vec<Extra>) -> Result<(Manifest, Vec<String>), StoreError> {
         self.settle()?;
         if let Some(missing) = self.index.first_missing() {
             return Err(StoreError::Internal(format!("network {missing} has no rows")));
@@ -320,8 +321,12 @@ impl RunDirectory {
         let tables = written.len() - 1;
         self.name(&written[..tables])?;
         self.name(&written[tables..])?;
-        remove_parts(&*self.storage, &self.path)?;
-        Ok(manifest)
+        // The run is complete, whatever becomes of its parts.
+        if let Err(error) = remove_parts(&*self.storage, &self.path) {
+            let parts = self.path.join(PARTS);
+            self.notes.push(format!("the run is complete, but {} stays: {error}; it can be removed", parts.display()));
+        }
+        Ok((manifest, self.take_notes()))
     }
 
     /// Writes down how far the run has come; call it when the run stops early.

@@ -21,7 +21,7 @@ pub use part::{Footer, NetworkRows, Part, PartError};
 pub use storage::{Disk, Scratch, Storage};
 
 pub const MANIFEST: &str = "manifest.json";
-const SWEEP: &str = "sweep.toml";
+pub const SWEEP: &str = "sweep.toml";
 const PARTS: &str = "parts";
 
 /// Why a run directory cannot be used.
@@ -30,6 +30,9 @@ pub enum StoreError {
     /// The directory belongs to something else.
     #[error("{0}")]
     Occupied(String),
+    /// The directory holds a run of another identity: what differs, one line each.
+    #[error("{}: holds another run\n  {}\nchoose another directory with -o, or remove this one", .path.display(), .differences.join("\n  "))]
+    OtherRun { path: PathBuf, differences: Vec<String> },
     #[error("{}: another process is working on this run; wait for it, or choose another directory with -o", .0.display())]
     Locked(PathBuf),
     #[error("cannot {action} {}: {source}{}", .path.display(), advice(.source))]

@@ -46,11 +46,7 @@ pub fn inspect(path: &Path, identity: &Identity) -> Result<Option<Manifest>, Sto
     if differences.is_empty() {
         return Ok(Some(manifest));
     }
-    Err(StoreError::Occupied(format!(
-        "{}: holds another run\n  {}\nchoose another directory with -o, or remove this one",
-        path.display(),
-        differences.join("\n  ")
-    )))
+    Err(StoreError::OtherRun { path: path.to_path_buf(), differences })
 }
 
 /// The first file that a finished directory has lost. A table whose size is another than the run wrote is refused: it may be
@@ -77,19 +73,18 @@ pub fn missing_file<'a>(path: &Path, manifest: &'a Manifest) -> Result<Option<&'
     Ok(missing)
 }
 
-/// Removes the parts of a finished run.
-pub fn remove_parts(storage: &dyn Storage, path: &Path) -> Result<(), StoreError> {
+/// Removes the parts of a finished run, and nothing else that may lie beside them.
+pub fn remove_parts(storage: &dyn Storage, path: &Path) -> io::Result<()> {
     let parts = path.join(PARTS);
     if !parts.exists() {
         return Ok(());
     }
-    for name in list(&parts).attempt("read", &parts)? {
+    for name in list(&parts)? {
         if name.ends_with(".part") || name.ends_with(".tmp") {
-            let file = parts.join(name);
-            storage.remove(&file).attempt("remove", &file)?;
+            storage.remove(&parts.join(name))?;
         }
     }
-    storage.remove_dir(&parts).attempt("remove", &parts)
+    storage.remove_dir(&parts)
 }
 
 /// Names in a directory.
