@@ -195,7 +195,7 @@ pub fn moments(activation: &Activation, q: f64) -> Moments {
         };
     }
     if q < 1e-18 {
-        return at_zero(activation);
+        return near_zero(activation, q);
     }
     let mut m = Moments::from_array([0.0; MOMENTS]);
     // Fourth powers stay in range: phi grows like its argument, or not at all.
@@ -228,7 +228,8 @@ pub fn moments(activation: &Activation, q: f64) -> Moments {
     m
 }
 
-fn at_zero(activation: &Activation) -> Moments {
+/// Of a variance so small that phi is a line on each side of 0.
+fn near_zero(activation: &Activation, q: f64) -> Moments {
     let facts = activation.facts();
     let [below, above] = facts.slopes_at_zero;
     let half_powers = |k: i32| 0.5 * (below.powi(k) + above.powi(k));
@@ -236,19 +237,21 @@ fn at_zero(activation: &Activation) -> Moments {
     let h = 1e-4;
     let curvature =
         if facts.at_zero == 0.0 { 0.0 } else { (activation.derivative(h) - activation.derivative(-h)) / (2.0 * h) };
+    let first = q.sqrt() / (2.0 * std::f64::consts::PI).sqrt();
+    let square_slope = half_powers(2) + facts.at_zero * curvature;
     Moments {
-        mean: facts.at_zero,
-        square: facts.at_zero * facts.at_zero,
+        mean: facts.at_zero + first * (above - below),
+        square: facts.at_zero * facts.at_zero + q * square_slope,
         derivative_square: half_powers(2),
         derivative_fourth: half_powers(4),
-        square_slope: half_powers(2) + facts.at_zero * curvature,
+        square_slope,
         square_curvature: 0.0,
         derivative_slope: 0.0,
         derivative_curvature: 0.0,
         fourth_ratio: if facts.at_zero == 0.0 { 3.0 * half_powers(4) / half_powers(2).powi(2) } else { 1.0 },
         mixed_ratio: if facts.at_zero == 0.0 { half_powers(4) / half_powers(2).powi(2) } else { 1.0 },
         bend: (above - below) / (2.0 * std::f64::consts::PI).sqrt(),
-        value_slope: facts.at_zero * half_powers(1),
+        value_slope: facts.at_zero * half_powers(1) + first * (above.powi(2) - below.powi(2)),
         derivative_value: facts.at_zero * half_powers(2),
     }
 }
@@ -268,6 +271,21 @@ mod tests {
             assert!((m.derivative_fourth * (1.0 + 8.0 * q).sqrt() - 16.0 / (PI * PI)).abs() < 1e-12, "{q}");
             let inside = libm::erf(1.0 / (2.0 * q).sqrt());
             assert!((moments(&ActivationKind::HardTanh.into(), q).derivative_square - inside).abs() < 1e-13, "{q}");
+        }
+    }
+
+    #[test]
+    fn what_is_small_is_not_zero() {
+        for row in &TABLE {
+            let activation = Activation::from(row.kind);
+            let edge = moments(&activation, 1.001e-18);
+            for q in [0.999e-18, 1e-19, 1e-30, 1e-100, 1e-300] {
+                let m = moments(&activation, q);
+                let through_zero = activation.facts().at_zero == 0.0;
+                let want = if through_zero { edge.square * (q / 1.001e-18) } else { edge.square };
+                assert!((m.square / want - 1.0).abs() < 1e-7, "{} {q}: {} {want}", row.name, m.square);
+                assert!((m.derivative_square / edge.derivative_square - 1.0).abs() < 1e-7, "{} {q}", row.name);
+            }
         }
     }
 

@@ -61,8 +61,13 @@ const phaseFigure = {
     options.metric = metrics.some(({ column }) => column === options.metric) ? options.metric : metrics[0]?.column;
     options.contours ??= "measured";
     const free = [options.x, options.y];
+    // One configuration a cell, and one kind of network: lines and contours mean nothing across kinds.
+    const kinds = run.varying.filter(
+      (k) => ["activation", "norm", "residual"].includes(keyName(k)) && !free.includes(k) && !card.wishes.has(k),
+    );
     const single = (rest) =>
-      new Set(rest.map((c) => `${valueOf(c, options.x)} ${valueOf(c, options.y)}`)).size === rest.length;
+      new Set(rest.map((c) => `${valueOf(c, options.x)} ${valueOf(c, options.y)}`)).size === rest.length &&
+      kinds.every((k) => valuesAmong(rest, k).length < 2);
     const pool = card.pool.filter((c) => valueOf(c, options.x) !== NONE && valueOf(c, options.y) !== NONE);
     const { shown, held } = slice(pool, free, card.wishes, single);
     const controls = [

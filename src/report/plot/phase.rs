@@ -9,7 +9,7 @@ use super::Wish;
 use super::axis::Axis;
 use super::canvas::{Around, Bar, Canvas, Entry, Mark, figure};
 use super::color::{diverging, sequential};
-use super::select::{dead, dead_text, distinct, key, slice};
+use super::select::{dead, dead_text, distinct, key, slice, taken};
 use crate::run::human;
 
 const INK: RGBColor = RGBColor(0x1b, 0x1f, 0x24);
@@ -113,10 +113,14 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
     };
     let has_both = |c: &usize| [x, y].iter().all(|k| run.configurations[*c].values[*k].is_some());
     let pool = (0..run.configurations.len()).filter(has_both).collect();
+    // One configuration a cell, and one kind of network: lines and contours mean nothing across kinds.
+    let kind = |k: &&usize| ["activation", "norm", "residual"].contains(&run.keys[**k].name.as_str());
+    let kinds: Vec<usize> = run.varying.iter().filter(kind).copied().filter(|k| ![x, y].contains(k)).collect();
     let single = |shown: &[usize]| {
+        let alike = kinds.iter().all(|k| taken(run, shown, *k).len() < 2);
         let mut cells: Vec<_> = shown.iter().map(|c| [x, y].map(|k| run.configurations[*c].values[k])).collect();
         cells.sort_unstable();
-        cells.windows(2).all(|pair| pair[0] != pair[1])
+        alike && cells.windows(2).all(|pair| pair[0] != pair[1])
     };
     let chosen = slice(run, pool, &[x, y], &wish.hold, single)?;
     let (across, up) = (Side::new(run, &chosen.shown, x), Side::new(run, &chosen.shown, y));

@@ -54,12 +54,14 @@ What theory predicts before anything is run: one row per configuration and layer
 `layers.csv`. It starts with `configuration, sweep, layer, layer_kind` and the varying keys, then come the columns below;
 it joins `layers.csv` on `configuration` and `layer`. A column exists if theory is known for some network of the sweep
 file, and a cell is empty where it is not known for this one: weights that are no random matrix (`constant`, `identity`
-but for linear networks, `zeros`), batch norm below 6 samples (the gradient's squares are divided by a variance over the
+but for plain linear networks, `zeros`), batch norm below 6 samples (the gradient's squares are divided by a variance over the
 batch, and below that so few units make up their mean that no width is large) or with samples that are not independent.
-Width is taken to be large. The gradient is taken to be independent of the forward pass but in residual sums without norm:
-there the part of it that is aligned with the activations (under mse about output_size / width of its square at the top,
-1 / width of a gradient drawn at random, in the mean over units) outgrows the rest, is followed layer by layer, and is
-part of the prediction. Predictions start from the mean square of the actual kind of input, and cosines from the actual
+Width is taken to be infinite: where that limit is unstable, as with GELU, SiLU and softplus in deep networks, measured
+gradients of plain networks lie up to decades from it, and the finite-width shift and the deviation are empty. The gradient
+is taken to be independent of the forward pass but in residual sums without norm: there the part of it that is aligned with
+the activations (under mse about output_size / width of its square at the top, 1 / width of a gradient drawn at random, in
+the mean over units) outgrows the rest, is followed layer by layer, and is part of the prediction. Inputs of fewer than
+some ten gaussian features differ in size from sample to sample by more than predictions take in. Predictions start from the mean square of the actual kind of input, and cosines from the actual
 pairs.
 
 | column | unit | rows | definition |
