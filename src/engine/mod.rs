@@ -115,6 +115,13 @@ impl Precision {
     }
 }
 
+/// Bytes of the processor's memory that are free; `None` where the system does not say.
+fn available_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find(|l| l.starts_with("MemAvailable:"))?;
+    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
+}
+
 /// Version of the tool's arithmetic: raised whenever a change moves any bit of any result. Part of every fingerprint
 /// and of a run's identity.
 pub const NUMERICS_VERSION: u32 = 9;

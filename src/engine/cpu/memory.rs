@@ -8,11 +8,7 @@ use crate::stats::Scaled;
 
 /// Bytes that are available now; 8 GiB where the system does not say.
 pub fn available() -> u64 {
-    let available = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
-        let line = text.lines().find(|l| l.starts_with("MemAvailable:"))?;
-        line.split_whitespace().nth(1)?.parse::<u64>().ok()
-    });
-    available.map_or(8 << 30, |kib| kib * 1024)
+    crate::engine::available_memory().unwrap_or(8 << 30)
 }
 
 fn element(precision: Precision) -> u64 {

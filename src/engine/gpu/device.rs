@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::compose;
 use super::kernels::{Kernel, Tile};
 use super::memory::MemoryLimits;
-use crate::engine::EngineError;
+use crate::engine::{EngineError, available_memory};
 
 /// One adapter of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -283,12 +283,6 @@ fn budget(adapter: &wgpu::Adapter) -> u64 {
         wgpu::DeviceType::IntegratedGpu => half().min(own()),
         _ => own(),
     }
-}
-
-fn available_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find(|l| l.starts_with("MemAvailable:"))?;
-    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
 }
 
 /// The largest device-local heap, by Vulkan.
