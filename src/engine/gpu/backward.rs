@@ -111,10 +111,7 @@ impl Builder<'_> {
             let earlier: Vec<Slot> = ops[..index].iter().flat_map(|op| op.sources()).collect();
             self.backward_op(slot, op, &earlier, gradients);
         }
-        if self.selected(slot) {
-            let delta = gradients.preact.expect("every layer has a product, whose backward needs delta");
-            self.similarity(row_of(slot), &[(Quantity::PreactGrad, delta)], self.alive_at(slot));
-        }
+        self.complete();
         (gradients.preact, gradients.phi_arg, gradients.phi) = (None, None, None);
     }
 
@@ -184,8 +181,11 @@ impl Builder<'_> {
                 let delta = self.grad(slot, dst, gradients);
                 let source = self.tensor(slot, src);
                 if self.selected(slot) {
+                    self.similarity(row_of(slot), &[(Quantity::PreactGrad, delta)], alive);
+                    self.complete();
                     let source = self.centred(slot, src, source);
                     self.weight_grad(slot, delta, source);
+                    self.complete();
                 }
                 let weight = self.state(slot).weight.expect("weights are drawn in the forward half");
                 let (old, target) = self.target(slot, src, gradients);

@@ -184,13 +184,13 @@ fn fill(record: &mut Record, what: What, items: &[&[u32]], spec: &NetworkSpec, r
 }
 
 fn cosines(record: &mut Record, quantity: Quantity, items: &[&[u32]], spec: &NetworkSpec) {
-    let samples = f64::from(items[0][5]);
+    let samples = f64::from(items[0][3]);
     let adjacent = spec.input == crate::network::Input::CorrelatedPairs;
-    // All pairs: sum (1 - cos) = B/2 sum |u - mean|^2. Adjacent pairs: |u - v|^2 / 2 each.
+    // All pairs: sum (1 - cos) = V/2 sum |u - mean|^2 over the V samples that have a direction. Adjacent: |u - v|^2 / 2 each.
     let (pairs, gap) = if adjacent {
-        (f64::from(items[0][6]), 0.5 * sum(items, 4))
+        (f64::from(items[0][4]), 0.5 * sum(items, 2))
     } else {
-        (0.5 * samples * (samples - 1.0).max(0.0), 0.5 * samples * sum(items, 2))
+        (0.5 * samples * (samples - 1.0).max(0.0), 0.5 * samples * sum(items, 1))
     };
     let cosine = Scaled::from(pairs - gap);
     let (place, counted) = match quantity {

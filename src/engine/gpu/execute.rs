@@ -280,13 +280,14 @@ fn submissions(key: &ProgramKey, depth: u32, flops: f64) -> usize {
     (largest / flops).ceil().max(1.0) as usize
 }
 
-/// Ends of the parts, `count` or fewer, into which dispatches are cut: about the same work in each.
-fn pieces(dispatches: &[Dispatch], count: usize) -> Vec<usize> {
+/// Ends of the compute passes, `count` or fewer, into which dispatches are cut: about the same work in each, and no tensor
+/// without its statistics at any end.
+pub(super) fn pieces(dispatches: &[Dispatch], count: usize) -> Vec<usize> {
     let total: f64 = dispatches.iter().map(|d| d.flops).sum();
     let (mut ends, mut sum) = (Vec::new(), 0.0);
     for (i, dispatch) in dispatches.iter().enumerate() {
         sum += dispatch.flops;
-        if sum * count as f64 >= total * (ends.len() + 1) as f64 && ends.len() + 1 < count {
+        if dispatch.complete && sum * count as f64 >= total * (ends.len() + 1) as f64 && ends.len() + 1 < count {
             ends.push(i + 1);
         }
     }

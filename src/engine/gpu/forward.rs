@@ -31,6 +31,7 @@ impl Builder<'_> {
             self.similarity(RowSlot::Layer(0), &[(Quantity::Act, input)], networks);
         }
         self.start();
+        self.complete();
         for layer in 1..=self.deepest() {
             let slot = LayerSlot::Hidden(layer);
             let alive = self.alive(layer);
@@ -43,6 +44,7 @@ impl Builder<'_> {
                 let gathered = self.final_act.expect("a readout has a place for h_L: made in `start`");
                 self.copy(act, gathered, first, alive - first, None);
             }
+            self.complete();
         }
         if self.has_readout() {
             self.layer(LayerSlot::Readout);
@@ -119,10 +121,11 @@ impl Builder<'_> {
         (state.weight, state.bias) = (Some(weight), bias);
     }
 
-    /// One layer: its ops, with the statistics of z and h, then what takes a second pass.
+    /// One layer: its ops, with the statistics of z and h, and the cosines that follow them in the same compute pass.
     fn layer(&mut self, slot: LayerSlot) {
         if slot != LayerSlot::Readout {
             self.weights(slot);
+            self.complete();
         }
         for op in self.ops(slot) {
             self.forward_op(slot, op);
@@ -251,7 +254,8 @@ impl Builder<'_> {
     }
 
     /// What the norms of whole samples come before, of one or two tensors of equal shape: cosines between the samples, and the
-    /// spread of delta's norms. No kernel that writes a tensor in tiles knows them, so these alone read it once more.
+    /// spread of delta's norms. No workgroup that writes a tensor in tiles knows them, so that they have dispatches of their
+    /// own, in the compute pass that writes the tensor.
     pub(super) fn similarity(&mut self, row: RowSlot, tensors: &[(Quantity, Tensor)], alive: u32) {
         let spread = tensors[0].0 == Quantity::PreactGrad;
         if !self.wants(RecordMask::COS) && !spread {

@@ -35,7 +35,7 @@ use layout::Params;
 use schedule::{Request, Schedule};
 
 /// Changes whenever results of this engine may change.
-pub const NUMERICS: u32 = 7;
+pub const NUMERICS: u32 = 8;
 
 /// How long a submission may take: desktops redraw between two, and drivers reset a graphics card that is busy for 2 s.
 const SUBMISSION_SECONDS: f64 = 0.1;

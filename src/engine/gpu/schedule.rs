@@ -37,6 +37,8 @@ pub struct Dispatch {
     pub groups: [u32; 3],
     /// Estimated work, to cut submissions by.
     pub flops: f64,
+    /// Every tensor that is written up to here has its statistics: a compute pass may end.
+    pub complete: bool,
 }
 
 /// What a schedule is built for.
@@ -297,7 +299,14 @@ impl<'a> Builder<'a> {
         let elements = f64::from(params.row_pad) * f64::from(params.column_pad) * f64::from(groups[2]);
         let flops =
             elements * if kernel.row().inner_contiguous.is_some() { 2.0 * f64::from(params.inner) } else { 30.0 };
-        self.dispatches.push(Dispatch { kernel, tile: Tile::Flat, params, storage, groups, flops });
+        self.dispatches.push(Dispatch { kernel, tile: Tile::Flat, params, storage, groups, flops, complete: false });
+    }
+
+    /// Every tensor that has been written has its statistics: the compute pass may end here.
+    pub fn complete(&mut self) {
+        if let Some(last) = self.dispatches.last_mut() {
+            last.complete = true;
+        }
     }
 
     /// Parameters with room for the records of a dispatch of `items` workgroups a network, side by side in each; a record of

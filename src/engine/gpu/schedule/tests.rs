@@ -1,5 +1,7 @@
 //! What a schedule promises: commands that do not grow with networks, memory that does, loops that end.
 
+use super::super::execute::pieces;
+use super::super::layout::NONE;
 use super::*;
 use crate::engine::gpu::probe::LOOP_BOUND;
 use crate::network::Architecture;
@@ -77,8 +79,8 @@ fn iterations(d: &Dispatch) -> u32 {
         + match d.kernel {
             Kernel::Linear | Kernel::LinearBack | Kernel::WeightGrad => (p.inner / 8) * 9 + p.inner / 4 + 16 + 128,
             Kernel::CrossEntropy | Kernel::CrossEntropyRows => 3 * p.column_pad + 64,
-            // The inner loop over the two samples of a pair counts as well.
-            Kernel::Cosines => 2 * 3 * (p.row_pad / 16 + 1),
+            // Rows up to the first that has a direction; the inner loop over the two samples of a pair counts as well.
+            Kernel::Cosines => p.row_pad + 3 * (p.row_pad / 16 + 1),
             Kernel::Quantiles => 64,
             // Twice at most: loading, a bitonic sort of 2048, and a binary search per sample.
             Kernel::PathsAboveOne => 2 * (8 + 66 * 5 + (p.row_pad / 256 + 1) * 14),
@@ -102,5 +104,44 @@ fn no_invocation_comes_near_the_cap_of_65_535_iterations() {
                 assert!(dispatch.groups.iter().all(|&g| g <= 65_535), "{:?}: {:?}", dispatch.kernel, dispatch.groups);
             }
         }
+    }
+}
+
+#[test]
+fn a_tensor_has_all_its_statistics_in_the_compute_pass_that_writes_it() {
+    for key in keys() {
+        let dispatches = schedule(&key, &[7, 7, 4], Products::Tiled).dispatches;
+        let ends = pieces(&dispatches, usize::MAX);
+        assert!(ends.len() > 4 * 7, "{key:?}: {ends:?}");
+        let pass = |at: usize| ends.partition_point(|&end| end <= at);
+        let mut measured = 0;
+        for (at, dispatch) in dispatches.iter().enumerate() {
+            let p = &dispatch.params;
+            let heads = match dispatch.kernel {
+                Kernel::SampleDirections => vec![p.source_head, p.other_head],
+                // Of what the dispatch before it has counted.
+                Kernel::Quantiles => vec![dispatches[at - 1].params.target_head],
+                Kernel::Cosines => {
+                    assert_eq!(dispatches[at - 1].kernel, Kernel::SampleDirections, "{key:?}");
+                    assert_eq!(pass(at - 1), pass(at), "{key:?}");
+                    continue;
+                }
+                _ => continue,
+            };
+            for head in heads {
+                let writes =
+                    |d: &Dispatch| head != NONE && [d.params.target_head, d.params.branch_head].contains(&head);
+                let Some(writer) = dispatches[..at].iter().rposition(writes) else {
+                    // dLoss/dW is never written; its histogram is counted where it is formed.
+                    assert_eq!(dispatches[at - 1].kernel, Kernel::WeightGrad, "{key:?}");
+                    assert_eq!(pass(at - 1), pass(at), "{key:?}");
+                    continue;
+                };
+                assert_eq!(pass(writer), pass(at), "{key:?}: {:?} of {:?}", dispatch.kernel, dispatches[writer].kernel);
+                measured += 1;
+            }
+        }
+        // z, h and delta have cosines and quantiles.
+        assert!(measured >= 6 * 7, "{key:?}: {measured}");
     }
 }
