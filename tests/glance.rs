@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use gradsweep::report::glance;
+use gradsweep::report::{Style, glance};
 
 use crate::command_line::Place;
 use crate::report_page::run;
@@ -48,7 +48,7 @@ fn a_line_ends_with_what_layers_csv_says_of_its_first_and_last_layer() {
             line.push(norm.parse().expect("a gradient"));
         }
     }
-    let lines = glance(&place.path("out")).unwrap();
+    let lines = glance(&place.path("out"), Style::Blocks).unwrap();
     assert_eq!(lines[0], "log10 |dLoss/dz| from the first layer to the last at depth = 9:");
     assert_eq!(lines.len(), 6, "{lines:#?}");
     for line in &lines[1..5] {
@@ -64,9 +64,9 @@ fn a_line_ends_with_what_layers_csv_says_of_its_first_and_last_layer() {
 #[test]
 fn without_curves_a_line_ends_with_what_networks_csv_says() {
     let place = run(&format!("{SWEEP}[record]\nstatistics = [\"act_mean\"]\n"));
-    let with_other_columns = glance(&place.path("out")).unwrap();
+    let with_other_columns = glance(&place.path("out"), Style::Blocks).unwrap();
     fs::remove_file(place.path("out/layers.csv")).unwrap();
-    let lines = glance(&place.path("out")).unwrap();
+    let lines = glance(&place.path("out"), Style::Blocks).unwrap();
     assert_eq!(lines, with_other_columns);
     assert_eq!(lines[0], "log10 |dLoss/dz| of the first layer against the last at depth = 9:");
     let rows = cells(&place, "out/networks.csv", ["depth", "activation", "init", "log10_grad_ratio_total"]);

@@ -26,6 +26,9 @@ use crate::store::{Begin, Disk, MANIFEST, Manifest, Opened, RunDirectory, Tally}
 /// network and layer), networks.csv (one row per network), theory.csv (what theory predicts of every configuration),
 /// datapackage.json (type, unit and meaning of every column), manifest.json and a copy of the sweep file.
 ///
+/// At the end standard error has the verdict counts and a small plot of the gradients, in plain ASCII where it is no
+/// terminal; -q leaves both out. With -o - there is neither, and standard output has rows alone.
+///
 /// A run that was interrupted or killed goes on where it stopped: run the same command again. The tables are the same,
 /// byte for byte, as those of an undisturbed run.
 #[derive(clap::Args, Debug)]
@@ -339,13 +342,14 @@ fn finish(
     Ok(Exit::Done)
 }
 
-/// A small plot where somebody watches.
+/// A small plot for people, of plain characters where they read it later, in a file or a log.
 fn glance(console: &Console, path: &Path) -> Vec<String> {
-    if console.is_quiet() || console.json || !console.is_terminal() {
+    if console.is_quiet() || console.json {
         return Vec::new();
     }
+    let style = if console.is_terminal() { report::Style::Blocks } else { report::Style::Ascii };
     // What cannot be drawn is no reason to fail: the tables are there.
-    let lines = report::glance(path).unwrap_or_default();
+    let lines = report::glance(path, style).unwrap_or_default();
     lines.into_iter().map(|line| format!("    {line}")).collect()
 }
 

@@ -96,6 +96,16 @@ pub struct Key {
     /// The values as numbers, if all are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub numbers: Option<Vec<f64>>,
+    /// The values as figures write them, where that is shorter; else empty.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub short: Vec<String>,
+}
+
+impl Key {
+    /// Value `v` as figures write it.
+    pub fn text(&self, v: u32) -> &str {
+        self.short.get(v as usize).unwrap_or(&self.values[v as usize])
+    }
 }
 
 /// All networks with the same keys.

@@ -1,4 +1,4 @@
-//! A look at a run on the terminal: a few configurations, chosen as figure (a) does, and of each its gradient from the
+//! A look at a run as lines of text: a few configurations, chosen as figure (a) does, and of each its gradient from the
 //! first layer to the last as a row of bars on a common scale. Where curves were not recorded, one bar for all layers.
 
 use super::data::{DEAD, Run, metric};
@@ -8,9 +8,30 @@ use super::plot::select::{Slice, label, preferred, slice, telling};
 const LINES: usize = 8;
 /// Bars of a line.
 const BARS: usize = 32;
-const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-/// Where the gradient is exactly zero in more than half of the networks.
-const EXTINCT: char = '×';
+
+/// The characters of a look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// Bars of block characters, for a terminal.
+    Blocks,
+    /// ASCII alone, for files and logs, whatever reads them.
+    Ascii,
+}
+
+impl Style {
+    /// From the lowest to the highest.
+    fn levels(self) -> [char; 8] {
+        match self {
+            Style::Blocks => ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'],
+            Style::Ascii => ['.', ':', '-', '=', '+', '*', '#', '@'],
+        }
+    }
+
+    /// Where the gradient is exactly zero in half of the networks or more.
+    fn extinct(self) -> char {
+        if self == Style::Blocks { '×' } else { 'x' }
+    }
+}
 
 /// What is looked at.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,23 +61,28 @@ pub fn choose(run: &Run) -> Option<Chosen> {
 }
 
 /// Lines of text, from the profiles of the chosen configurations as far as they are there.
-pub fn draw(run: &Run, chosen: &Chosen) -> Vec<String> {
+pub fn draw(run: &Run, chosen: &Chosen, style: Style) -> Vec<String> {
+    let levels = style.levels();
     let curves: Vec<Vec<Option<f64>>> = chosen.lines.iter().map(|c| curve(run, *c)).collect();
     let recorded = curves.iter().any(|curve| !curve.is_empty());
     let pictures: Vec<(String, Option<f64>)> = if recorded {
         let known = || curves.iter().flatten().copied().flatten();
         let (low, high) = known().fold((0f64, 0f64), |(low, high), y| (low.min(y), high.max(y)));
         let span = (high - low).max(0.5);
-        let level = |y: f64| LEVELS[(((y - low) / span) * 7.0).round().clamp(0.0, 7.0) as usize];
-        let bars = |curve: &[Option<f64>]| curve.iter().map(|y| y.map_or(EXTINCT, level)).collect();
+        let level = |y: f64| levels[(((y - low) / span) * 7.0).round().clamp(0.0, 7.0) as usize];
+        let bars = |curve: &[Option<f64>]| curve.iter().map(|y| y.map_or(style.extinct(), level)).collect();
         curves.iter().map(|curve| (bars(curve), curve.first().copied().flatten())).collect()
     } else {
         let changes: Vec<Option<f64>> = chosen.lines.iter().map(|c| change(run, *c)).collect();
         let most = changes.iter().flatten().fold(0.5f64, |most, y| most.max(y.abs()));
-        let bar = |y: f64| LEVELS[7].to_string().repeat((BARS as f64 * y.abs() / most).round() as usize);
-        changes.iter().map(|y| (y.map_or(EXTINCT.to_string(), bar), *y)).collect()
+        let bar = |y: f64| levels[7].to_string().repeat((BARS as f64 * y.abs() / most).round() as usize);
+        changes.iter().map(|y| (y.map_or(style.extinct().to_string(), bar), *y)).collect()
     };
-    let keys = telling(run, &chosen.lines);
+    let mut keys = telling(run, &chosen.lines);
+    if chosen.lines.len() == 1 {
+        // Nothing tells one network apart: what it is called by then.
+        keys = ["activation", "init", "depth"].into_iter().filter_map(|name| run.key(name)).collect();
+    }
     let labels: Vec<String> = chosen.lines.iter().map(|c| label(run, *c, &keys)).collect();
     let longest = |texts: &mut dyn Iterator<Item = &String>| texts.map(|t| t.chars().count()).max().unwrap_or(0);
     let (wide, long) = (longest(&mut labels.iter()), longest(&mut pictures.iter().map(|p| &p.0)));
@@ -91,7 +117,13 @@ pub fn draw(run: &Run, chosen: &Chosen) -> Vec<String> {
         0 => String::new(),
         hidden => format!("; {hidden} more lie between"),
     };
-    lines.push(format!("  decades against the last hidden layer, medians over {seeds}{between}"));
+    let many = chosen.lines.iter().any(|c| run.configurations[*c].networks > 1);
+    let medians = if many { format!(", medians over {seeds}") } else { String::new() };
+    let scale = match style {
+        Style::Ascii if recorded => format!(" ({} lowest, {} highest)", levels[0], levels[7]),
+        _ => String::new(),
+    };
+    lines.push(format!("  decades against the last hidden layer{medians}{between}{scale}"));
     lines
 }
 
@@ -130,7 +162,7 @@ mod tests {
     }
 
     fn glance(run: &Run) -> Vec<String> {
-        choose(run).map_or(Vec::new(), |chosen| draw(run, &chosen))
+        choose(run).map_or(Vec::new(), |chosen| draw(run, &chosen, Style::Blocks))
     }
 
     fn run(curves: &[&[Option<f64>]]) -> Run {
@@ -147,7 +179,7 @@ mod tests {
             ..Configuration::default()
         };
         Run {
-            keys: vec![Key { name: "activation".into(), values, numbers: None }],
+            keys: vec![Key { name: "activation".into(), values, ..Key::default() }],
             varying: vec![0],
             configurations: curves.iter().enumerate().map(configuration).collect(),
             ..Run::default()
@@ -181,14 +213,27 @@ mod tests {
 
     #[test]
     fn a_network_of_one_layer_is_its_own_measure() {
-        assert_eq!(glance(&run(&[&[Some(1.0)]]))[1], "    ▁  +0.0");
+        let mut run = run(&[&[Some(1.0)]]);
+        run.varying.clear();
+        run.configurations[0].networks = 1;
+        let lines = glance(&run);
+        assert_eq!(lines[1], "  a0?  ▁  +0.0", "a network alone is called by what it is");
+        assert!(lines[2].ends_with("against the last hidden layer"), "{}", lines[2]);
+    }
+
+    #[test]
+    fn off_a_terminal_a_look_is_plain_ascii() {
+        let run = run(&[&[Some(-7.0), Some(-3.5), Some(0.0)], &[None, Some(0.0), Some(0.0)]]);
+        let lines = draw(&run, &choose(&run).unwrap(), Style::Ascii);
+        assert_eq!([&lines[1], &lines[2]], ["  a0?  .+@  -7.0", "  a1?  x@@  dead"]);
+        assert!(lines.concat().is_ascii(), "{lines:?}");
     }
 
     #[test]
     fn where_seeds_are_too_many_to_be_read_the_first_are_named() {
         let run = run(&[&[Some(-7.0), Some(0.0)], &[Some(2.0), Some(2.0)]]);
         let chosen = choose(&run).unwrap();
-        let last = |seeds| draw(&run, &Chosen { seeds, ..chosen.clone() }).pop().unwrap();
+        let last = |seeds| draw(&run, &Chosen { seeds, ..chosen.clone() }, Style::Blocks).pop().unwrap();
         assert!(last(Some(1)).ends_with("medians over the first seed"), "{}", last(Some(1)));
         assert_eq!(last(Some(2)), last(None));
     }

@@ -13,12 +13,14 @@ mod page;
 pub mod plot;
 mod read;
 mod seek;
+mod short;
 mod spread;
 mod thin;
 
 use std::io;
 use std::path::PathBuf;
 
+pub use glance::Style;
 pub use page::page;
 pub use read::{Budget, glance, read};
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io::Read;
 
 use super::data::{Configuration, DEAD, FALLS_WITH_DEATH, Key, METRICS, Networks, OUTCOMES, PREDICTIONS, Run};
+use super::short::shortened;
 use super::spread::{Number, Samples};
 use crate::output::{ReadError, TableReader, TableRow};
 
@@ -62,9 +63,10 @@ impl KeyColumn {
         for (new, old) in order.iter().enumerate() {
             moved[*old] = new as u32;
         }
-        let values = order.iter().map(|i| self.values[*i].clone()).collect();
-        let numbers = parsed.map(|numbers| order.iter().map(|i| numbers[*i]).collect());
-        (Key { name, values, numbers }, moved)
+        let values: Vec<String> = order.iter().map(|i| self.values[*i].clone()).collect();
+        let numbers: Option<Vec<f64>> = parsed.map(|numbers| order.iter().map(|i| numbers[*i]).collect());
+        let short = numbers.as_ref().map_or(Vec::new(), |numbers| shortened(&values, numbers));
+        (Key { name, values, numbers, short }, moved)
     }
 }
 

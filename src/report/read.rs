@@ -45,7 +45,7 @@ pub fn read(directory: &Path, budget: Budget) -> Result<Run, ReportError> {
 
 /// A look at the run in `directory`, as lines of text; empty where there is nothing to see. It reads `networks.csv` and, of
 /// `layers.csv`, the rows of a few networks.
-pub fn glance(directory: &Path) -> Result<Vec<String>, ReportError> {
+pub fn glance(directory: &Path, style: look::Style) -> Result<Vec<String>, ReportError> {
     let (mut run, mut index) = read_networks(directory)?;
     let Some(mut chosen) = look::choose(&run) else { return Ok(Vec::new()) };
     // Layers that are not looked at take no room.
@@ -67,7 +67,7 @@ pub fn glance(directory: &Path) -> Result<Vec<String>, ReportError> {
             table("layers.csv", directory, layers::read(&rows[..], &index, Budget::PAGE, &mut run))?;
         }
     }
-    Ok(look::draw(&run, &chosen))
+    Ok(look::draw(&run, &chosen, style))
 }
 
 /// Positions of the first networks of these configurations, in runs.

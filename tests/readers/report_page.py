@@ -93,12 +93,12 @@ def everywhere(page):
     return drawn
 
 
-def hovered(page, figure="gradient", mark=".scatterlayer .points path"):
-    """Text beside the first mark of a figure while the mouse is on it."""
+def hovered(page, figure="gradient", mark=".scatterlayer .points path", off=(0, 0)):
+    """Text beside the first mark of a figure while the mouse is on it, or so many pixels off."""
     point = page.locator(f"#{figure} {mark}").first
     point.scroll_into_view_if_needed()
     box = point.bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    x, y = box["x"] + box["width"] / 2 + off[0], box["y"] + box["height"] / 2 + off[1]
     # A mouse comes to rest by many small movements; the charting library leaves out those that follow too fast.
     for move in range(PATIENCE // 100):
         page.mouse.move(x + move % 2, y)
@@ -178,6 +178,7 @@ def full(browser, path):
         # Without its power of ten a 2 could be 0.2 or 20.
         tick(page, "depth", "linear")
         layers = [float(text) for text in texts(page, "#depth .ytick") if text]
+        assert all(re.fullmatch(r"[\d.]+", text) for text in texts(page, "#depth .ytick") if text), "one form for all"
         assert len(layers) > 2 and layers == sorted(set(layers)), layers
         tick(page, "depth", "linear")
         choose(page, "depth", "x", "depth")
@@ -224,11 +225,13 @@ def full(browser, path):
             assert rows and rows[0]["configuration"].startswith("c-"), (figure, rows[:1])
         assert len(table(page, "networks")) == 144
         # Light and dark.
+        choose(page, "phase", "metric", "log₁₀ |δ(1)|² / |δ(L)|²")
         background = lambda: page.evaluate("() => getComputedStyle(document.body).backgroundColor")
         light = background()
         for wanted in ["light", "dark"]:
-            act(page, "gradient", lambda: (page.evaluate("() => scrollTo(0, 0)"), page.click("#theme")))
+            act(page, "phase", lambda: (page.evaluate("() => scrollTo(0, 0)"), page.click("#theme")))
             assert page.get_attribute("html", "data-theme") == wanted
+            around_zero(page, wanted == "dark")
         assert background() != light
         assert page.eval_on_selector("#gradient .main-svg", "n => n.style.background") != "rgb(255, 255, 255)"
 
@@ -292,6 +295,12 @@ def deaths(browser, path, *keys):
             legend = texts(page, f"#{figure} .legendtext")
             assert figure == "distribution" or ("has dead networks" if figure == "phase" else "exactly zero (dead)") in legend, (figure, legend)
 
+        for figure in ["gradient", "depth", "factor"]:
+            dead_rows(page, figure)
+            title = boxes(page, f"#{figure} .ytitle")[0]
+            plot = boxes(page, f"#{figure}-plot")[0]
+            assert plot[1] <= title[1] and title[3] <= plot[3], (figure, title, plot)
+
         # Where half of the networks or more are dead there is no median; the cell is hatched and no colour of the map.
         rows = tables["phase"]
         column = next(name for name in rows[0] if name.endswith("_median"))
@@ -319,6 +328,78 @@ def deaths(browser, path, *keys):
                 assert not noise, (figure, noise)
         assert "within 13 %" in page.inner_text("#distribution-summary")
         return dict(zip(["dead", "alive"], [sum(dead.values()), sum(alive.values())]))
+
+
+def lightness(color):
+    """L* (CIE 1976) of an sRGB colour."""
+    parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    light = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    y = sum(a * b for a, b in zip([0.2126729, 0.7151522, 0.0721750], light))
+    return 116 * y ** (1 / 3) - 16 if y > 216 / 24389 else y * 24389 / 27
+
+
+def around_zero(page, dark):
+    """The colours around zero that are drawn: from the middle lightness only grows on dark ground, only falls on light."""
+    stops = page.evaluate("() => document.getElementById('phase-plot').data.find(t => t.type === 'heatmap').colorscale")
+    colors = [lightness(color) for _, color in stops]
+    middle = len(colors) // 2
+    assert abs(stops[middle][0] - 0.5) < 1e-9, stops
+    for arm in [colors[middle:], colors[middle::-1]]:
+        assert len(arm) > 2 and arm == sorted(arm, reverse=not dark) and abs(arm[-1] - arm[0]) > 40, colors
+
+
+def boxes(page, selector):
+    return page.eval_on_selector_all(
+        selector, "nodes => nodes.map(n => n.getBoundingClientRect()).filter(b => b.width).map(b => [b.left, b.top, b.right, b.bottom])"
+    )
+
+
+def apart(some):
+    """Whether no two of these boxes meet."""
+    meet = lambda a, b: a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+    return not any(meet(a, b) for i, a in enumerate(some) for b in some[:i])
+
+
+def levels(page):
+    """The levels of contours stand apart, and on no edge of chaos."""
+    tags = boxes(page, "#phase .annotation .bg")
+    assert tags and apart(tags), tags
+    edge = page.evaluate(
+        """() => [...document.querySelectorAll('#phase .scatterlayer .js-line')].flatMap(line => {
+            const to = line.getScreenCTM(), length = line.getTotalLength();
+            return Array.from({length: 400}, (_, i) => line.getPointAtLength(length * i / 399).matrixTransform(to)).map(p => [p.x, p.y]);
+        })"""
+    )
+    assert len(edge) >= 400
+    for left, top, right, bottom in tags:
+        assert not any(left < x < right and top < y < bottom for x, y in edge), (left, top)
+
+
+def digits(browser, path, key, short, whole):
+    """Numbers of many digits: short beside axes and in legends, whole where a point is told of and in tables."""
+    with opened(browser, path) as page:
+        everywhere(page)
+        ticks = [text for text in texts(page, "#phase .xtick") if text]
+        assert short in ticks and len(ticks) == 16, ticks
+        assert apart(boxes(page, "#phase .xtick text")), ticks
+        bar = lambda: texts(page, "#gradient .cbaxis text")
+        assert len(bar()) == 5 and all(len(text) < 7 for text in bar()), bar()
+        assert not any(whole in text for text in texts(page, ".plot .legendtext, .plot .cbaxis text")), whole
+        assert any(row[key].startswith(whole) for row in table(page, "phase"))
+        # The whole number where a point is told of: the cell of the heat map at this tick.
+        told = hovered(page, "phase", f'.xtick text:text-is("{short}")', (0, -40))
+        assert f"{key} = {whole}" in told, told
+        levels(page)
+
+
+def dead_rows(page, figure):
+    """Crosses have an axis of their own, which has no number; numbers stand beside what is above."""
+    assert [text for text in texts(page, f"#{figure} .y2tick") if text] == ["dead"], figure
+    lowest = max(box[3] for box in boxes(page, f"#{figure} .ytick text"))
+    crosses = page.eval_on_selector_all(
+        f"#{figure} .plot .subplot.xy2 .points path", "n => n.map(x => x.getBoundingClientRect().top)"
+    )
+    assert crosses and min(crosses) > lowest, (figure, lowest, crosses[:3])
 
 
 def zeros(browser, path):
@@ -370,6 +451,17 @@ def shots(browser, path, folder):
     for scheme in ["light", "dark"]:
         with opened(browser, path, color_scheme=scheme) as page:
             page.screenshot(path=f"{folder}/{scheme}.png", full_page=True)
+
+
+def picture(browser, path, target):
+    """The README's picture: the top of a page, down to the end of the phase diagram."""
+    context = browser.new_context(viewport={"width": 1120, "height": 900}, color_scheme="light")
+    page = context.new_page()
+    page.goto(Path(path).resolve().as_uri())
+    settle(page)
+    bottom = page.evaluate("() => document.getElementById('phase').getBoundingClientRect().bottom + scrollY")
+    page.screenshot(path=target, full_page=True, clip={"x": 0, "y": 0, "width": 1120, "height": bottom + 16})
+    context.close()
 
 
 def main():

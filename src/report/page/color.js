@@ -26,7 +26,6 @@ const theme = (paper) =>
         dim: "#57606a",
         line: "#8c959f",
         grid: "#e4e7eb",
-        middle: "#f7f7f7",
         dark: false,
       }
     : {
@@ -35,7 +34,6 @@ const theme = (paper) =>
         dim: style("--dim"),
         line: style("--line"),
         grid: style("--grid"),
-        middle: style("--middle"),
         dark: isDark(),
       };
 
@@ -58,13 +56,11 @@ function viridis(t, dark) {
   return mix(VIRIDIS[i], VIRIDIS[i + 1], place - i);
 }
 const sequentialScale = (dark) => Array.from({ length: 11 }, (_, i) => [i / 10, viridis(i / 10, dark)]);
-const divergingScale = (colors) => [
-  [0, "#08519c"],
-  [0.25, "#4f9bd1"],
-  [0.5, colors.middle],
-  [0.75, "#e8833a"],
-  [1, "#a63603"],
-];
+// From the table that static figures read too.
+const divergingScale = (colors) => {
+  const stops = CHOICES.diverging[colors.dark ? "dark" : "light"];
+  return stops.map((color, i) => [i / (stops.length - 1), color]);
+};
 
 // What lines and points may be coloured by beside a key.
 const NOTHING = "nothing",
@@ -104,9 +100,9 @@ function coloring(configurations, k, colors) {
       of: () => words[0],
       symbol: () => SYMBOLS[0],
       values: [NONE],
-      name: () => "all",
+      name: () => "measured",
       bar: null,
-      legend: false,
+      legend: true,
     };
   }
   if (k === EACH || k === ALIKE) {
@@ -152,7 +148,7 @@ function coloring(configurations, k, colors) {
     legend: !bar,
     symbol: (v) =>
       ordered ? "circle" : SYMBOLS[(rank.get(v) + Math.floor(rank.get(v) / words.length)) % SYMBOLS.length],
-    name: (v) => `${keyName(k)} = ${textOf(k, v)}`,
+    name: (v) => `${keyName(k)} = ${shortOf(k, v)}`,
   };
 }
 
@@ -175,7 +171,7 @@ function colorBar(k, values, colors) {
       colorbar: {
         title: { text: plain(keyName(k)) },
         tickvals: ticks,
-        ticktext: ticks.map((i) => plain(textOf(k, values[i]))),
+        ticktext: ticks.map((i) => plain(shortOf(k, values[i]))),
         thickness: 14,
         outlinewidth: 0,
       },

@@ -34,6 +34,8 @@ const plain = (text) =>
 
 const valueOf = (c, k) => run.configurations[c].values[k] ?? NONE;
 const textOf = (k, v) => (v === NONE ? "(none)" : run.keys[k].values[v]);
+// As figures write it: with no more digits than it takes.
+const shortOf = (k, v) => (v === NONE ? textOf(k, v) : (run.keys[k].short?.[v] ?? run.keys[k].values[v]));
 const numberOf = (k, v) => (v === NONE || !run.keys[k].numbers ? null : run.keys[k].numbers[v]);
 const keyName = (k) => run.keys[k].name;
 const keyNamed = (name) => run.keys.findIndex((key) => key.name === name);
@@ -98,7 +100,7 @@ function groupedBy(configurations, keys) {
 
 // "tanh, 8": the values of the keys that tell a configuration from the others shown.
 function shortLabel(c, keys) {
-  const text = (k) => (run.keys[k].numbers ? `${keyName(k)} ${textOf(k, valueOf(c, k))}` : textOf(k, valueOf(c, k)));
+  const text = (k) => (run.keys[k].numbers ? `${keyName(k)} ${shortOf(k, valueOf(c, k))}` : textOf(k, valueOf(c, k)));
   return (
     keys
       .filter((k) => valueOf(c, k) !== NONE)

@@ -70,10 +70,11 @@ const depthFigure = {
     ];
     if (!shown.length) return { message: "No configuration passes the filters.", controls };
     if (shown.every((c) => metricOf(c, options.metric).median === null)) {
-      return {
-        message: `Not drawn: there is no median here. It takes three hidden layers with a gradient that is not exactly zero. ${deadSentence(shown, "they count as lowest")}`,
-        controls,
-      };
+      const all = shown.every((c) => deadOf(c) === run.configurations[c].networks);
+      const why = all
+        ? "Not drawn: every network here is dead, and a gradient of exactly zero has no depth."
+        : `Not drawn: no configuration here has a median. It takes three hidden layers with a gradient in more than half of the networks. ${deadSentence(shown, "they count as lowest")}`;
+      return { message: why, controls };
     }
 
     const traces = [],
@@ -84,11 +85,10 @@ const depthFigure = {
       const { low, median, high } = metricOf(c, options.metric);
       return [low, median, high, predictedDepth(c, options.metric)].filter((y) => y !== null && y > 0);
     });
-    const { floor, step } = floorOf(heights.map(Math.log10), lines.filter((line) => line.some(deadOf)).length);
     // On a linear scale the depth of a dead network has a place; on a logarithmic one crosses stand below the lines, a row
     // for every line that has some.
     const zeroDepth = options.metric === "depth_scale" ? 0 : 1;
-    const under = (row) => (options.linear ? zeroDepth : 10 ** (floor - step * row));
+    const floor = options.linear ? zeroDepth : lowest(heights);
     let deadRows = 0,
       predictions = 0;
     for (const line of lines) {
@@ -100,7 +100,7 @@ const depthFigure = {
         y = spreads.map((m) => m.median);
       if (lines.length <= CHOICES.bands && spreads.some((m) => m.known + m.zeros > 1)) {
         const edges = [spreads.map((m) => m.low), spreads.map((m) => m.high)];
-        traces.push(...bandTraces(group, x, edges, { floor: under(0), zero: (i) => spreads[i].zeros > 0 }, color));
+        traces.push(...bandTraces(group, x, edges, { floor, zero: (i) => spreads[i].zeros > 0 }, color));
       }
       traces.push({
         ...group,
@@ -132,7 +132,7 @@ const depthFigure = {
       if (line.some(deadOf)) deadRows += 1;
       line.forEach((c, i) => {
         const text = cellText(c, options.metric.replaceAll("_", " "), options.metric);
-        if (deadOf(c)) dead.push({ x: x[i], y: under(deadRows), color, text });
+        if (deadOf(c)) dead.push({ x: x[i], y: options.linear ? zeroDepth : deadRows, color, text });
       });
       line.forEach((c, i) =>
         rows.push([
@@ -155,14 +155,14 @@ const depthFigure = {
         name: "predicted (mean field)",
         line: { color: colors.dim, dash: "dash" },
       });
-    if (dead.length) traces.push(deadTrace(dead, colors));
+    if (dead.length) traces.push(deadTrace(dead, colors, !options.linear));
     if (paint.bar) traces.push(paint.bar);
     const ticks = numeric
       ? options.logX
         ? logAxis(xs.map((v) => numberOf(options.x, v)))
         : {}
-      : { tickmode: "array", tickvals: xs.map((_, i) => i), ticktext: xs.map((v) => plain(textOf(options.x, v))) };
-    const layout = {
+      : placedTicks(options.x, xs);
+    const plane = {
       ...baseLayout(colors),
       ...legendOf(paint, colors),
       xaxis: axis(colors, plain(keyName(options.x)), ticks),
@@ -171,9 +171,10 @@ const depthFigure = {
         options.metric === "depth_scale"
           ? "depth scale (layers)"
           : `layers until |δ| changes by ${run.threshold ? format(run.threshold) + " decades" : "the threshold"}`,
-        options.linear ? {} : logAxis(traces.flatMap((trace) => trace.y ?? [])),
+        options.linear ? {} : logAxis(heights),
       ),
     };
+    const layout = withRows(plane, options.linear ? 0 : deadRows, colors);
     return {
       traces,
       layout,

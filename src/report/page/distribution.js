@@ -40,7 +40,7 @@ const distributionFigure = {
         color = (colors.dark ? DARK_WORDS : WORDS)[i];
       const base = { type: "scatter", mode: "lines", x: layers, xaxis: x, yaxis: y, showlegend: false };
       const known = quantiles[i].flat().some((y) => y !== null);
-      const below = { floor: card.options.linear ? 0 : floorOf(quantiles[i].flat()).floor, zero: () => known };
+      const below = { floor: card.options.linear ? 0 : lowest(quantiles[i].flat()), zero: () => known };
       for (const [low, high, alpha] of bands) {
         const edges = [quantiles[i][low].map(unit), quantiles[i][high].map(unit)];
         traces.push(...bandTraces(base, layers, edges, below, color, alpha));

@@ -108,24 +108,24 @@ const factorFigure = {
     });
     if (deadPoints.length) {
       // On a linear scale zero has a place; on a logarithmic one it lies below everything.
-      const { floor, step } = floorOf(drawn.flatMap((p) => [p.expected, p.measured]));
       const cross = ({ c, layer, expected, dead }) => ({
         x: unit(expected),
-        y: options.linear ? 0 : floor - step,
+        y: options.linear ? 0 : 1,
         color: paint.of(paint.valueOf(c)),
         text: `layer ${layer}: the gradient of ${dead} of ${run.configurations[c].networks} is exactly zero<br>${configurationText(c)}`,
       });
-      traces.push(deadTrace(deadPoints.filter((_, i) => i % every === 0).map(cross), colors));
+      traces.push(deadTrace(deadPoints.filter((_, i) => i % every === 0).map(cross), colors, !options.linear));
     }
     if (paint.bar) traces.push(paint.bar);
     const ratio = "|δ<sub>l</sub>|² / |δ<sub>l+1</sub>|²",
       log = options.linear ? "" : "log<sub>10</sub> ";
-    const layout = {
+    const plane = {
       ...baseLayout(colors),
       ...legendOf(paint, colors),
       xaxis: axis(colors, `${log}${ratio}, ${sources.find(([s]) => s === options.source)[1]}`),
       yaxis: axis(colors, `${log}${ratio}, measured`),
     };
+    const layout = withRows(plane, options.linear ? 0 : Number(deadPoints.length > 0), colors);
     return {
       traces,
       layout,

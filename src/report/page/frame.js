@@ -34,7 +34,7 @@ function holders(card, configurations, free, { shown, held }, offerAny) {
     .flatMap((k) => {
       const values = valuesAmong(configurations, k);
       if (values.length < 2) return [];
-      const options = [...(offerAny ? [[null, "any"]] : []), ...values.map((v) => [v, textOf(k, v)])];
+      const options = [...(offerAny ? [[null, "any"]] : []), ...values.map((v) => [v, shortOf(k, v)])];
       const only = valuesAmong(shown, k);
       const value = held.get(k) ?? (offerAny || only.length > 1 ? null : only[0]);
       if (value === null) options.unshift(...(offerAny ? [] : [[null, "(several)"]]));
@@ -83,7 +83,21 @@ function logAxis(values) {
   const known = values.filter((x) => x !== null && x > 0);
   if (!known.length) return { type: "log" };
   const decades = Math.log10(known.reduce((a, b) => Math.max(a, b)) / known.reduce((a, b) => Math.min(a, b)));
-  if (decades > 2.5) return { type: "log", dtick: 1 };
+  // One form for all ticks: numbers in full, or powers of ten where these are long.
+  if (decades > 2.5) {
+    const most = known.reduce((a, b) => Math.max(a, b)),
+      least = known.reduce((a, b) => Math.min(a, b));
+    if (most < 1e6 && least > 1e-3) return { type: "log", dtick: 1, tickformat: "~g" };
+    const [low, high] = [least, most].map((x) => Math.floor(Math.log10(x)));
+    const every = Math.ceil((high - low + 2) / 12);
+    const powers = Array.from({ length: high - low + 2 }, (_, i) => low + i).filter((p) => p % every === 0);
+    return {
+      type: "log",
+      tickmode: "array",
+      tickvals: powers.map((p) => 10 ** p),
+      ticktext: powers.map((p) => `10<sup>${p}</sup>`),
+    };
+  }
   return { type: "log", tickformat: "~g", ...(decades > 1 ? { dtick: "D2" } : {}) };
 }
 
@@ -91,15 +105,16 @@ function logAxis(values) {
 // everything; a gap would be bridged, because a filled line has none in the charting library.
 const bandTraces = (group, x, [low, high], { floor, zero }, color, alpha = 0.18) => {
   const edge = { ...group, type: "scatter", mode: "lines", x, line: { width: 0 }, hoverinfo: "skip" };
-  const lowest = (ys) => ys.map((y, i) => y ?? (zero(i) ? floor : null));
+  const filled = (ys) => ys.map((y, i) => y ?? (zero(i) ? floor : null));
   return [
-    { ...edge, y: lowest(low) },
-    { ...edge, y: lowest(high), fill: "tonexty", fillcolor: faded(color, alpha) },
+    { ...edge, y: filled(low) },
+    { ...edge, y: filled(high), fill: "tonexty", fillcolor: faded(color, alpha) },
   ];
 };
 
-// Crosses for dead networks, each { x, y, color, text }.
-const deadTrace = (crosses, colors) => ({
+// Crosses for dead networks, each { x, y, color, text }; `rows` where y is the number of a row below the figure.
+const deadTrace = (crosses, colors, rows) => ({
+  ...(rows ? { yaxis: "y2" } : {}),
   type: "scatter",
   mode: "markers",
   name: "exactly zero (dead)",
@@ -110,16 +125,38 @@ const deadTrace = (crosses, colors) => ({
   text: crosses.map((d) => d.text),
 });
 
-// Rows of crosses that stand at full distance; more of them share the room of so many.
-const CROSS_ROWS = 12;
+// Room for rows of crosses below a figure, on an axis of their own: what is exactly zero has no place on a logarithmic
+// one, so no number may stand beside it.
+function withRows(layout, rows, colors) {
+  if (!rows) return layout;
+  const share = Math.min(0.28, 0.03 + 0.035 * rows);
+  return {
+    ...layout,
+    xaxis: { ...layout.xaxis, anchor: "y2" },
+    yaxis: { ...layout.yaxis, domain: [share + 0.02, 1] },
+    yaxis2: {
+      domain: [0, share],
+      // The first row at the top.
+      range: [rows + 0.7, 0.3],
+      fixedrange: true,
+      tickmode: "array",
+      tickvals: [(rows + 1) / 2],
+      ticktext: ["dead"],
+      tickcolor: colors.line,
+      showgrid: false,
+      zeroline: false,
+      automargin: true,
+      mirror: true,
+      showline: true,
+      linecolor: colors.line,
+    },
+  };
+}
 
-// The lowest of what is drawn, and how far apart the rows of crosses below it stand.
-function floorOf(values, rows = 1) {
+// The lowest of what is drawn.
+function lowest(values) {
   const known = values.filter((y) => y !== null && y !== undefined);
-  const closer = Math.min(1, CROSS_ROWS / rows);
-  if (!known.length) return { floor: 0, step: closer };
-  const [low, high] = [known.reduce((a, b) => Math.min(a, b)), known.reduce((a, b) => Math.max(a, b))];
-  return { floor: low, step: closer * Math.max(0.05 * (high - low), 0.1) };
+  return known.length ? known.reduce((a, b) => Math.min(a, b)) : 0;
 }
 
 class Card {

@@ -38,8 +38,9 @@ const gradientFigure = {
     const curves = lines.map((c) => gradientCurve(c, options));
     const drawn = curves.flatMap((curve) => [curve.low, curve.median, curve.high, curve.predicted].flatMap((y) => y ?? []));
     const known = drawn.some((y) => y !== null);
-    // Zero has a place on a linear scale; on a logarithmic one it lies below everything.
-    const { floor, step } = options.linear ? { floor: 0, step: 0 } : floorOf(drawn, curves.filter((curve) => curve.zeros).length);
+    // Zero has a place on a linear scale; on a logarithmic one it lies below everything, where crosses have rows.
+    const floor = options.linear ? 0 : lowest(drawn);
+    const below = !options.linear && known;
     let deadRows = 0;
     for (const c of lines) {
       const curve = curves[lines.indexOf(c)];
@@ -83,7 +84,7 @@ const gradientFigure = {
       if (curve.zeros) deadRows += 1;
       curve.zeros?.forEach((zeros, i) => {
         const text = `layer ${curve.layers[i]}: the gradient of ${zeros} of ${run.configurations[c].networks} is exactly zero<br>${configurationText(c)}`;
-        if (zeros) dead.push({ x: curve.x[i], y: floor - step * deadRows, color, text });
+        if (zeros) dead.push({ x: curve.x[i], y: options.linear ? 0 : below ? deadRows : -deadRows, color, text });
       });
       curve.layers.forEach((l, i) =>
         rows.push([
@@ -107,11 +108,11 @@ const gradientFigure = {
         name: "predicted (mean field)",
         line: { color: colors.dim, dash: "dash" },
       });
-    if (dead.length) traces.push(deadTrace(dead, colors));
+    if (dead.length) traces.push(deadTrace(dead, colors, below));
     if (paint.bar) traces.push(paint.bar);
 
     const norm = options.relative ? "|δ<sub>l</sub>| / |δ<sub>L</sub>|" : "|δ<sub>l</sub>|, δ = dLoss/dz";
-    const layout = {
+    const plane = {
       ...baseLayout(colors),
       ...legendOf(paint, colors),
       // Room for symbols, but no layer 0.
@@ -124,6 +125,7 @@ const gradientFigure = {
           : // Of zeros there is no logarithm.
             axis(colors, norm, { tickmode: "array", tickvals: dead.map((d) => d.y), ticktext: dead.map(() => "0") }),
     };
+    const layout = withRows(plane, below && dead.length ? deadRows : 0, colors);
     const controls = [
       choice("color", "colour by", colorOptions(preferredKeys(), true), options.color, (k) => {
         options.color = k;

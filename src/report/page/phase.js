@@ -42,8 +42,15 @@ function scaleOf(k, values) {
     }
     return null;
   };
-  const ticks = even ? {} : { tickmode: "array", tickvals: place, ticktext: values.map((v) => plain(textOf(k, v))) };
+  const ticks = even ? {} : placedTicks(k, values);
   return { place, half, between, ticks };
+}
+
+// Ticks at the values of a key that stand one after the other: all of words, of numbers as many as can be read.
+function placedTicks(k, values) {
+  const every = run.keys[k].numbers ? Math.ceil(values.length / 24) : 1;
+  const some = values.map((_, i) => i).filter((i) => i % every === 0);
+  return { tickmode: "array", tickvals: some, ticktext: some.map((i) => plain(shortOf(k, values[i]))) };
 }
 
 const phaseFigure = {
@@ -152,7 +159,9 @@ const phaseFigure = {
       }),
     );
     if (emptyCells.length) traces.push(hatchTrace(emptyCells, grid, colors));
-    const lines = [...contourTraces(grid, options, colors), ...edgeTraces(grid, shown, options, colors)];
+    const contours = contourTraces(grid, options, colors),
+      edge = edgeTraces(grid, shown, options, colors);
+    const lines = [...contours, ...edge];
     traces.push(...lines.flatMap((line) => [haloOf(line, colors), line]));
     if (deadCells.length) {
       const crosses = (size, line, more) => ({
@@ -174,6 +183,7 @@ const phaseFigure = {
       xaxis: axis(colors, plain(keyName(options.x)), { ...grid.x.ticks, ...cellAxis(grid.x) }),
       yaxis: axis(colors, plain(keyName(options.y)), { ...grid.y.ticks, ...cellAxis(grid.y) }),
       legend: legendAbove,
+      annotations: levelTags(grid, contours, edge, colors),
     };
     return {
       traces,
@@ -200,6 +210,56 @@ const phaseFigure = {
   },
 };
 
+// Where a grid has this value on the lines between its points.
+function crossings({ x, y, z }, level) {
+  const found = [];
+  const between = (a, b, [xa, ya], [xb, yb]) => {
+    if (a === null || b === null || a < level === b < level) return;
+    const t = (level - a) / (b - a);
+    found.push([xa + t * (xb - xa), ya + t * (yb - ya)]);
+  };
+  z.forEach((row, j) =>
+    row.forEach((value, i) => {
+      if (i + 1 < row.length) between(value, row[i + 1], [x[i], y[j]], [x[i + 1], y[j]]);
+      if (j + 1 < z.length) between(value, z[j + 1][i], [x[i], y[j]], [x[i], y[j + 1]]);
+    }),
+  );
+  return found;
+}
+
+// The levels of contours, each written on its own line, as far from the other lines, levels and the frame as it can be.
+function levelTags(grid, contours, edge, colors) {
+  const across = ({ place, half }) => [place[0] - half, place.at(-1) + half];
+  const [left, right] = across(grid.x),
+    [bottom, top] = across(grid.y);
+  // A figure is about twice as wide as it is high.
+  const seen = ([x, y]) => [(2 * (x - left)) / (right - left), (y - bottom) / (top - bottom)];
+  const points = contours.map((trace) => crossings(trace, trace.contours.start));
+  const edgePoints = edge.flatMap((trace) => (trace.z ? crossings(trace, 1) : trace.x.map((x, i) => [x, trace.y[i]])));
+  const tags = [];
+  points.forEach((own, i) => {
+    const others = [...points.filter((_, j) => j !== i).flat(), ...edgePoints, ...tags.map((tag) => tag.place)].map(seen);
+    const room = (point) => {
+      const [x, y] = seen(point);
+      const nearest = others.reduce((least, [ox, oy]) => Math.min(least, Math.hypot(ox - x, oy - y)), 0.15);
+      return Math.min(nearest, x, 2 - x, y, 1 - y);
+    };
+    const rooms = own.map(room);
+    const most = rooms.reduce((a, b) => Math.max(a, b), 0);
+    // A level that would cover another line is left out.
+    if (most > 0.025) tags.push({ level: contours[i].contours.start, place: own[rooms.indexOf(most)] });
+  });
+  return tags.map(({ level, place }) => ({
+    x: place[0],
+    y: place[1],
+    text: String(level),
+    showarrow: false,
+    font: { size: 11, color: colors.text },
+    bgcolor: faded(colors.paper, 0.85),
+    borderpad: 1,
+  }));
+}
+
 // 1, 2 and 5 times powers of ten between two powers of ten; powers alone where they are many.
 function logTicks(low, high) {
   const ticks = [];
@@ -217,7 +277,6 @@ const haloOf = (trace, colors) => ({
   showlegend: false,
   hoverinfo: "skip",
   line: { color: colors.paper, width: trace.line.width + 2 },
-  ...(trace.contours ? { contours: { ...trace.contours, showlabels: false } } : {}),
 });
 
 // An axis that ends where the cells do.
@@ -284,8 +343,6 @@ function contourTraces(grid, options, colors) {
       end: level,
       size: 1,
       coloring: "none",
-      showlabels: true,
-      labelfont: { size: 10, color: colors.text },
     },
   }));
 }

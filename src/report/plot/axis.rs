@@ -8,6 +8,8 @@ pub struct Axis {
     pub range: (f64, f64),
     pub ticks: Vec<(f64, String)>,
     pub grid: bool,
+    /// Below this stand rows of marks, for which the axis has no numbers.
+    pub floor: Option<f64>,
 }
 
 impl Axis {
@@ -20,6 +22,7 @@ impl Axis {
             range: (low - room, high + room),
             ticks: round_ticks(low - room, high + room),
             grid: true,
+            floor: None,
         }
     }
 
@@ -33,13 +36,17 @@ impl Axis {
         let powers = low.floor() as i32..=high.ceil() as i32;
         let step = (powers.clone().count() / 9 + 1) as i32;
         let powers = powers.filter(|p| p.rem_euclid(step) == 0);
-        let ticks = powers.flat_map(|p| factors.iter().map(move |f| (f64::from(p) + f.log10(), power_text(*f, p))));
-        let mut ticks: Vec<(f64, String)> = ticks.filter(|(place, _)| (low..=high).contains(place)).collect();
+        let places = powers.flat_map(|p| factors.iter().map(move |f| (f64::from(p) + f.log10(), *f, p)));
+        let places: Vec<(f64, f64, i32)> = places.filter(|(place, ..)| (low..=high).contains(place)).collect();
+        // One form for all of them.
+        let plain = places.iter().all(|(_, _, p)| (-2..=5).contains(p));
+        let mut ticks: Vec<(f64, String)> =
+            places.into_iter().map(|(place, f, p)| (place, power_text(f, p, plain))).collect();
         if ticks.len() < 2 {
             let numbers = round_ticks(10f64.powf(low), 10f64.powf(high)).into_iter();
             ticks = numbers.filter_map(|(_, text)| Some((text.parse::<f64>().ok()?.log10(), text))).collect();
         }
-        Axis { label: label.into(), range: (low, high), ticks, grid: true }
+        Axis { label: label.into(), range: (low, high), ticks, grid: true, floor: None }
     }
 
     /// Makes room for rows of marks below everything; returns where that begins, and how far apart rows are.
@@ -50,16 +57,16 @@ impl Axis {
         let (floor, step) = (self.range.0, 0.04 * closer * (self.range.1 - self.range.0));
         if rows > 0 {
             self.range.0 -= step * (rows as f64 + 0.5);
+            self.ticks.retain(|(place, _)| *place >= floor);
+            self.floor = Some(floor);
         }
         (floor, step)
     }
 
     /// One place after the other for these words.
     pub fn words(label: impl Into<String>, words: &[String]) -> Self {
-        // Not more labels than there is room for.
-        let every = words.len().div_ceil(16).max(1);
-        let ticks = words.iter().enumerate().step_by(every).map(|(i, word)| (i as f64, word.clone())).collect();
-        Axis { label: label.into(), range: (-0.5, words.len() as f64 - 0.5), ticks, grid: false }
+        let ticks = words.iter().enumerate().map(|(i, word)| (i as f64, word.clone())).collect();
+        Axis { label: label.into(), range: (-0.5, words.len() as f64 - 0.5), ticks, grid: false, floor: None }
     }
 }
 
@@ -74,9 +81,11 @@ fn spanned(values: impl IntoIterator<Item = f64>) -> (f64, f64) {
     }
 }
 
-fn power_text(factor: f64, power: i32) -> String {
-    if (0..=5).contains(&power) {
-        return format!("{}", factor * 10f64.powi(power));
+/// Plain, or as a power of ten.
+fn power_text(factor: f64, power: i32, plain: bool) -> String {
+    if plain {
+        let decimals = (-power).max(0) as usize;
+        return format!("{:.decimals$}", factor * 10f64.powi(power));
     }
     let power = power.to_string();
     let digits = power.chars().map(|c| match c {
@@ -107,12 +116,25 @@ mod tests {
     #[test]
     fn rows_of_marks_stand_below_everything_in_a_room_of_their_own() {
         for (rows, room) in [(0, 0.0), (1, 0.06), (12, 0.5), (60, 0.484)] {
-            let mut axis = Axis { label: String::new(), range: (-3.0, 7.0), ticks: Vec::new(), grid: true };
+            let mut axis =
+                Axis { label: String::new(), range: (-3.0, 7.0), ticks: Vec::new(), grid: true, floor: None };
             let (floor, step) = axis.below(rows);
             assert_eq!((floor, axis.range.1), (-3.0, 7.0));
             assert!((-3.0 - axis.range.0 - 10.0 * room).abs() < 1e-9, "{rows}: {:?}", axis.range);
             assert!(floor - step * rows as f64 >= axis.range.0, "{rows}: the last row is inside");
+            assert_eq!(axis.floor, (rows > 0).then_some(-3.0));
         }
+    }
+
+    #[test]
+    fn no_number_stands_beside_rows_of_marks() {
+        let mut axis = Axis::linear("", [-3.1, 7.0]);
+        let before = axis.ticks.clone();
+        axis.below(12);
+        assert_eq!(axis.ticks, before, "ticks of what is above");
+        let mut axis = Axis { ticks: vec![(-9.0, "-9".into()), (1.0, "1".into())], ..Axis::linear("", [0.0, 1.0]) };
+        axis.below(1);
+        assert_eq!(axis.ticks, [(1.0, "1".to_string())]);
     }
 
     #[test]
@@ -122,7 +144,10 @@ mod tests {
         assert_eq!(texts(Axis::linear("", [-31.0, 2.0])), ["−30", "−25", "−20", "−15", "−10", "−5", "0"]);
         assert_eq!(texts(Axis::linear("", [7.0])), ["6.6", "6.8", "7.0", "7.2", "7.4"]);
         assert_eq!(texts(Axis::logarithmic("", [0.0, 1.0])), ["1", "2", "5", "10"]);
-        assert_eq!(texts(Axis::logarithmic("", [-9.0, 1.0])), ["10⁻⁸", "10⁻⁶", "10⁻⁴", "10⁻²", "1"]);
+        assert_eq!(texts(Axis::logarithmic("", [-9.0, 1.0])), ["10⁻⁸", "10⁻⁶", "10⁻⁴", "10⁻²", "10⁰"]);
+        assert_eq!(texts(Axis::logarithmic("", [-2.0, 0.2])), ["0.01", "0.02", "0.05", "0.1", "0.2", "0.5", "1"]);
+        assert_eq!(texts(Axis::logarithmic("", [0.7, 4.0])), ["10", "100", "1000", "10000"]);
+        assert_eq!(texts(Axis::logarithmic("", [0.7, 7.0])).first().map(String::as_str), Some("10²"));
         assert_eq!(texts(Axis::logarithmic("", [1.2, 2.4])), ["20", "50", "100", "200"]);
         let narrow = Axis::logarithmic("", [22f64.log10(), 48f64.log10()]);
         assert!(

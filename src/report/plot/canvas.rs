@@ -68,13 +68,49 @@ pub struct Around {
     pub bar: Option<Bar>,
 }
 
+/// How the texts of ticks stand below the data.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Below {
+    /// In so many rows, in turns.
+    Rows(i32),
+    /// Upright, where they are too long to stand side by side: so many shown pixels.
+    Upright(i32),
+}
+
+impl Below {
+    /// For `ticks` texts of up to `longest` shown pixels, with `room` for all of them.
+    fn new(ticks: usize, longest: i32, room: i32) -> Self {
+        let room = room / ticks.max(1) as i32;
+        match longest + 8 {
+            wide if wide <= room => Below::Rows(1),
+            wide if wide <= 2 * room => Below::Rows(2),
+            _ => Below::Upright(longest),
+        }
+    }
+
+    fn height(self) -> i32 {
+        match self {
+            Below::Rows(rows) => ROW * rows,
+            Below::Upright(longest) => longest,
+        }
+    }
+}
+
+/// Leaves out texts of evenly spread ticks that have less than `ROW` shown pixels of `room`.
+fn thinned(ticks: Vec<(f64, String)>, room: i32) -> Vec<(f64, String)> {
+    let every = (ticks.len() as i32 * ROW).div_euclid(room.max(1)) as usize + 1;
+    if ticks.len() as i32 * ROW <= room { ticks } else { ticks.into_iter().step_by(every).collect() }
+}
+
+/// What stands beside rows of marks below the numbers.
+const ROWS_TEXT: &str = "dead";
+
 /// The drawing of one figure.
 pub struct Canvas<'a> {
     area: DrawingArea<SVGBackend<'a>, Shift>,
     /// Left, top, right, bottom of the data, in drawn pixels.
     frame: [i32; 4],
-    /// Rows of tick texts below the data.
-    rows: i32,
+    below: Below,
     x: Axis,
     y: Axis,
 }
@@ -82,7 +118,7 @@ pub struct Canvas<'a> {
 /// Draws a figure of this size: axes, then what `marks` draws, then frame and legend.
 pub fn figure(
     size: (u32, u32),
-    (x, y): (Axis, Axis),
+    (mut x, mut y): (Axis, Axis),
     around: Around,
     marks: impl FnOnce(&Canvas) -> Result<(), ReportError>,
 ) -> Result<String, ReportError> {
@@ -94,7 +130,8 @@ pub fn figure(
         let wide = |texts: &mut dyn Iterator<Item = &String>| {
             (texts.map(|t| t.chars().count()).max().unwrap_or(0) as f64 * CHARACTER) as i32
         };
-        let left = 44 + wide(&mut y.ticks.iter().map(|t| &t.1)).max(14);
+        let beside = y.floor.map(|_| ROWS_TEXT.to_string());
+        let left = 44 + wide(&mut y.ticks.iter().map(|t| &t.1).chain(&beside)).max(14);
         let legend = if around.legend.is_empty() {
             0
         } else {
@@ -106,11 +143,13 @@ pub fn figure(
         let right = if around.bar.is_some() { bar } else { legend.max(24) };
         let (width, height) = (size.0 as i32, size.1 as i32);
         let right = (width - right).max(left + 40);
-        // Ticks whose texts would meet stand in two rows.
-        let room = (right - left) / (x.ticks.len().max(1) as i32);
-        let rows = if wide(&mut x.ticks.iter().map(|t| &t.1)) + 8 > room { 2 } else { 1 };
-        let bottom = (height - 42 - ROW * rows).max(top + 40);
-        let canvas = Canvas { area, frame: [left, top, right, bottom].map(|p| p * SCALE), rows, x, y };
+        let below = Below::new(x.ticks.len(), wide(&mut x.ticks.iter().map(|t| &t.1)), right - left);
+        if let Below::Upright(_) = below {
+            x.ticks = thinned(x.ticks, right - left);
+        }
+        let bottom = (height - 42 - below.height()).max(top + 40);
+        y.ticks = thinned(y.ticks, bottom - top);
+        let canvas = Canvas { area, frame: [left, top, right, bottom].map(|p| p * SCALE), below, x, y };
         canvas.grid()?;
         marks(&canvas)?;
         canvas.axes()?;
@@ -238,6 +277,23 @@ impl Canvas<'_> {
         Ok(())
     }
 
+    /// Of some places for a tag the one with the most room around it, which `others` and the frame leave; `None` where
+    /// a tag would cover them. All in data coordinates.
+    pub fn roomiest(&self, places: &[(f64, f64)], others: &[(f64, f64)]) -> Option<(f64, f64)> {
+        let [left, top, right, bottom] = self.frame;
+        let others: Vec<(i32, i32)> = others.iter().map(|other| self.place(*other)).collect();
+        let room = |place: &(f64, f64)| {
+            let (x, y) = self.place(*place);
+            let apart = |other: &(i32, i32)| f64::from(other.0 - x).hypot(f64::from(other.1 - y)) as i32;
+            let nearest = others.iter().map(apart).min().unwrap_or(i32::MAX);
+            // Anything beyond the size of a few tags is as good.
+            nearest.min(x - left).min(right - x).min(y - top).min(bottom - y).min(60 * SCALE)
+        };
+        // The first of the roomiest.
+        let best = places.iter().rev().max_by_key(|place| room(place)).copied();
+        best.filter(|place| room(place) > 10 * SCALE)
+    }
+
     /// Small text in the middle of a point, on white.
     pub fn tag(&self, point: (f64, f64), text: &str) -> Result<(), ReportError> {
         let (x, y) = self.place(point);
@@ -254,9 +310,10 @@ impl Canvas<'_> {
         self.area.draw(&Text::new(text.to_string(), place, style)).map_err(failed)
     }
 
-    fn upright(&self, text: &str, place: (i32, i32)) -> Result<(), ReportError> {
-        let font = ("sans-serif", f64::from(LARGE * SCALE) * 1.24).into_font().transform(FontTransform::Rotate270);
-        let style = TextStyle::from(font).pos(Pos::new(HPos::Center, VPos::Center)).color(&INK);
+    /// From the bottom to the top; `h` says which part of the text is at its place.
+    fn upright(&self, text: &str, place: (i32, i32), size: i32, h: HPos) -> Result<(), ReportError> {
+        let font = ("sans-serif", f64::from(size * SCALE) * 1.24).into_font().transform(FontTransform::Rotate270);
+        let style = TextStyle::from(font).pos(Pos::new(h, VPos::Center)).color(&INK);
         self.area.draw(&Text::new(text.to_string(), place, style)).map_err(failed)
     }
 
@@ -279,23 +336,33 @@ impl Canvas<'_> {
         let mark = 5 * SCALE;
         for (i, (x, text)) in self.x.ticks.iter().enumerate() {
             let x = self.place((*x, self.y.range.0)).0;
-            let below = mark + ROW * SCALE * (i as i32 % self.rows);
+            let row = if let Below::Rows(rows) = self.below { i as i32 % rows } else { 0 };
+            let below = mark + ROW * SCALE * row;
             self.path(vec![(x, bottom), (x, bottom + below)], INK, 1.2, false)?;
-            self.text(text, (x, bottom + below + 3 * SCALE), SMALL, HPos::Center, VPos::Top)?;
+            let place = (x, bottom + below + 3 * SCALE);
+            match self.below {
+                Below::Rows(_) => self.text(text, place, SMALL, HPos::Center, VPos::Top)?,
+                Below::Upright(_) => self.upright(text, place, SMALL, HPos::Right)?,
+            }
         }
         for (y, text) in &self.y.ticks {
             let y = self.place((self.x.range.0, *y)).1;
             self.path(vec![(left - mark, y), (left, y)], INK, 1.2, false)?;
             self.text(text, (left - mark - 3 * SCALE, y), SMALL, HPos::Right, VPos::Center)?;
         }
+        if let Some(floor) = self.y.floor {
+            let y = self.place((self.x.range.0, floor)).1;
+            self.path(vec![(left, y), (right, y)], HATCH, 1.0, false)?;
+            self.text(ROWS_TEXT, (left - mark - 3 * SCALE, (y + bottom) / 2), SMALL, HPos::Right, VPos::Center)?;
+        }
         self.text(
             &self.x.label,
-            ((left + right) / 2, bottom + (14 + ROW * self.rows) * SCALE),
+            ((left + right) / 2, bottom + (14 + self.below.height()) * SCALE),
             LARGE,
             HPos::Center,
             VPos::Top,
         )?;
-        self.upright(&self.y.label, (16 * SCALE, (top + bottom) / 2))
+        self.upright(&self.y.label, (16 * SCALE, (top + bottom) / 2), LARGE, HPos::Center)
     }
 
     fn around(&self, around: &Around, rows_above: i32) -> Result<(), ReportError> {
@@ -348,13 +415,80 @@ impl Canvas<'_> {
             self.text(text, (right + 7 * SCALE, y), SMALL, HPos::Left, VPos::Center)?;
             widest = widest.max((text.chars().count() as f64 * CHARACTER) as i32 * SCALE);
         }
-        self.upright(&bar.label, (right + 24 * SCALE + widest, (top + bottom) / 2))
+        self.upright(&bar.label, (right + 24 * SCALE + widest, (top + bottom) / 2), LARGE, HPos::Center)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Place and text of every text of a drawing, in shown pixels, with whether it is upright.
+    fn texts(svg: &str) -> Vec<(f64, f64, String, bool)> {
+        let mut found = Vec::new();
+        for part in svg.split("<text ").skip(1) {
+            let (tag, rest) = part.split_once('>').unwrap();
+            let number = |name: &str| -> f64 {
+                let (_, after) = tag.split_once(&format!("{name}=\"")).unwrap();
+                after.split_once('"').unwrap().0.parse::<f64>().unwrap() / f64::from(SCALE)
+            };
+            let text = rest.split('<').next().unwrap().trim().to_string();
+            found.push((number("x"), number("y"), text, tag.contains("rotate")));
+        }
+        found
+    }
+
+    /// Texts of ticks across, on a drawing of 900 pixels: no two of a row may meet.
+    fn across(words: &[String]) -> Vec<(f64, f64, String, bool)> {
+        let axes = (Axis::words("key", words), Axis::linear("", [0.0, 1.0]));
+        let svg = figure((900, 540), axes, Around::default(), |_| Ok(())).unwrap();
+        let ticks: Vec<_> = texts(&svg).into_iter().filter(|text| words.contains(&text.2)).collect();
+        for (i, a) in ticks.iter().enumerate() {
+            for b in ticks[i + 1..].iter().filter(|b| (b.1 - a.1).abs() < f64::from(ROW) - 1.0) {
+                let wide = |text: &str| text.chars().count() as f64 * CHARACTER;
+                let needed = if a.3 { f64::from(SMALL) } else { (wide(&a.2) + wide(&b.2)) / 2.0 };
+                assert!((a.0 - b.0).abs() > needed, "{a:?} {b:?}");
+            }
+        }
+        ticks
+    }
+
+    #[test]
+    fn texts_of_ticks_do_not_meet() {
+        let words = |n: usize, word: &str| (0..n).map(|i| format!("{word}{i:02}")).collect::<Vec<_>>();
+        let shapes = |n, word| {
+            let ticks = across(&words(n, word));
+            (ticks.len(), ticks.iter().any(|tick| tick.3))
+        };
+        assert_eq!(shapes(4, "tanh"), (4, false));
+        assert_eq!(shapes(16, "1.14"), (16, false));
+        assert_eq!(shapes(16, "1.1486983549"), (16, true), "as wide as twelve digits");
+        let (many, upright) = shapes(99, "1.14");
+        assert!(upright && (20..60).contains(&many), "{many}");
+    }
+
+    #[test]
+    fn a_tag_stands_where_others_leave_room_or_nowhere() {
+        let axes = (Axis::linear("", [0.0, 10.0]), Axis::linear("", [0.0, 10.0]));
+        figure((900, 540), axes, Around::default(), |canvas| {
+            let places = [(1.0, 5.0), (5.0, 5.0), (9.0, 5.0)];
+            assert_eq!(canvas.roomiest(&places, &[(1.1, 5.0), (5.2, 5.0)]), Some((9.0, 5.0)));
+            assert_eq!(canvas.roomiest(&places, &[(1.0, 5.1), (5.0, 5.1), (9.0, 5.1)]), None);
+            Ok(())
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn beside_rows_of_marks_stands_what_they_mean() {
+        let mut y = Axis::linear("", [0.0, 1.0]);
+        y.below(3);
+        let svg = figure((600, 400), (Axis::linear("", [0.0, 1.0]), y), Around::default(), |_| Ok(())).unwrap();
+        let found = texts(&svg);
+        let dead = found.iter().find(|text| text.2 == ROWS_TEXT).expect("the text of the rows");
+        let numbers = found.iter().filter(|text| (text.0 - dead.0).abs() < 0.5 && text.2 != ROWS_TEXT);
+        assert!(numbers.clone().count() > 4 && numbers.clone().all(|text| text.1 < dead.1), "{found:?}");
+    }
 
     #[test]
     fn a_figure_has_the_size_asked_for_and_text_stays_text() {

@@ -3,6 +3,7 @@
 
 use plotters::style::RGBColor;
 
+use super::super::choice::CHOICES;
 use super::super::data::Run;
 use super::select::distinct;
 use super::symbol::SYMBOLS;
@@ -28,13 +29,6 @@ const VIRIDIS: [RGBColor; 9] = [
     RGBColor(0x6e, 0xce, 0x58),
     RGBColor(0xb5, 0xde, 0x2b),
 ];
-const DIVERGING: [RGBColor; 5] = [
-    RGBColor(0x08, 0x51, 0x9c),
-    RGBColor(0x4f, 0x9b, 0xd1),
-    RGBColor(0xf7, 0xf7, 0xf7),
-    RGBColor(0xe8, 0x83, 0x3a),
-    RGBColor(0xa6, 0x36, 0x03),
-];
 /// Most values of a number that stand in a legend; more take a colour bar.
 const LEGEND: usize = 12;
 
@@ -53,7 +47,11 @@ pub fn sequential(t: f64) -> RGBColor {
 
 /// `t` from 0 (blue) over 1/2 to 1 (orange).
 pub fn diverging(t: f64) -> RGBColor {
-    between(&DIVERGING, t)
+    let stop = |color: &str| {
+        let part = |i: usize| u8::from_str_radix(&color[i..i + 2], 16).expect("the table's colours are hexadecimal");
+        RGBColor(part(1), part(3), part(5))
+    };
+    between(&CHOICES.diverging.light.map(stop), t)
 }
 
 /// Colours of the values of a key.

@@ -9,7 +9,7 @@ use super::Wish;
 use super::axis::Axis;
 use super::canvas::{Entry, Mark, figure};
 use super::palette::{GREY, Palette};
-use super::select::{dead, dead_text, distinct, key, preferred, slice};
+use super::select::{all_dead, dead, dead_text, distinct, key, preferred, slice, some_dead};
 use crate::run::human;
 
 /// The first of them along which there are lines, with two points or more on average.
@@ -65,8 +65,15 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
     let pool: Vec<usize> = (0..run.configurations.len()).filter(applies).collect();
     let chosen = slice(run, pool, &free, &wish.hold, |shown| lines(run, shown, x).len() <= CHOICES.lines)?;
     if chosen.shown.iter().all(|c| run.configurations[*c].metrics[m].median.get().is_none()) {
-        let what = "no median of max_trainable_depth here, which takes three hidden layers with a gradient";
-        return Err(ReportError::Usage(format!("{what}{}", dead_text(run, &chosen.shown))));
+        let what = match all_dead(run, &chosen.shown) {
+            Some(text) => text,
+            None => format!(
+                "no configuration here has a median max_trainable_depth: it takes three hidden layers with a gradient in \
+                 more than half of the networks{}",
+                some_dead(run, &chosen.shown)
+            ),
+        };
+        return Err(ReportError::Usage(what));
     }
     let lines = lines(run, &chosen.shown, x);
     let heads: Vec<usize> = lines.iter().map(|line| line[0]).collect();
@@ -78,7 +85,7 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
         Some(_) => run.number(c, x).unwrap_or(f64::NAN),
         None => values.iter().position(|v| Some(*v) == c.values[x]).map_or(f64::NAN, |i| i as f64),
     };
-    let words: Vec<String> = values.iter().map(|v| run.keys[x].values[*v as usize].clone()).collect();
+    let words: Vec<String> = values.iter().map(|v| run.keys[x].text(*v).to_string()).collect();
     let name = run.keys[x].name.clone();
     let x_axis = match numbers {
         Some(numbers) => Axis::linear(name.clone(), values.iter().map(|v| numbers[*v as usize])),

@@ -10,7 +10,7 @@ use super::Wish;
 use super::axis::Axis;
 use super::canvas::{Entry, Mark, figure};
 use super::palette::{GREY, Palette};
-use super::select::{dead, dead_text, key, preferred, slice};
+use super::select::{all_dead, dead, dead_text, key, preferred, slice, some_dead};
 use crate::run::human;
 
 pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
@@ -27,14 +27,9 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
     let pool: Vec<usize> = (0..run.configurations.len()).filter(has_both).collect();
     if pool.is_empty() {
         let all: Vec<usize> = (0..run.configurations.len()).collect();
-        let (dead, networks) = run.deaths(&all);
-        let what = match dead == networks {
-            true => "every network is dead, and a gradient of exactly zero has no factor",
-            false => {
-                "this figure takes log10_grad_ratio and either theory.csv or chi, which plain networks without norm have"
-            }
-        };
-        return Err(ReportError::Usage(what.to_string()));
+        let what =
+            "this figure takes log10_grad_ratio and either theory.csv or chi, which plain networks without norm have";
+        return Err(ReportError::Usage(all_dead(run, &all).unwrap_or(what.to_string())));
     }
     let asked = wish.color.as_deref().map(|name| key(run, name)).transpose()?;
     let color = asked.or(preferred(run).first().copied());
@@ -57,8 +52,9 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
         }
     }
     if points.is_empty() {
-        let what = "no configuration here has both a prediction and a factor over half of its networks";
-        return Err(ReportError::Usage(format!("{what}{}", dead_text(run, &chosen.shown))));
+        let what = "no configuration here has both a prediction and a factor in more than half of its networks";
+        let what = format!("{what}{}", some_dead(run, &chosen.shown));
+        return Err(ReportError::Usage(all_dead(run, &chosen.shown).unwrap_or(what)));
     }
     let every = points.len().div_ceil(CHOICES.points).max(1);
     let all = || points.iter().flat_map(|p| [p.0, p.1]);

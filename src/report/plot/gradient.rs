@@ -146,7 +146,7 @@ mod tests {
             predicted_to_last: numbers(|l| Some(f64::from(l) - 5.0)),
             ..Profile::default()
         };
-        let key = Key { name: "init".into(), values: vec!["he_normal".into(), "other".into()], numbers: None };
+        let key = Key { name: "init".into(), values: vec!["he_normal".into(), "other".into()], ..Key::default() };
         let configuration = |profile| Configuration {
             values: vec![Some(0)],
             networks: 3,

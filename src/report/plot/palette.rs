@@ -103,7 +103,11 @@ impl<'a> Palette<'a> {
             around.legend.extend(groups.heads.iter().map(entry));
             return around;
         }
-        let Some(k) = self.key else { return around };
+        let Some(k) = self.key else {
+            let entry = Entry { text: "measured".to_string(), color: self.of(0), mark: mark(0) };
+            around.legend.push(entry);
+            return around;
+        };
         let (key, values) = (&self.run.keys[k], self.coloring.values());
         if self.coloring.needs_bar() {
             around.bar = Some(key_bar(self.run, k, values));
@@ -111,7 +115,7 @@ impl<'a> Palette<'a> {
         }
         around.heading = Some(key.name.clone());
         let entry = |v: &u32| Entry {
-            text: key.values[*v as usize].clone(),
+            text: key.text(*v).to_string(),
             color: self.coloring.of(Some(*v)),
             mark: mark(self.coloring.symbol(Some(*v))),
         };
@@ -132,7 +136,7 @@ fn key_bar(run: &Run, k: usize, values: &[u32]) -> Bar {
     let last = values.len() - 1;
     let mut places: Vec<usize> = (0..=4).map(|i| i * last / 4).collect();
     places.dedup();
-    let tick = |i: usize| (i as f64 / last.max(1) as f64, run.keys[k].values[values[i] as usize].clone());
+    let tick = |i: usize| (i as f64 / last.max(1) as f64, run.keys[k].text(values[i]).to_string());
     Bar { label: run.keys[k].name.clone(), ticks: places.into_iter().map(tick).collect(), color: sequential }
 }
 
@@ -147,6 +151,7 @@ mod tests {
             name: name.into(),
             values: values.iter().map(|v| v.to_string()).collect(),
             numbers: values.iter().map(|v| v.parse().ok()).collect(),
+            ..Key::default()
         };
         let numbers = ["4", "5", "6", "7", "8", "9"];
         let keys = vec![
@@ -175,6 +180,12 @@ mod tests {
         let key = (Some("activation".to_string()), ["relu", "tanh"].map(String::from).to_vec());
         assert_eq!(legend(&many, false, None), key);
         assert_eq!(legend(&many, true, Some(0)), key);
+    }
+
+    #[test]
+    fn the_only_network_is_what_was_measured() {
+        let around = Palette::of_lines(&run(1), &[0], None, false, None).around(&None, Mark::Marked);
+        assert_eq!(around.legend.iter().map(|entry| entry.text.as_str()).collect::<Vec<_>>(), ["measured"]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::Wish;
 use super::axis::Axis;
 use super::canvas::{Around, Bar, Canvas, Entry, Mark, figure};
 use super::color::{diverging, sequential};
-use super::select::{dead, dead_text, distinct, key, slice, taken};
+use super::select::{dead, dead_text, distinct, key, slice, some_dead, taken};
 use crate::run::human;
 
 const INK: RGBColor = RGBColor(0x1b, 0x1f, 0x24);
@@ -72,7 +72,7 @@ impl Side {
             let range = (places[0] - half, places[places.len() - 1] + half);
             Axis { range, grid: false, ..Axis::linear(name, places.iter().copied()) }
         } else {
-            let words: Vec<String> = values.iter().map(|v| run.keys[k].values[*v as usize].clone()).collect();
+            let words: Vec<String> = values.iter().map(|v| run.keys[k].text(*v).to_string()).collect();
             Axis::words(name, &words)
         };
         Side { values, places, numbers, even, axis }
@@ -96,6 +96,9 @@ impl Side {
 
 /// A piece of a line.
 type Segment = [(f64, f64); 2];
+
+/// Points of a line.
+type Path = Vec<(f64, f64)>;
 
 /// A number per cell, rows upwards.
 type Grid = Vec<Vec<Option<f64>>>;
@@ -148,7 +151,8 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
     let flat = || values.iter().flatten().copied().flatten();
     let (mut low, mut high) = flat().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), z| (l.min(z), h.max(z)));
     if low > high {
-        return Err(ReportError::Usage(format!("no network shown here has `{column}`")));
+        let what = format!("no network shown here has a median `{column}`{}", some_dead(run, &chosen.shown));
+        return Err(ReportError::Usage(what));
     }
     if scale == Scale::Diverging {
         high = high.abs().max(low.abs()).max(1e-9);
@@ -203,14 +207,13 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
                 }
             }
         }
-        for (level, segments) in &lines {
-            let paths = joined(segments);
-            paths.iter().try_for_each(|path| stroke(canvas, path, 1.0, false))?;
-            if let Some(longest) = paths.iter().max_by_key(|path| path.len()) {
-                canvas.tag(longest[longest.len() / 2], &format!("{level}"))?;
-            }
-        }
+        let paths = lines.iter().map(|(level, segments)| (*level, joined(segments)));
+        let paths: Vec<(f64, Vec<Path>)> = paths.filter(|(_, paths)| !paths.is_empty()).collect();
+        paths.iter().flat_map(|(_, paths)| paths).try_for_each(|path| stroke(canvas, path, 1.0, false))?;
         joined(&edge).iter().try_for_each(|path| stroke(canvas, path, 2.6, true))?;
+        for (level, place) in tags(canvas, &paths, &edge) {
+            canvas.tag(place, &format!("{level}"))?;
+        }
         // On top of everything, each in the middle of its cell.
         let dead_cells = cells.iter().zip(&up.places).flat_map(|(row, y)| {
             let dead = row.iter().zip(&across.places).filter(|(c, _)| c.is_some_and(|c| has_dead(&c)));
@@ -247,8 +250,22 @@ fn stroke(canvas: &Canvas, path: &[(f64, f64)], width: f64, dashed: bool) -> Res
     canvas.line(&points, INK, width, dashed)
 }
 
+/// Where the level of each contour is written: on its own line, as far from the other lines and tags as it can be.
+fn tags(canvas: &Canvas, contours: &[(f64, Vec<Path>)], edge: &[Segment]) -> Vec<(f64, (f64, f64))> {
+    let mut tags: Vec<(f64, (f64, f64))> = Vec::new();
+    for (i, (level, paths)) in contours.iter().enumerate() {
+        let others =
+            contours.iter().enumerate().filter(|(j, _)| *j != i).flat_map(|(_, other)| other.1.iter().flatten());
+        let mut taken: Vec<(f64, f64)> = others.chain(edge.iter().flatten()).copied().collect();
+        taken.extend(tags.iter().map(|(_, place)| *place));
+        let places: Path = paths.iter().flatten().copied().collect();
+        tags.extend(canvas.roomiest(&places, &taken).map(|place| (*level, place)));
+    }
+    tags
+}
+
 /// Paths made of segments that share ends, so that dashes run on.
-fn joined(segments: &[Segment]) -> Vec<Vec<(f64, f64)>> {
+fn joined(segments: &[Segment]) -> Vec<Path> {
     let mut left: Vec<Segment> = segments.to_vec();
     let near = |a: (f64, f64), b: (f64, f64)| (a.0 - b.0).abs() + (a.1 - b.1).abs() < 1e-9;
     let mut paths = Vec::new();
@@ -335,6 +352,7 @@ mod tests {
             name: name.into(),
             values: ["1", "2", "3"].map(String::from).to_vec(),
             numbers: Some(vec![1.0, 2.0, 3.0]),
+            ..Key::default()
         };
         // Nine places, one without a configuration, one whose networks are dead.
         let mut configurations = Vec::new();

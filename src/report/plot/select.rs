@@ -161,7 +161,7 @@ pub fn label(run: &Run, c: usize, keys: &[usize]) -> String {
     let configuration = &run.configurations[c];
     let text = |k: &usize| {
         let key = &run.keys[*k];
-        let value = run.value(configuration, *k);
+        let value = configuration.values[*k].map_or("", |v| key.text(v));
         if key.numbers.is_some() { format!("{} {value}", key.name) } else { value.to_string() }
     };
     let parts: Vec<String> = keys.iter().filter(|k| configuration.values[**k].is_some()).map(text).collect();
@@ -183,6 +183,24 @@ pub fn dead_text(run: &Run, shown: &[usize]) -> String {
     }
 }
 
+/// Why there is no figure where every network is dead; `None` where one is not.
+pub fn all_dead(run: &Run, shown: &[usize]) -> Option<String> {
+    let (dead, all) = run.deaths(shown);
+    (dead == all && all > 0).then(|| {
+        let subject = if all == 1 { "the one network here is".to_string() } else { format!("all {all} networks here are") };
+        format!(
+            "{subject} dead: the gradient is exactly zero, which has neither a depth nor a factor; `--kind gradient` shows \
+             where it is zero"
+        )
+    })
+}
+
+/// The same where some are, in brackets.
+pub fn some_dead(run: &Run, shown: &[usize]) -> String {
+    let are = if run.deaths(shown).0 == 1 { "is" } else { "are" };
+    dead(run, shown).map_or(String::new(), |text| format!(" ({text} {are} dead)"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::super::data::{Configuration, Key};
@@ -194,6 +212,7 @@ mod tests {
             name: name.into(),
             values: values.iter().map(|v| v.to_string()).collect(),
             numbers: values.iter().map(|v| v.parse().ok()).collect(),
+            ..Key::default()
         };
         let keys = vec![
             key("depth", &["2", "4", "8", "16"]),
