@@ -127,6 +127,7 @@ fn a_single_network_makes_a_page() {
     look("plain", &report(&place), &["1 network: ", "it takes two keys that vary", "measured"]);
     let output = place.run(&["plot", "out", "--kind", "gradient"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(stderr(&output).contains("): log10 |dLoss/dz| of 1 line (1 network)"), "{}", stderr(&output));
     let drawing = String::from_utf8(place.read("gradient.svg")).unwrap();
     assert!(drawing.contains("\nmeasured\n") && drawing.contains("\npredicted\n"));
 }

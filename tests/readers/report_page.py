@@ -173,7 +173,10 @@ def full(browser, path):
         assert "activation = relu" in page.inner_text("#gradient-summary")
         choose(page, "gradient", "color", "activation")
         choose(page, "phase", "metric", "trainable depth (layers)")
+        contours = lambda: page.locator('#phase [data-control="contours"]').count()
+        assert contours() == 1
         choose(page, "phase", "x", "init")
+        assert contours() == 0, "between words there is nothing that a contour could pass"
         choose(page, "depth", "x", "sigma_w")
         # Without its power of ten a 2 could be 0.2 or 20.
         tick(page, "depth", "linear")

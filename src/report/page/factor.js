@@ -142,8 +142,9 @@ const factorFigure = {
 function factorSummary(shown, points, every, held) {
   const gaps = points.map((p) => Math.abs(p.measured - p.expected)).sort((a, b) => a - b);
   const at = (q) => format(Number(gaps[Math.floor(q * (gaps.length - 1))].toPrecision(3)));
+  const seeds = shown.some((c) => run.configurations[c].networks > 1);
   const parts = [
-    `${count(points.length, "layer")} of ${count(shown.length, "configuration")}${heldText(held)}, medians over seeds.`,
+    `${count(points.length, "layer")} of ${count(shown.length, "configuration")}${heldText(held)}${seeds ? ", medians over seeds" : ""}.`,
   ];
   if (every > 1) parts.push(`One point in ${every} is drawn; the CSV has all.`);
   if (gaps.length)

@@ -50,7 +50,7 @@ function scaleOf(k, values) {
 function placedTicks(k, values) {
   const every = run.keys[k].numbers ? Math.ceil(values.length / 24) : 1;
   const some = values.map((_, i) => i).filter((i) => i % every === 0);
-  return { tickmode: "array", tickvals: some, ticktext: some.map((i) => plain(shortOf(k, values[i]))) };
+  return { zeroline: false, tickmode: "array", tickvals: some, ticktext: some.map((i) => plain(shortOf(k, values[i]))) };
 }
 
 const phaseFigure = {
@@ -68,6 +68,8 @@ const phaseFigure = {
     options.metric = metrics.some(({ column }) => column === options.metric) ? options.metric : metrics[0]?.column;
     options.contours ??= "measured";
     const free = [options.x, options.y];
+    // Between words there is nothing that a contour could pass.
+    const numeric = free.every((k) => run.keys[k].numbers);
     // One configuration a cell, and one kind of network: lines and contours mean nothing across kinds.
     const kinds = run.varying.filter(
       (k) => ["activation", "norm", "residual"].includes(keyName(k)) && !free.includes(k) && !card.wishes.has(k),
@@ -99,20 +101,24 @@ const phaseFigure = {
           card.update();
         },
       ),
-      choice(
-        "contours",
-        "contours of depth scale",
-        [
-          ["measured", "measured"],
-          ...(run.recorded.predictions ? [["predicted", "predicted ξ"]] : []),
-          ["none", "none"],
-        ],
-        options.contours,
-        (v) => {
-          options.contours = v;
-          card.update();
-        },
-      ),
+      ...(numeric
+        ? [
+            choice(
+              "contours",
+              "contours of depth scale",
+              [
+                ["measured", "measured"],
+                ...(run.recorded.predictions ? [["predicted", "predicted ξ"]] : []),
+                ["none", "none"],
+              ],
+              options.contours,
+              (v) => {
+                options.contours = v;
+                card.update();
+              },
+            ),
+          ]
+        : []),
       ...holders(card, pool, free, { shown, held }, false),
     ];
     if (!shown.length) return { message: "No configuration passes the filters.", controls };
@@ -318,7 +324,6 @@ function cellText(c, metricText, name) {
 }
 
 function contourTraces(grid, options, colors) {
-  // Between words there is nothing that a contour could pass.
   if ([options.x, options.y].some((k) => !run.keys[k].numbers)) return [];
   if (options.contours === "none" || grid.cells.length < 2 || grid.cells[0].length < 2) return [];
   const predicted = options.contours === "predicted";

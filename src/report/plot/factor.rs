@@ -76,8 +76,10 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
         canvas.line(&[(low, Some(low)), (high, Some(high))], GREY, 1.6, true)
     })?;
     let thinned = if every > 1 { format!(", one point in {every} drawn") } else { String::new() };
+    let seeds = chosen.shown.iter().any(|c| run.configurations[*c].networks > 1);
+    let medians = if seeds { ", medians over seeds" } else { "" };
     let text = format!(
-        "{} of {}{}, medians over seeds{thinned}{}",
+        "{} of {}{}{medians}{thinned}{}",
         human::plural(points.len() as u64, "layer"),
         human::plural(chosen.shown.len() as u64, "configuration"),
         chosen.held_text(run),

@@ -107,7 +107,8 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
     let networks: u32 = shown.iter().map(|c| run.configurations[*c].networks).sum();
     let banded = shown.iter().any(|c| run.configurations[*c].networks > 1);
     let text = format!(
-        "median log10 |dLoss/dz| of {} ({}){}{}{}",
+        "{}log10 |dLoss/dz| of {} ({}){}{}{}",
+        if banded { "median " } else { "" },
         human::plural(shown.len() as u64, "line"),
         human::plural(networks.into(), "network"),
         chosen.held_text(run),
