@@ -77,3 +77,81 @@ fn a_deviation_has_mean_0_and_spread_1_at_the_default_size_or_is_empty() {
     }
     assert_eq!((filled, empty), (26, 11));
 }
+
+/// Where infinite width is unstable, where few features or the norm's own scatter matter, and where none of it does.
+const HONEST: &str = r#"
+schema_version = 1
+name = "honest"
+replicates = 32
+[defaults]
+batch_size = 16
+[record]
+layers = [1]
+statistics = ["log10_grad_ratio"]
+[[sweep]]
+name = "unstable"
+replicates = 2
+depth = 32
+init = "he_normal"
+activation = ["gelu", "silu", "softplus"]
+loss = ["cotangent", "cross_entropy"]
+[[sweep]]
+name = "crowded"
+replicates = 2
+depth = 32
+norm = "batch"
+batch_size = 128
+activation = ["tanh", "linear"]
+[[sweep]]
+name = "aligned"
+depth = 16
+width = 64
+zip = { activation = ["linear", "relu", "selu"], init = ["he_normal", "he_normal", "lecun_normal"] }
+loss = ["mse", "cross_entropy"]
+[[sweep]]
+name = "normed"
+depth = 48
+width = 64
+norm = ["layer", "rms"]
+activation = ["tanh", "elu", "leaky_relu"]
+loss = "cotangent"
+[[sweep]]
+name = "few_features"
+depth = 8
+input_size = 3
+init = "lecun_normal"
+activation = ["tanh", "selu", "gelu"]
+loss = "cotangent"
+[[sweep]]
+name = "batch"
+depth = 6
+norm = "batch"
+activation = ["tanh", "gelu"]
+loss = "cotangent"
+"#;
+
+#[test]
+fn a_predicted_total_is_within_a_seventh_of_a_decade_or_the_scatter_or_it_is_empty() {
+    let (mut filled, mut empty) = (0, 0);
+    for group in configurations(HONEST) {
+        let first = &group[0];
+        let name = ["sweep", "activation", "norm", "loss_function"].map(|key| first[key].as_str()).join(" ");
+        let predicted = number(first, "predicted_log10_grad_ratio_total");
+        if matches!(first["sweep"].as_str(), "unstable" | "crowded") {
+            empty += 1;
+            assert_eq!(predicted, None, "{name}");
+            continue;
+        }
+        filled += 1;
+        let logs: Vec<f64> = group.iter().filter_map(|row| number(row, "log10_grad_ratio_total")).collect();
+        let n = logs.len() as f64;
+        let middle = logs.iter().sum::<f64>() / n;
+        let spread = (logs.iter().map(|x| (x - middle).powi(2)).sum::<f64>() / (n - 1.0)).sqrt();
+        let got = middle + (logs.iter().map(|x| 10f64.powf(x - middle)).sum::<f64>() / n).log10();
+        let want = predicted.expect("theory is known");
+        println!("{name}: {got:.3}, predicted {want:.3}, scatter {spread:.3}");
+        let tolerance = 0.15f64.max(spread).min(0.25) + 3.0 * spread / n.sqrt();
+        assert!((got - want).abs() < tolerance, "{name}: {got}, predicted {want}, scatter {spread}");
+    }
+    assert_eq!((filled, empty), (17, 8));
+}

@@ -29,12 +29,6 @@ fn from_first(values: &[f64], layer: usize) -> Option<f64> {
     values.get(layer.checked_sub(1)?).copied()
 }
 
-/// log10 |delta_l|^2/|delta_L|^2.
-fn to_last(prediction: &Prediction, layer: usize) -> Option<f64> {
-    prediction.log10_grad_ratio_total?;
-    Some(prediction.log10_grad_ratios.get(layer.checked_sub(1)?..)?.iter().sum())
-}
-
 /// The predicted columns of `theory.csv`, in the order of the file.
 pub static LAYER_COLUMNS: [LayerColumn; 6] = [
     LayerColumn {
@@ -67,7 +61,7 @@ pub static LAYER_COLUMNS: [LayerColumn; 6] = [
         unit: "log10",
         rows: "hidden with a next hidden layer",
         doc: "log10(|delta_l|^2 / |delta_{l+1}|^2), the logarithm of the mean over seeds: log10 chi(q_l) in plain \
-              networks",
+              networks, and what the gradient's alignment with the activations adds",
         exists: |known| known.ratios,
         value: |p, layer| from_first(&p.log10_grad_ratios, layer),
     },
@@ -77,7 +71,7 @@ pub static LAYER_COLUMNS: [LayerColumn; 6] = [
         rows: "hidden",
         doc: "log10(|delta_l|^2 / |delta_L|^2), the logarithm of the mean over seeds: 0 in row L",
         exists: |known| known.moments,
-        value: to_last,
+        value: |p, layer| from_first(&p.log10_grad_to_last, layer),
     },
     LayerColumn {
         name: "predicted_finite_width_shift",
@@ -204,7 +198,8 @@ pub static NETWORK_COLUMNS: [NetworkColumn; 10] = [
     NetworkColumn {
         name: "predicted_log10_grad_ratio_total",
         unit: "log10",
-        doc: "log10(|delta_1|^2 / |delta_L|^2) as theory predicts it: the logarithm of the mean over seeds",
+        doc: "log10(|delta_1|^2 / |delta_L|^2) as theory predicts it: the logarithm of the mean over seeds; \
+              empty where width is too small for it (`theory.csv` below says where)",
         exists: |known| known.moments,
         compares: false,
         value: |theory, _| TheoryCell::Number(theory.log10_grad_ratio_total),

@@ -36,10 +36,12 @@ pub struct Moments {
     pub value_slope: f64,
     /// E phi(u) phi'(u)^2.
     pub derivative_value: f64,
+    /// E x phi'(u)^2.
+    pub derivative_lean: f64,
 }
 
 /// How many numbers [`Moments`] are.
-pub const MOMENTS: usize = 13;
+pub const MOMENTS: usize = 14;
 
 impl Moments {
     /// Neither of them is a number.
@@ -57,6 +59,7 @@ impl Moments {
         bend: f64::NAN,
         value_slope: f64::NAN,
         derivative_value: f64::NAN,
+        derivative_lean: f64::NAN,
     };
 
     /// All of them, for tables.
@@ -75,13 +78,14 @@ impl Moments {
             self.bend,
             self.value_slope,
             self.derivative_value,
+            self.derivative_lean,
         ]
     }
 
     pub fn from_array(values: [f64; MOMENTS]) -> Self {
         let [mean, square, derivative_square, derivative_fourth, square_slope, ..] = values;
         let [_, _, _, _, _, square_curvature, derivative_slope, derivative_curvature, ..] = values;
-        let [.., fourth_ratio, mixed_ratio, bend, value_slope, derivative_value] = values;
+        let [.., fourth_ratio, mixed_ratio, bend, value_slope, derivative_value, derivative_lean] = values;
         Moments {
             mean,
             square,
@@ -96,6 +100,7 @@ impl Moments {
             bend,
             value_slope,
             derivative_value,
+            derivative_lean,
         }
     }
 }
@@ -170,6 +175,7 @@ pub fn moments(activation: &Activation, q: f64) -> Moments {
             bend: first * (above - below),
             value_slope: deviation * first * (above.powi(2) - below.powi(2)),
             derivative_value: deviation * first * (above.powi(3) - below.powi(3)),
+            derivative_lean: first * (above.powi(2) - below.powi(2)),
         };
     }
     if activation.kind == ActivationKind::Sine {
@@ -192,6 +198,7 @@ pub fn moments(activation: &Activation, q: f64) -> Moments {
             bend: 0.0,
             value_slope: 0.0,
             derivative_value: 0.0,
+            derivative_lean: 0.0,
         };
     }
     if q < 1e-18 {
@@ -222,6 +229,7 @@ pub fn moments(activation: &Activation, q: f64) -> Moments {
         m.bend += w * x * derivative;
         m.value_slope += w * value * derivative;
         m.derivative_value += w * value * square;
+        m.derivative_lean += w * x * square;
     });
     m.fourth_ratio /= scaled_square * scaled_square;
     m.mixed_ratio /= scaled_square * m.derivative_square;
@@ -253,6 +261,7 @@ fn near_zero(activation: &Activation, q: f64) -> Moments {
         bend: (above - below) / (2.0 * std::f64::consts::PI).sqrt(),
         value_slope: facts.at_zero * half_powers(1) + first * (above.powi(2) - below.powi(2)),
         derivative_value: facts.at_zero * half_powers(2),
+        derivative_lean: (above.powi(2) - below.powi(2)) / (2.0 * std::f64::consts::PI).sqrt(),
     }
 }
 

@@ -7,6 +7,8 @@
 //! W_{l+1} that z_{l+1} = W_{l+1} h_l tells of. Samples of a batch share the weights: their logarithms are correlated as
 //! far as their z, and their gradients, are.
 
+use std::f64::consts::LOG10_E;
+
 use super::expectation::Moments;
 use super::recursion::{Trace, bias_square, weight_square};
 use super::tabulated::{Pair, PairMaps, tabulated};
@@ -15,7 +17,7 @@ use crate::network::{Input, NetworkSpec, WeightLaw};
 
 /// ln |delta_l|^2/|delta_L|^2 over seeds, for l = 1..=L.
 pub struct Scatter {
-    /// Its mean less the mean field's value.
+    /// Its mean less the mean field's value, without what the gradient's direction adds ([`turns`]).
     pub shifts: Vec<f64>,
     pub variances: Vec<f64>,
 }
@@ -30,24 +32,24 @@ pub fn knows_width(spec: &NetworkSpec, independent: bool) -> bool {
 /// What a layer adds for one sample, or shares between two: (co)variances, times n, of the relative errors of E phi^2 (which
 /// becomes that of q_{l+1}) and of E phi'^2.
 #[derive(Clone, Copy, Default)]
-struct Noise {
-    variance: f64,
+pub(super) struct Noise {
+    pub(super) variance: f64,
     slope: f64,
-    mixed: f64,
+    pub(super) mixed: f64,
     /// Of the Gaussians that the gradient is multiplied by.
     gradient: f64,
 }
 
 /// One layer, in terms of u = ln q.
-struct Layer {
+pub(super) struct Layer {
     /// d ln(E phi'^2)/du and the second derivative.
-    slope: [f64; 2],
+    pub(super) slope: [f64; 2],
     /// d ln q_{l+1}/du and the second derivative.
-    growth: [f64; 2],
-    own: Noise,
+    pub(super) growth: [f64; 2],
+    pub(super) own: Noise,
     shared: Noise,
     /// What the mean of ln q_{l+1} and of ln E phi'^2 gain from weights that are not Gaussian, times n.
-    excess: [f64; 2],
+    pub(super) excess: [f64; 2],
     /// E phi^2 phi'^2/(E phi^2 E phi'^2), times the part of q_{l+1} that is not bias.
     overlap: f64,
     /// M_l = 1 + 2 q d ln(E phi'^2)/dq + memory (M_{l+1} - 1): see [`alignments`].
@@ -109,7 +111,7 @@ pub fn scatter(spec: &NetworkSpec, trace: &Trace, independent: bool) -> Option<S
     for l in (0..depth - 1).rev() {
         let (layer, gain, Forward { mean: before, bend: bent, spread }) = (&layers[l], &gains[l], forward[l]);
         let jensen = 0.5 * (layer.own.slope + layer.own.gradient);
-        mean += layer.slope[0] * before + (layer.excess[1] - jensen) / n + gain.mean;
+        mean += layer.slope[0] * before + (layer.excess[1] - jensen) / n;
         bend += layer.slope[0] * bent + 0.5 * layer.slope[1] * spread[0];
         to_source += gain.to_source;
         for (sum, noise) in sums.iter_mut().zip([&layer.own, &layer.shared]) {
@@ -140,7 +142,12 @@ pub fn scatter(spec: &NetworkSpec, trace: &Trace, independent: bool) -> Option<S
         let alone = (libm::expm1(own - shared) / batch).ln_1p();
         scatter.shifts[l] = mean + 0.5 * (own - shared - alone) + (1.0 - 1.0 / batch) * (with_top(0) - with_top(1));
         scatter.variances[l] = shared + alone;
-        if third_order > LARGEST_THIRD_ORDER * scatter.variances[l].sqrt() {
+        let deviation = scatter.variances[l].sqrt();
+        if third_order > LARGEST_THIRD_ORDER * deviation {
+            return None;
+        }
+        // The logarithm of the mean is the mean field's, but for what `reach` allows.
+        if (scatter.shifts[l] + 0.5 * scatter.variances[l]).abs() > LARGEST_OFFSET.max(0.6 * deviation) {
             return None;
         }
     }
@@ -210,28 +217,53 @@ impl Sum {
 /// The part of q_layer that comes of the weights: the rest is bias. `square` is the mean square of h_{layer-1}.
 fn weight_share(spec: &NetworkSpec, layer: u32, square: f64) -> Option<f64> {
     let (w, b) = (weight_square(spec, layer)?, bias_square(spec, layer));
-    Some(if b == 0.0 { 1.0 } else { w * square / (w * square + b) })
+    Some(if b == 0.0 || square.is_infinite() { 1.0 } else { w * square / (w * square + b) })
+}
+
+/// The part of q_{l+1} that is not bias, l = 0..=L.
+fn share(spec: &NetworkSpec, trace: &Trace, l: usize) -> Option<f64> {
+    let known = l < spec.depth as usize || spec.loss.has_readout();
+    if known { weight_share(spec, l as u32 + 1, trace.act_square[l]) } else { Some(1.0) }
+}
+
+/// The moments at z_{l+1}, and the variance they are taken at.
+fn moments_at(spec: &NetworkSpec, trace: &Trace, l: usize) -> (Moments, f64) {
+    let q = trace.preact_square[l];
+    let inside = q.clamp(SMALLEST, LARGEST);
+    if q == inside { (trace.moments[l], q) } else { (tabulated(&spec.activation).moments(inside), inside) }
+}
+
+/// What every layer of a plain network does to one sample.
+pub(super) fn own_layers(spec: &NetworkSpec, trace: &Trace) -> Option<Vec<Layer>> {
+    let n = f64::from(spec.width);
+    let mut fourth = 3.0;
+    let layer = |l: usize| {
+        let (m, q) = moments_at(spec, trace, l);
+        let (before, after) = (share(spec, trace, l)?, share(spec, trace, l + 1)?);
+        let (law, fan_in) = (spec.weight_law(l as u32 + 1), f64::from(spec.fan_in(l as u32 + 1)));
+        let kurtosis = excess_kurtosis(law) * before * before * fourth * n / fan_in;
+        fourth = m.fourth_ratio;
+        let mut layer = Layer::new(&m, q, after, kurtosis);
+        layer.chosen = excess_kurtosis(law) * layer.slope[0];
+        if matches!(law, WeightLaw::Orthogonal { .. } | WeightLaw::Diagonal { .. }) {
+            layer.keep_lengths();
+        }
+        Some(layer)
+    };
+    (0..spec.depth as usize).map(layer).collect()
 }
 
 fn layers(spec: &NetworkSpec, trace: &Trace) -> Option<(Vec<Layer>, Top)> {
     let (depth, n) = (spec.depth as usize, f64::from(spec.width));
     let table = tabulated(&spec.activation);
-    let mut layers = Vec::with_capacity(depth);
+    let mut layers = own_layers(spec, trace)?;
     let (mut pairs, mut smallest) = (Vec::with_capacity(depth), None);
-    let share = |l: usize| {
-        let known = l < depth || spec.loss.has_readout();
-        if known { weight_share(spec, l as u32 + 1, trace.act_square[l]) } else { Some(1.0) }
-    };
     // Forwards. `wander` is the variance of the cosine between two samples' z_l.
-    let mut fourth = 3.0;
     let mut wander = 0.0;
     for l in 0..depth {
-        let q = trace.preact_square[l].max(SMALLEST);
-        let m = if q == trace.preact_square[l] { trace.moments[l] } else { table.moments(q) };
-        let (before, after) = (share(l)?, share(l + 1)?);
+        let (m, q) = moments_at(spec, trace, l);
+        let (before, after) = (share(spec, trace, l)?, share(spec, trace, l + 1)?);
         let fan_in = f64::from(spec.fan_in(l as u32 + 1));
-        let kurtosis = excess_kurtosis(spec.weight_law(l as u32 + 1)) * before * before * fourth * n / fan_in;
-        fourth = m.fourth_ratio;
         let cosine = (trace.preact_covariance[l] / trace.preact_square[l]).clamp(-1.0, 1.0);
         if l == 0 {
             wander = (before * (1.0 - cosine * cosine)).powi(2) / fan_in;
@@ -247,12 +279,9 @@ fn layers(spec: &NetworkSpec, trace: &Trace) -> Option<(Vec<Layer>, Top)> {
             wander =
                 turn * turn * wander + after * after * pair.square_ratio * (1.0 - next * next).max(0.0).powi(2) / n;
         }
-        let mut layer = Layer::new(&m, q, after, kurtosis);
-        layer.chosen = excess_kurtosis(spec.weight_law(l as u32 + 1)) * layer.slope[0];
-        layers.push(layer);
         pairs.push((pair, m, after, q));
     }
-    let readout = match share(depth)? {
+    let readout = match share(spec, trace, depth)? {
         share if trace.act_square[depth] > 0.0 => share * trace.top_covariance / trace.act_square[depth] + 1.0 - share,
         _ => 0.0,
     };
@@ -299,6 +328,24 @@ impl Layer {
             other: [0.0; 2],
         }
     }
+
+    /// Orthogonal weights keep |h| and |delta|: of the noise is left what does not come of lengths, and along h the
+    /// gradient has what the other directions lack.
+    fn keep_lengths(&mut self) {
+        let [slope, growth] = [self.slope[0], self.growth[0]];
+        self.own.variance = (self.own.variance - 2.0 * growth * growth).max(0.0);
+        self.own.slope = (self.own.slope - 2.0 * slope * slope).max(0.0);
+        self.own.mixed -= 2.0 * growth * slope;
+        self.own.gradient = (self.own.gradient - 2.0).max(0.0);
+        self.overlap -= 1.0;
+    }
+}
+
+/// What the gradient's direction adds to log10 |delta_l|^2/|delta_{l+1}|^2 of a plain network, l = 1..L-1: see
+/// [`alignments`]. The source of dLoss/dh_L has the alignment `source`.
+pub(super) fn turns(layers: &[Layer], source: f64, width: u32) -> Vec<f64> {
+    let gains = alignments(layers, source, f64::from(width));
+    gains[..gains.len() - 1].iter().map(|gain| gain.mean * LOG10_E).collect()
 }
 
 /// What the direction of W_{l+1} that the forward pass has fixed adds to ln |delta_l|^2.
@@ -320,7 +367,7 @@ fn alignments(layers: &[Layer], source: f64, n: f64) -> Vec<Gain> {
     let (mut alignment, mut to_source, mut chosen) = (source, 1.0, 0.0);
     let mut gains = vec![Gain::default(); layers.len()];
     for (layer, gain) in layers.iter().zip(&mut gains).rev() {
-        let factor = 1.0 + layer.overlap * (alignment - 1.0) / n;
+        let factor = (1.0 + layer.overlap * (alignment - 1.0) / n).max(SMALLEST);
         let share = layer.overlap / (n * factor);
         let mean = (factor + layer.overlap * chosen / n).ln();
         chosen = layer.chosen;
@@ -352,11 +399,16 @@ const LARGEST_TURN: f64 = 0.2;
 /// units, and scatter 1.2 to 1.4 times as much as predicted.
 const LARGEST_GAIN: f64 = 1.3;
 
+/// How far mean and variance may be from those of a log-normal number whose mean is the mean field's, or six tenths of the
+/// deviation: with more, the first order is made of large terms (linear layers of 16 units with mse: shift -4, measured -0.8).
+const LARGEST_OFFSET: f64 = 0.6;
+
 /// Variance between the samples of a batch, of the natural logarithm, beyond which a few of them make up the mean.
 const LARGEST_SPREAD: f64 = 4.0;
 
-/// Below it phi is a line on each side of 0.
+/// Below it phi is a line on each side of 0; beyond the other one it is its asymptotes.
 const SMALLEST: f64 = 1e-17;
+const LARGEST: f64 = 1e150;
 
 /// Means over a cosine that wanders.
 struct Around {

@@ -1,9 +1,13 @@
 //! What theory takes of a network's input: the mean squares of its samples, and how two of them lie to each other. Random
 //! inputs are alike; images are not, so a data set is described by groups of samples and of pairs.
 
+use std::f64::consts::FRAC_PI_2;
 use std::sync::LazyLock;
 
 use crate::network::{Input, NetworkSpec};
+
+/// Random inputs of so few features are described by groups too: the squares of more are alike to a quarter.
+const FEW: u32 = 24;
 
 /// Groups of samples, by their mean square, and of pairs, by their cosine.
 const GROUPS: usize = 12;
@@ -43,10 +47,64 @@ impl Inputs {
     pub fn of(spec: &NetworkSpec) -> Self {
         match spec.input {
             Input::Digits => DIGITS.clone(),
+            _ if spec.input_size <= FEW => Inputs::of_few_features(spec),
             Input::CorrelatedPairs => Inputs::alike(1.0, spec.input_param),
             Input::Gaussian | Input::Sphere => Inputs::alike(1.0, 0.0),
         }
     }
+
+    /// Gaussian samples of a few features differ in size, and random directions lie at any angle to each other.
+    fn of_few_features(spec: &NetworkSpec) -> Self {
+        let k = f64::from(spec.input_size);
+        // The length t of k normal numbers over sqrt(k), and the sine t of the angle to a plane.
+        let power = |t: f64, n: f64| if n == 0.0 { 1.0 } else { t.powf(n) };
+        let reach = 1.0 + 8.0 / k.sqrt();
+        let squares = match spec.input {
+            Input::Sphere => vec![1.0],
+            _ => {
+                equal_parts(GROUPS, [0.0, reach], |t| power(t, k - 1.0) * libm::exp(0.5 * k * (1.0 - t * t)), |t| t * t)
+            }
+        };
+        if spec.input == Input::CorrelatedPairs {
+            return Inputs { squares, cosine: spec.input_param, couples: Vec::new() };
+        }
+        let cosines = match spec.input_size {
+            1 => (0..PAIR_GROUPS).map(|i| if i < PAIR_GROUPS / 2 { -1.0 } else { 1.0 }).collect(),
+            _ => equal_parts(PAIR_GROUPS, [-FRAC_PI_2, FRAC_PI_2], |a| power(libm::cos(a), k - 2.0), libm::sin),
+        };
+        // Every size meets many others, and all angles.
+        let size = |i: usize| squares[i % squares.len()];
+        let couple = |(i, &cosine)| Couple { square: (size(5 * i) * size(7 * i + i / GROUPS)).sqrt(), cosine };
+        let couples = cosines.iter().enumerate().map(couple).collect();
+        Inputs { squares, cosine: 0.0, couples }
+    }
+}
+
+/// Means of `value` over parts of equal probability, of a density between two ends.
+fn equal_parts(
+    count: usize,
+    [from, to]: [f64; 2],
+    density: impl Fn(f64) -> f64,
+    value: impl Fn(f64) -> f64,
+) -> Vec<f64> {
+    const STEPS: usize = 6000;
+    let points: Vec<(f64, f64)> = (0..STEPS)
+        .map(|i| from + (to - from) * (i as f64 + 0.5) / STEPS as f64)
+        .map(|t| (density(t), value(t)))
+        .collect();
+    let whole: f64 = points.iter().map(|point| point.0).sum::<f64>() / count as f64;
+    let mut means = vec![0.0; count];
+    let (mut part, mut room) = (0, whole);
+    for (mut mass, value) in points {
+        while part + 1 < count && mass > room {
+            means[part] += room * value;
+            mass -= room;
+            (part, room) = (part + 1, whole);
+        }
+        means[part] += mass * value;
+        room -= mass;
+    }
+    means.iter().map(|sum| sum / whole).collect()
 }
 
 /// The digits, whose sizes differ by more than those of gaussian inputs, and whose cosines reach from opposite to alike.

@@ -12,10 +12,13 @@ pub mod finite_width;
 mod grid;
 mod inputs;
 pub mod mean_field;
+mod plain;
 pub mod predict;
 pub mod quadrature;
+mod reach;
 pub mod recursion;
 mod root;
+mod sample_norm;
 #[cfg(test)]
 mod simulation;
 pub mod tabulated;

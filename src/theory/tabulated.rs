@@ -253,6 +253,7 @@ mod tests {
                     (got.bend, want.bend, want.derivative_square.sqrt()),
                     (got.value_slope, want.value_slope, (want.square * want.derivative_square).sqrt()),
                     (got.derivative_value, want.derivative_value, want.square.sqrt() * want.derivative_square),
+                    (got.derivative_lean, want.derivative_lean, want.derivative_square),
                 ];
                 for (got, want, size) in pairs {
                     // Second derivatives are differences of numbers of that size.

@@ -50,7 +50,7 @@ impl Top {
         let (size, batch) = (f64::from(spec.output_size), f64::from(spec.batch_size));
         // y = part (y - d) + the rest, in Gaussians.
         let part = if q + target > 0.0 { q / (q + target) } else { 1.0 };
-        let alike = cosine * cosine + wander;
+        let alike = (cosine * cosine + wander).min(1.0);
         let sources_alike = part * part * alike;
         // Samples count by their |y - d|^2, of `size` degrees each.
         let degrees = size + (1.0 - sources_alike) * (size * batch * (size + 2.0) / (size * batch + 2.0) - size);
@@ -76,21 +76,29 @@ fn target_square(spec: &NetworkSpec) -> f64 {
     }
 }
 
-/// What dLoss/dh_L has along h_L, of its square, beyond 1/width of it. `square` and `covariance` are those of h_L.
-pub(super) fn aligned_share(spec: &NetworkSpec, square: f64, covariance: f64) -> Option<f64> {
+/// (source . y)^2/(q |source|^2) of the readout y, 1 for a source drawn at random. `square` and `covariance` are those of
+/// h_L.
+pub(super) fn alignment(spec: &NetworkSpec, square: f64, covariance: f64) -> Option<f64> {
     if !spec.loss.has_readout() {
-        return Some(0.0);
+        return Some(1.0);
     }
     let (w, b) = (weight_square(spec, spec.depth + 1)?, bias_square(spec, spec.depth + 1));
     let q = w * square + b;
-    if q == 0.0 {
+    match spec.loss {
+        _ if q == 0.0 => Some(1.0),
+        Loss::CrossEntropy => Some(cross_entropy_alignment(spec.output_size, q)),
+        _ => Some(Top::of(spec, square, (w * covariance + b) / q, 0.0)?.alignment),
+    }
+}
+
+/// What dLoss/dh_L has along h_L, of its square, beyond 1/width of it.
+pub(super) fn aligned_share(spec: &NetworkSpec, square: f64, covariance: f64) -> Option<f64> {
+    let alignment = alignment(spec, square, covariance)?;
+    if alignment == 1.0 {
         return Some(0.0);
     }
-    let alignment = match spec.loss {
-        Loss::CrossEntropy => cross_entropy_alignment(spec.output_size, q),
-        _ => Top::of(spec, square, (w * covariance + b) / q, 0.0)?.alignment,
-    };
-    Some((alignment - 1.0) * w * square / q / f64::from(spec.width))
+    let (w, b) = (weight_square(spec, spec.depth + 1)?, bias_square(spec, spec.depth + 1));
+    Some((alignment - 1.0) * w * square / (w * square + b) / f64::from(spec.width))
 }
 
 /// (source . y)^2/(q |source|^2) of the softmax less a label drawn at random, at outputs y of variance q: the mean over a

@@ -56,12 +56,22 @@ it joins `layers.csv` on `configuration` and `layer`. A column exists if theory 
 file, and a cell is empty where it is not known for this one: weights that are no random matrix (`constant`, `identity`
 but for plain linear networks, `zeros`), batch norm below 6 samples (the gradient's squares are divided by a variance over the
 batch, and below that so few units make up their mean that no width is large) or with samples that are not independent.
-Width is taken to be infinite: where that limit is unstable, as with GELU, SiLU and softplus in deep networks, measured
-gradients of plain networks lie up to decades from it, and the finite-width shift and the deviation are empty. The gradient
-is taken to be independent of the forward pass but in residual sums without norm: there the part of it that is aligned with
-the activations (under mse about output_size / width of its square at the top, 1 / width of a gradient drawn at random, in
-the mean over units) outgrows the rest, is followed layer by layer, and is part of the prediction. Inputs of fewer than
-some ten gaussian features differ in size from sample to sample by more than predictions take in. Predictions start from the mean square of the actual kind of input, and cosines from the actual
+The numbers are those of infinite width, with what width adds to the mean gradient where that is known: the part of the
+gradient that is aligned with the activations (under a readout about output_size / width of its square at the top) in
+networks without norm, and all of the first order in depth / width under layer and rms norm without skips. A cell is empty
+where width is too small for it. In plain networks ln q_l has a variance of order l / width over seeds, and theory says what
+the second order in it adds: sizes and cosines are left out from the layer on where that is more than 0.1 decades of the
+root mean square, or the variance more than 4; gradients where it is more than 0.15 decades, or the scatter over seeds where
+that is known and larger, or where q_l is left out and the slope depends on it. So deep networks of GELU, SiLU and softplus
+with `he_normal`, whose infinite-width orbit is unstable, have predictions for their first layers alone. Under layer and rms
+norm without skips they end where width adds more than 1.1 decades, with skips 1.5 width layers below the last one. Under batch norm the samples of a layer must be few against
+its width: gradients are left out where batch_size ((layers to the last one) / width + 2 / input_size) is above 4, with a third
+of the first term for ReLU and leaky ReLU, all layers for linear ones, and none with skips, and cosines likewise by
+the layers below. Also empty: batch norm where eps matters
+(hard_sigmoid with `pytorch_default`, whose units hardly differ between samples), sizes below 1e-150 and numbers outside
+float64 (residual sums with `normal(1e20)`). Inputs of up to 24 gaussian features, which differ in size from sample to
+sample, are averaged over their sizes and angles.
+Predictions start from the mean square of the actual kind of input, and cosines from the actual
 pairs.
 
 | column | unit | rows | definition |
