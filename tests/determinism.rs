@@ -1,9 +1,10 @@
 //! A network's numbers depend on its own configuration and seed alone.
 
 use gradsweep::engine::cpu::CpuEngine;
-use gradsweep::engine::{NetworkResult, Precision};
-use gradsweep::network::{ActivationKind, NetworkSpec, Norm, Residual};
+use gradsweep::engine::{Engine, NetworkResult, Precision};
+use gradsweep::network::{ActivationKind, Input, Loss, NetworkSpec, Norm, Residual, Target};
 
+use crate::gpu_support::on_each_adapter;
 use crate::support::{batch, run_batch, spec};
 
 /// Networks of one key with different depths, activations and seeds.
@@ -50,5 +51,34 @@ fn a_network_alone_equals_the_same_network_in_a_batch_with_any_number_of_threads
                 assert_eq!(bits(result), alone[which], "network {which} with {threads} threads, reversed {order}");
             }
         }
+    }
+}
+
+#[test]
+fn a_network_of_noise_beside_one_of_digits_keeps_its_numbers() {
+    let of = |input, loss, seed| NetworkSpec {
+        depth: 3,
+        width: 12,
+        input_size: 64,
+        output_size: 10,
+        batch_size: 20,
+        target: Target::Classes,
+        input,
+        loss,
+        seed,
+        ..spec()
+    };
+    for loss in [Loss::CrossEntropy, Loss::Mse] {
+        let networks = [of(Input::Gaussian, loss, 5), of(Input::Digits, loss, 6)];
+        let check = |name: &str, engine: &mut dyn Engine| {
+            let together = run_batch(engine, batch(networks.to_vec(), None));
+            for (network, result) in networks.iter().zip(&together) {
+                let alone = run_batch(engine, batch(vec![network.clone()], None)).remove(0);
+                assert_eq!(bits(result), bits(&alone), "{name}: {:?} {loss:?}", network.input);
+            }
+        };
+        check("f64", &mut CpuEngine::new(Precision::F64, 1).expect("starts"));
+        check("f32", &mut CpuEngine::new(Precision::F32, 1).expect("starts"));
+        on_each_adapter(|name, engine| check(name, engine));
     }
 }

@@ -125,6 +125,22 @@ fn an_interrupted_run_commits_what_is_done_and_goes_on() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_run_under_nohup_goes_on_when_the_terminal_goes() {
+    let place = Place::new(SWEEP);
+    assert_eq!(code(&place.run(&["run", "sweep.toml", "--device", "cpu", "-o", "whole", "-q"])), 0);
+    let program = place.command(&[]).get_program().to_owned();
+    let mut ignoring = std::process::Command::new("sh");
+    ignoring.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(program).args(RUN).current_dir(place.path("."));
+    let mut child = ignoring.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("starts");
+    while parts(&place) == 0 && !ended_within(&mut child, Duration::from_millis(1)) {}
+    signal(&child, libc::SIGHUP);
+    let output = child.wait_with_output().expect("ends");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    compare(&place);
+}
+
+#[test]
 fn an_interrupted_stream_says_so_and_what_to_do() {
     let place = Place::new(SWEEP);
     let arguments = ["run", "sweep.toml", "--device", "cpu", "-o", "-"];

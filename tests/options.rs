@@ -138,3 +138,36 @@ fn the_last_lines_of_a_run_agree_with_themselves_and_name_every_file() {
         assert!(stdout(&place.run(&["run", "--help"])).contains(&name) || name == "sweep.toml", "{name}");
     }
 }
+
+#[test]
+fn no_output_takes_the_place_of_what_is_read() {
+    let place = Place::new(SWEEP);
+    for arguments in [
+        &["plan", "sweep.toml", "-o", "sweep.toml"][..],
+        &["dump", "sweep.toml", "--network", "0", "-o", "./sweep.toml"],
+    ] {
+        let run = place.run(arguments);
+        assert_eq!(code(&run), 2, "{arguments:?}: {}", stderr(&run));
+        assert!(stderr(&run).contains("is the sweep file itself"), "{}", stderr(&run));
+    }
+    assert_eq!(fs::read_to_string(place.path("sweep.toml")).expect("is there"), SWEEP);
+    assert_eq!(code(&place.run(&RUN)), 0);
+    let before = fs::read(place.path("out/layers.csv")).expect("is there");
+    let report = place.run(&["report", "out", "-o", "out/layers.csv"]);
+    assert_eq!(code(&report), 2, "{}", stderr(&report));
+    assert!(stderr(&report).contains("a page is .html"), "{}", stderr(&report));
+    assert_eq!(fs::read(place.path("out/layers.csv")).expect("is there"), before);
+}
+
+#[test]
+fn a_finished_run_where_nobody_can_write_is_complete() {
+    let place = Place::new(SWEEP);
+    assert_eq!(code(&place.run(&RUN)), 0);
+    // A lock that cannot be taken; the user of a test may write wherever permissions say no.
+    fs::create_dir(place.path("out/lock")).expect("writable");
+    let again = place.run(&RUN);
+    assert_eq!(code(&again), 0, "{}", stderr(&again));
+    assert!(stderr(&again).contains("already complete"), "{}", stderr(&again));
+    fs::remove_file(place.path("out/networks.csv")).expect("is there");
+    assert_eq!(code(&place.run(&RUN)), 6);
+}

@@ -22,7 +22,7 @@ pub fn spec() -> NetworkSpec {
 pub fn batch(networks: Vec<NetworkSpec>, given: Option<Vec<GivenTensors>>) -> Batch {
     let key = ProgramKey::of(&networks[0]);
     assert!(networks.iter().all(|n| ProgramKey::of(n) == key), "one key per batch");
-    let dataset = gradsweep::data::load(networks[0].input).map(Arc::new);
+    let dataset = networks.iter().find_map(|n| gradsweep::data::load(n.input)).map(Arc::new);
     Batch { key, networks, mask: RecordMask::FULL, layers: LayerSelection::All, dataset, given: given.map(Arc::new) }
 }
 

@@ -60,6 +60,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
+    args.sweep.keep(&args.output)?;
     let (file, _) = args.sweep.parse()?;
     let plan = planning::plan(&file, console)?;
     let index = plan.find(&args.network).ok_or_else(|| {
@@ -158,16 +159,7 @@ fn write(
         out.flush()?;
         return Ok(size);
     }
-    let failed = |e: std::io::Error| Failure::new(Exit::Disk, format!("cannot write {}: {e}", path.display()));
-    // A rename would put a file in the place of a device such as /dev/null.
-    if path.metadata().is_ok_and(|m| !m.is_file()) {
-        let mut device = std::fs::OpenOptions::new().write(true).open(path).map_err(failed)?;
-        device.write_all(&head).and_then(|()| device.write_all(data)).map_err(failed)?;
-        return Ok(size);
-    }
-    let mut file = files::temporary_for(path).map_err(failed)?;
-    file.write_all(&head).and_then(|()| file.write_all(data)).map_err(failed)?;
-    file.persist(path).map_err(|e| failed(e.error))?;
+    files::write_whole(path, |file| file.write_all(&head).and_then(|()| file.write_all(data)))?;
     Ok(size)
 }
 

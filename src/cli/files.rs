@@ -1,6 +1,9 @@
 //! Files that appear complete or not at all.
 
+use std::fs::File;
 use std::path::Path;
+
+use super::exit::{Exit, Failure};
 
 /// A temporary file beside `path`, to be renamed to it. It has the permissions of any new file (by itself `tempfile` keeps
 /// others from reading it).
@@ -14,4 +17,18 @@ pub fn temporary_for(path: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     #[cfg(not(unix))]
     let file = tempfile::NamedTempFile::new_in(parent);
     file
+}
+
+/// Writes a file that appears complete or not at all; a device such as /dev/null is written as it is, because a rename would
+/// put a file in its place.
+pub fn write_whole(path: &Path, write: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<(), Failure> {
+    let written = if path.metadata().is_ok_and(|m| !m.is_file()) {
+        File::options().write(true).open(path).and_then(|mut device| write(&mut device))
+    } else {
+        temporary_for(path).and_then(|mut file| {
+            write(file.as_file_mut())?;
+            file.persist(path).map(drop).map_err(|e| e.error)
+        })
+    };
+    written.map_err(|e| Failure::new(Exit::Disk, format!("cannot write {}: {e}", path.display())))
 }

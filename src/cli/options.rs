@@ -1,7 +1,7 @@
 //! Options that several subcommands share, and how they turn into typed values.
 
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
@@ -61,6 +61,17 @@ pub struct SweepArgs {
 }
 
 impl SweepArgs {
+    /// Refuses an output that would take the place of the sweep file.
+    pub fn keep(&self, output: &Path) -> Result<(), Failure> {
+        match (output.canonicalize(), self.sweep.canonicalize()) {
+            (Ok(to), Ok(from)) if to == from => Err(Failure::usage(format!(
+                "{} is the sweep file itself; choose another name with -o",
+                output.display()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     pub fn overrides(&self) -> Overrides {
         Overrides { set: self.set.clone(), only: self.only.clone(), limit: self.limit }
     }

@@ -9,7 +9,7 @@ use super::console::{BOLD, Console};
 use super::exit::{Exit, Failure};
 use super::options::SweepArgs;
 use super::table::{self, left, right};
-use super::{estimate, planning};
+use super::{estimate, files, planning};
 use crate::engine::Precision;
 use crate::engine::select::{self, DeviceSelection};
 use crate::plan::{Plan, Totals};
@@ -43,9 +43,8 @@ pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
             return Ok(Exit::Done);
         }
         Some(path) => {
-            let failed = |e: std::io::Error| Failure::new(Exit::Disk, format!("cannot write {}: {e}", path.display()));
-            let file = std::fs::File::create(path).map_err(failed)?;
-            write_networks(&plan, &mut std::io::BufWriter::new(file)).map_err(failed)?;
+            args.sweep.keep(path)?;
+            files::write_whole(path, |file| write_networks(&plan, &mut std::io::BufWriter::new(file)))?;
             console.status("Wrote", &path.display().to_string());
         }
         None => {}

@@ -1,12 +1,13 @@
 //! `gradsweep plot`: one figure of a finished run as SVG or PNG.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
 
 use super::console::Console;
 use super::exit::{Exit, Failure};
-use super::report::put;
+use super::files;
 use crate::report::plot::{Kind, Wish, png, svg};
 use crate::report::{self, Budget};
 use crate::run::human;
@@ -105,7 +106,7 @@ pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
     };
     let (drawing, shown) = svg(&run, args.kind.into(), &wish)?;
     let bytes = if extension == "png" { png(&drawing)? } else { drawing.into_bytes() };
-    put(&file, &bytes)?;
+    files::write_whole(&file, |file| file.write_all(&bytes))?;
     console.status("Wrote", &format!("{} ({}): {shown}", file.display(), human::bytes(bytes.len() as f64)));
     Ok(Exit::Done)
 }

@@ -1,9 +1,11 @@
 //! `gradsweep report`: a finished run as one page of figures.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::console::Console;
 use super::exit::{Exit, Failure};
+use super::files;
 use crate::report::{self, Budget, ReportError};
 use crate::run::human;
 
@@ -28,6 +30,11 @@ pub struct Args {
 
 pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
     let file = args.output.clone().unwrap_or_else(|| args.directory.join("report.html"));
+    let is_page = |name: &str| ["html", "htm"].iter().any(|end| name.eq_ignore_ascii_case(end));
+    let regular = !file.exists() || file.is_file();
+    if regular && !file.extension().and_then(|e| e.to_str()).is_some_and(is_page) {
+        return Err(Failure::usage(format!("{}: a page is .html; choose such a name with -o", file.display())));
+    }
     write(&args.directory, &file, console)?;
     Ok(Exit::Done)
 }
@@ -36,31 +43,8 @@ pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
 pub fn write(directory: &Path, file: &Path, console: &Console) -> Result<(), Failure> {
     let run = report::read(directory, Budget::PAGE)?;
     let page = report::page(&run);
-    put(file, page.as_bytes())?;
+    files::write_whole(file, |file| file.write_all(page.as_bytes()))?;
     console.status("Wrote", &format!("{} ({}); open it in a browser", file.display(), human::bytes(page.len() as f64)));
-    Ok(())
-}
-
-/// Writes a whole file beside its place and moves it there, so that nobody sees half of it.
-pub fn put(file: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let folder = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let written = tempfile::NamedTempFile::new_in(folder).and_then(|mut temporary| {
-        std::io::Write::write_all(&mut temporary, bytes)?;
-        readable_by_all(temporary.as_file())?;
-        temporary.persist(file).map_err(|e| e.error)
-    });
-    written.map(drop).map_err(|e| Failure::new(Exit::Disk, format!("cannot write {}: {e}", file.display())))
-}
-
-/// Temporary files are private; a picture is for others as well.
-#[cfg(unix)]
-fn readable_by_all(file: &std::fs::File) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn readable_by_all(_: &std::fs::File) -> std::io::Result<()> {
     Ok(())
 }
 

@@ -368,11 +368,23 @@ fn warn_of_little_space(console: &Console, plan: &Plan, path: &Path) {
     }
 }
 
-/// The first signal asks the run to stop in order; the second one ends the process at once.
+/// Whether whoever started the process has it ignore a signal, as `nohup` does; known on Linux alone.
+#[cfg(unix)]
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
+    mask >> (signal - 1) & 1 == 1
+}
+
+/// The first signal asks the run to stop in order; the second one ends the process at once. What is ignored stays so.
 pub(super) fn stop_on_signals() -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     #[cfg(unix)]
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
+        if is_ignored(signal) {
+            continue;
+        }
         let second = signal_hook::flag::register_conditional_shutdown(signal, Exit::Interrupted as i32, stop.clone());
         let first = signal_hook::flag::register(signal, stop.clone());
         // Without a handler a signal kills the process, which is safe as well.

@@ -148,7 +148,7 @@ pub static KEYS: [KeyRow; Key::COUNT] = [
             InitKind::Critical => Applies::Fixed,
             _ => Applies::No,
         },
-        "`init = \"mean_field\"`",
+        "`init = \"mean_field\"`; `critical` fills it in",
         "weights have the standard deviation sigma_w/sqrt(fan_in)"),
     row!(SigmaB, "sigma_b", SCALE, "0.0", |s| when(has_any_bias(s)), "networks with a bias",
         "standard deviation of every bias"),

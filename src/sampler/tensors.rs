@@ -165,16 +165,15 @@ impl<F: Copy> NetworkData<F> {
     }
 }
 
-/// Draws inputs and targets of `spec`, inlined into the caller's SIMD dispatch. `dataset` is required exactly when the input is a data set.
+/// Draws inputs and targets of `spec`, inlined into the caller's SIMD dispatch. `dataset` is required when the input is a
+/// data set, and is of no account otherwise: it may be there for others of the batch.
 #[inline(always)]
 pub fn network_data(spec: &NetworkSpec, dataset: Option<&Dataset>) -> NetworkData {
-    let order: Vec<usize> = match (spec.input, dataset) {
-        (Input::Digits, Some(set)) => {
-            let rows = set.labels.len() as u32;
-            (0..spec.batch_size).map(|b| permuted(spec.seed, 0, b, rows) as usize).collect()
-        }
-        _ => Vec::new(),
-    };
+    let dataset = dataset.filter(|_| spec.input == Input::Digits);
+    let order: Vec<usize> = dataset.map_or_else(Vec::new, |set| {
+        let rows = set.labels.len() as u32;
+        (0..spec.batch_size).map(|b| permuted(spec.seed, 0, b, rows) as usize).collect()
+    });
     let input = input(spec, dataset, &order);
     let target = target(spec, dataset, &order, &input);
     NetworkData { input, target }
@@ -184,7 +183,7 @@ pub fn network_data(spec: &NetworkSpec, dataset: Option<&Dataset>) -> NetworkDat
 fn input(spec: &NetworkSpec, dataset: Option<&Dataset>, order: &[usize]) -> Vec<f32> {
     let n = spec.input_size as usize;
     let mut x = vec![0.0; spec.batch_size as usize * n];
-    if let (Input::Digits, Some(set)) = (spec.input, dataset) {
+    if let Some(set) = dataset {
         for (row, &source) in x.chunks_exact_mut(n).zip(order) {
             row.copy_from_slice(&set.features[source * n..(source + 1) * n]);
         }
@@ -311,6 +310,19 @@ mod tests {
             (0..20).map(|i| permuted(1, 0, i, 1797)).collect::<Vec<_>>(),
             (0..20).map(|i| permuted(2, 0, i, 1797)).collect::<Vec<_>>()
         );
+    }
+
+    #[test]
+    fn a_data_set_for_others_of_the_batch_changes_nothing() {
+        let set = crate::data::load(Input::Digits).expect("digits are part of the program");
+        for input in [Input::Gaussian, Input::Sphere, Input::CorrelatedPairs] {
+            for target in [Target::Zeros, Target::Gaussian, Target::Teacher, Target::Classes] {
+                for loss in [Loss::Mse, Loss::CrossEntropy, Loss::Cotangent, Loss::CotangentShared] {
+                    let spec = NetworkSpec { input, target, loss, input_size: 64, ..NetworkSpec::plain(2, 8, 6) };
+                    assert_eq!(network_data(&spec, Some(&set)), network_data(&spec, None), "{spec:?}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -99,9 +99,21 @@ impl RunDirectory {
         if created {
             storage.create_dir(path).attempt("create", path)?;
         }
-        // Before the lock file is written: a directory that is somebody else's stays untouched.
-        inspect(path, &identity)?;
-        let lock = Lock::acquire(path)?;
+        // Before the lock file is written: a directory that is somebody else's stays untouched, and one whose run is
+        // finished may be on a medium that nobody can write to.
+        let seen = inspect(path, &identity)?;
+        let lock = match Lock::acquire(path) {
+            Ok(lock) => lock,
+            Err(error) => {
+                let unwritable = matches!(error, StoreError::Disk { .. });
+                return match seen.filter(|m| unwritable && m.state == State::Complete) {
+                    Some(manifest) if missing_file(path, &manifest)?.is_none() => {
+                        Ok(Opened::Complete(Box::new(manifest)))
+                    }
+                    _ => Err(error),
+                };
+            }
+        };
         let manifest = inspect(path, &identity)?;
         let mut notes = Vec::new();
         if let Some(manifest) = manifest.as_ref().filter(|m| m.state == State::Complete) {
