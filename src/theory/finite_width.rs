@@ -17,7 +17,7 @@ use crate::network::{Input, NetworkSpec, WeightLaw};
 
 /// ln |delta_l|^2/|delta_L|^2 over seeds, for l = 1..=L.
 pub struct Scatter {
-    /// Its mean less the mean field's value, without what the gradient's direction adds ([`turns`]).
+    /// Its mean less the mean field's value, without what the gradient's direction adds (`turns`).
     pub shifts: Vec<f64>,
     pub variances: Vec<f64>,
 }
