@@ -11,7 +11,8 @@ const HEAD: &str = "\
 Each paper has a sweep file in `configs/papers/` whose header cites it and says what to look for, and beside it the
 statements below as data. `gradsweep reproduce` runs them all on the CPU, smaller than published, and judges them: a mean
 over seeds must be within 4 standard errors of the prediction, or on the right side of it by 4, and the standard error small
-against the effect. What must lie on one side of a bound shows it with its sign: `< 3.2`. `gradsweep reproduce --full` takes
+against the effect. Where the prediction itself is a limit, the statement allows for what it leaves out, and its outcome says
+how much and why. What must lie on one side of a bound shows it with its sign: `< 3.2`. `gradsweep reproduce --full` takes
 the published sizes, about 12 minutes on two cores; the outcomes are the same there. Where a statement covers several
 configurations, the numbers are those of the one nearest to failing. This page is made by
 `gradsweep reproduce --markdown > docs/reproductions.md`.
@@ -46,8 +47,11 @@ pub fn markdown(papers: &[(&str, Paper, Vec<Finding>)]) -> String {
                 ),
                 None => " | | ".to_string(),
             };
-            let reason = if finding.outcome == Outcome::DoesNotHold && !statement.because.is_empty() {
-                format!(": {}", statement.because.replace('|', "\\|"))
+            let because = statement.because.replace('|', "\\|");
+            let reason = if finding.outcome == Outcome::Pass && statement.tolerance > 0.0 {
+                format!(", with {} allowed: {because}", shown(statement.tolerance))
+            } else if finding.outcome == Outcome::DoesNotHold && !because.is_empty() {
+                format!(": {because}")
             } else {
                 String::new()
             };
