@@ -377,12 +377,13 @@ fn is_ignored(signal: i32) -> bool {
     mask >> (signal - 1) & 1 == 1
 }
 
-/// The first signal asks the run to stop in order; the second one ends the process at once. What is ignored stays so.
+/// The first signal asks the run to stop in order; the second one ends the process at once. A hangup that
+/// is ignored stays so; an interrupt counts also in a shell's background job, which begins with it ignored.
 pub(super) fn stop_on_signals() -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
     #[cfg(unix)]
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
-        if is_ignored(signal) {
+        if signal == signal_hook::consts::SIGHUP && is_ignored(signal) {
             continue;
         }
         let second = signal_hook::flag::register_conditional_shutdown(signal, Exit::Interrupted as i32, stop.clone());
