@@ -1,10 +1,16 @@
 //! `grad_ratio_deviation` is what its name says at the default width and batch size: over seeds its mean is 0 and its spread
-//! 1, or its cell is empty.
+//! 1, or its cell is empty; and a predicted total lies within that scatter, or is empty.
 
 use crate::aligned::configurations;
 use crate::theory::number;
 
 const SEEDS: usize = 48;
+
+fn mean_and_spread(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    (mean, (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt())
+}
 
 /// Both sides of the edge of chaos and the edge, with and without bias, both losses; what has no theory at the end.
 const DEFAULT_SIZE: &str = r#"
@@ -67,8 +73,7 @@ fn a_deviation_has_mean_0_and_spread_1_at_the_default_size_or_is_empty() {
         filled += 1;
         assert_eq!(deviations.len(), SEEDS, "{name}");
         let n = SEEDS as f64;
-        let mean = deviations.iter().sum::<f64>() / n;
-        let spread = (deviations.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt();
+        let (mean, spread) = mean_and_spread(&deviations);
         println!("{name}: {mean:.2} {spread:.2}");
         // Theory is of the first order in depth/width, here up to 1/4: it knows the mean to a fraction of the scatter.
         assert!(mean.abs() < 4.0 * spread / n.sqrt() + 0.2, "{name}: mean {mean}, spread {spread}");
@@ -145,8 +150,7 @@ fn a_predicted_total_is_within_a_seventh_of_a_decade_or_the_scatter_or_it_is_emp
         filled += 1;
         let logs: Vec<f64> = group.iter().filter_map(|row| number(row, "log10_grad_ratio_total")).collect();
         let n = logs.len() as f64;
-        let middle = logs.iter().sum::<f64>() / n;
-        let spread = (logs.iter().map(|x| (x - middle).powi(2)).sum::<f64>() / (n - 1.0)).sqrt();
+        let (middle, spread) = mean_and_spread(&logs);
         let got = middle + (logs.iter().map(|x| 10f64.powf(x - middle)).sum::<f64>() / n).log10();
         let want = predicted.expect("theory is known");
         println!("{name}: {got:.3}, predicted {want:.3}, scatter {spread:.3}");
