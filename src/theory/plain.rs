@@ -7,6 +7,7 @@ use super::inputs::Inputs;
 use super::predict::independent_samples;
 use super::reach::{Reach, reach};
 use super::recursion::{Trace, trace};
+use super::tabulated::tabulated;
 use super::top_gradient::alignment;
 use crate::network::{Input, NetworkSpec, WeightLaw};
 
@@ -40,8 +41,26 @@ pub(super) fn width(spec: &NetworkSpec, inputs: &Inputs, middle: &Trace, ratios:
     let deviations: Option<Vec<f64>> =
         scatter.as_ref().map(|(scatter, _)| scatter.variances.iter().map(|v| v.sqrt()).collect());
     let straight = homogeneous(&spec.activation).is_some();
-    Some(Width { reach: reach(&layers, spec.width, spread, deviations.as_deref(), straight), scatter })
+    let level = |l: usize, distance: f64| straight || is_level(spec, middle.preact_square[l], distance);
+    Some(Width { reach: reach(&layers, spec.width, spread, deviations.as_deref(), &level), scatter })
 }
+
+/// Whether E phi'^2 is the same, to a part in 10^5, at all variances whose logarithm lies within `distance` of that of
+/// `square`: far below 1 every activation is a line on each side of 0, far above it its asymptotes.
+fn is_level(spec: &NetworkSpec, square: f64, distance: f64) -> bool {
+    let table = tabulated(&spec.activation);
+    let slope = |step: f64| {
+        let square = square.clamp(SMALLEST, LARGEST) * libm::exp(0.25 * step * distance);
+        table.moments(square.clamp(SMALLEST, LARGEST)).derivative_square
+    };
+    let slopes = (-4..=4).map(|step| slope(f64::from(step)));
+    let [low, high] = slopes.fold([f64::INFINITY, 0.0], |[low, high], slope| [slope.min(low), slope.max(high)]);
+    low > 0.0 && low.is_finite() && high - low <= 1e-5 * low
+}
+
+/// Variances beyond which activations are lines to the last digit.
+const SMALLEST: f64 = 1e-100;
+const LARGEST: f64 = 1e100;
 
 fn turned(spec: &NetworkSpec, layers: &[Layer], trace: &Trace) -> Option<Vec<f64>> {
     let source = alignment(spec, *trace.act_square.last()?, trace.top_covariance)?;

@@ -231,20 +231,30 @@ fn every_row_of_every_table_is_a_number_or_nothing() {
 
 #[test]
 fn extreme_scales_and_depths_stay_finite() {
-    for (kind, gain) in [
-        (ActivationKind::Relu, 10.0),
-        (ActivationKind::Relu, 0.1),
-        (ActivationKind::Tanh, 0.1),
-        (ActivationKind::Gelu, 10.0),
-        (ActivationKind::Sigmoid, 1e3),
-        (ActivationKind::Sine, 30.0),
-    ] {
+    let total = |kind, gain: f64| {
         let s = NetworkSpec { depth: 1024, ..spec(kind, gain * he()) };
-        let p = predict(&s);
-        // At width 64 and depth 1024 all but ReLU may be out of reach.
-        assert!(p.log10_grad_ratio_total.is_none_or(f64::is_finite), "{kind:?} {gain}");
-        if kind == ActivationKind::Relu {
-            close(p.log10_grad_ratio_total, 1023.0 * 2.0 * f64::log10(gain), 1e-6);
-        }
+        predict(&s).log10_grad_ratio_total
+    };
+    let layers = 1023.0;
+    for gain in [10.0, 0.1] {
+        close(total(ActivationKind::Relu, gain), layers * 2.0 * f64::log10(gain), 1e-6);
     }
+    // Without end ever smaller arguments, where tanh is a line: its slope at the first layers is below 1 by q_1 and less.
+    // 24 drawn networks have -1744.4 +- 0.5, and the mean of the logarithm lies 1023 (ln 32 - psi(32))/ln 10 = 7.0 lower.
+    let small = layers * f64::log10(0.02);
+    close(total(ActivationKind::Tanh, 0.1), small - 2.0 * 0.02 / std::f64::consts::LN_10, 1e-3);
+    // Ever larger ones, where GELU is a rectifier: 24 drawn networks have 2030.3 +- 0.9, 17.4 lower by Hanin's shift.
+    close(total(ActivationKind::Gelu, 10.0), layers * 2.0, 0.01);
+    // Arguments that cover many periods, whose squared cosines have the mean 1/2. 24 drawn networks of batch size 1 have
+    // 3010 +- 0.7, and the shift there is -12.1.
+    close(total(ActivationKind::Sine, 30.0), layers * f64::log10(900.0), 1e-6);
+    // One unit in 700 is not saturated, and a layer has 64: the mean of the slopes is none that a network has. Drawn
+    // networks lose 13 decades per layer where the mean gains 2.
+    assert_eq!(total(ActivationKind::Sigmoid, 1e3), None);
+    let p = predict(&spec(ActivationKind::Sigmoid, 1e3));
+    assert!(p.log10_grad_ratios.iter().all(|ratio| ratio.is_nan()), "{:?}", p.log10_grad_ratios);
+    assert_eq!((p.finite_width_shift, p.seed_scatter), (None, None));
+    // Wide enough, they are many again.
+    let wide = NetworkSpec { width: 1 << 20, ..spec(ActivationKind::Sigmoid, 1e3) };
+    assert!(predict(&wide).log10_grad_ratio_total.is_some());
 }
