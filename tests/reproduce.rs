@@ -71,6 +71,71 @@ fn every_paper_plans_at_both_sizes_cites_its_source_and_says_what_to_expect() {
     }
 }
 
+/// The items of a header's list: what a paper states, and what is expected with the allowance in parentheses.
+fn expectations(header: &str) -> Vec<(String, String, String)> {
+    let mut items: Vec<[String; 2]> = Vec::new();
+    for line in header.lines().take_while(|line| line.starts_with('#')) {
+        let (text, last) = (line[1..].trim(), items.last_mut());
+        match (line.strip_prefix("# - "), line.strip_prefix("#   "), last) {
+            (Some(says), _, _) => items.push([says.to_string(), String::new()]),
+            (None, Some(_), Some([says, expected])) => {
+                let expects = text.starts_with("expect: ") || !expected.is_empty();
+                let part = if expects { expected } else { says };
+                *part = format!("{part} {text}").trim().to_string();
+            }
+            _ => {}
+        }
+    }
+    let split = |[says, expected]: [String; 2]| {
+        let (what, allowance) = expected.rsplit_once(" (").unwrap_or_else(|| panic!("{says}: {expected}"));
+        let what = what.strip_prefix("expect: ").unwrap_or_else(|| panic!("{says}: {expected}"));
+        (says, what.to_string(), allowance.to_string())
+    };
+    items.into_iter().map(split).collect()
+}
+
+/// How a header says what a statement allows.
+fn allowance(statement: &Statement) -> String {
+    let tolerance = match statement.tolerance {
+        0.0 => String::new(),
+        tolerance => format!(" + {tolerance:?}"),
+    };
+    let side = if statement.test == Test::Equal { "within 4 s" } else { "by more than 4 s" };
+    format!("{side}{tolerance}{})", if statement.holds { "" } else { "; does not hold" })
+}
+
+#[test]
+fn every_header_says_of_each_statement_what_to_expect_and_its_tolerance() {
+    for file in PAPERS {
+        let paper = file.parse().unwrap_or_else(|e| panic!("{e}"));
+        let items = expectations(file.sweep);
+        let says: Vec<&str> = items.iter().map(|(says, _, _)| says.as_str()).collect();
+        let stated: Vec<&str> = paper.statements.iter().map(|statement| statement.says.as_str()).collect();
+        assert_eq!(says, stated, "{}", file.name);
+        for (statement, (says, expected, allowed)) in paper.statements.iter().zip(&items) {
+            assert_eq!(*allowed, allowance(statement), "{}: {says}", file.name);
+            // A prediction that is a plain number stands there, too.
+            let number: Option<f64> = statement.predicted.parse().ok();
+            let mut words = expected.split(|c: char| !(c.is_ascii_digit() || c == '.')).filter_map(|w| w.parse().ok());
+            assert!(
+                number.is_none_or(|number| words.any(|word: f64| word == number.abs())),
+                "{}: {says}: {expected}",
+                file.name
+            );
+        }
+        // Citation, and how the sizes here and with --full compare with those of the paper.
+        let header: String = file.sweep.lines().take_while(|line| line.starts_with('#')).collect();
+        for part in ["\"", "--full"] {
+            assert!(header.contains(part), "{}: {part}", file.name);
+        }
+        let year = file.name.rsplit('_').next().expect("names end in the year");
+        assert!(header.contains(year), "{}", file.name);
+    }
+    let changed = "# - a b\n#   c\n#   expect: x is 1\n#   or so (within 4 s + 0.02)\n\nname = \"x\"\n# - no\n";
+    let item = ["a b c", "x is 1 or so", "within 4 s + 0.02)"].map(str::to_string);
+    assert_eq!(expectations(changed), [item.into()]);
+}
+
 #[test]
 fn the_page_of_reproductions_lists_every_statement_and_its_outcome() {
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reproductions.md"))
