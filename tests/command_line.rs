@@ -315,7 +315,8 @@ fn a_sweep_file_that_is_no_text_is_told_where() {
     fs::write(place.path("bad.toml"), b"name = \"\xc3\xa4\"\n# caf\xe9\n").expect("writable");
     let run = place.run(&["plan", "bad.toml"]);
     assert_eq!(code(&run), 2);
-    assert!(stderr(&run).contains("bad.toml:2:6: byte 0xe9 is not UTF-8"), "{}", stderr(&run));
+    let expected = "bad.toml:2:6: byte 0xe9 is not UTF-8: save the file as UTF-8 text\n  # caf\u{fffd}\n       ^\n";
+    assert!(stderr(&run).ends_with(expected), "{}", stderr(&run));
     let file = fs::File::open(place.path("bad.toml")).expect("exists");
     let piped = place.command(&["plan", "-"]).stdin(file).output().expect("starts");
     assert!(stderr(&piped).contains("<stdin>:2:6: byte 0xe9"), "{}", stderr(&piped));

@@ -341,6 +341,21 @@ fn foreign_directories_and_files_are_refused_and_left_untouched() {
     let error = RunDirectory::open(temporary.path(), Arc::new(Disk), identity(9)).unwrap_err();
     assert!(matches!(&error, StoreError::Occupied(text) if text.contains("thesis.tmp")), "{error}");
     assert_eq!(names(temporary.path()), ["thesis.tmp"]);
+    // What a killed run leaves behind is empty or begins like a manifest; files of these names may be anybody's.
+    for name in ["lock", "manifest.json.tmp"] {
+        let other = TempDir::new().unwrap();
+        fs::write(other.path().join(name), "years of work").unwrap();
+        let error = RunDirectory::open(other.path(), Arc::new(Disk), identity(9)).unwrap_err();
+        assert!(matches!(&error, StoreError::Occupied(text) if text.contains(name)), "{error}");
+        assert_eq!(fs::read_to_string(other.path().join(name)).unwrap(), "years of work");
+    }
+    for (name, left) in
+        [("lock", ""), ("manifest.json.tmp", ""), ("manifest.json.tmp", "{\n  \"schema_version\": 1,\n  \"to")]
+    {
+        let killed = TempDir::new().unwrap();
+        fs::write(killed.path().join(name), left).unwrap();
+        assert!(RunDirectory::open(killed.path(), Arc::new(Disk), identity(9)).is_ok(), "{name}");
+    }
     let broken = TempDir::new().unwrap();
     fs::write(broken.path().join("manifest.json"), "{").unwrap();
     assert!(matches!(RunDirectory::open(broken.path(), Arc::new(Disk), identity(9)), Err(StoreError::Occupied(_))));

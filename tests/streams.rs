@@ -72,6 +72,17 @@ fn a_dash_is_standard_output_and_a_device_stays_one() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn the_limit_of_a_shell_on_files_is_a_full_disk() {
+    let place = Place::new(SWEEP);
+    let run = format!("ulimit -f 8; exec {} run sweep.toml --device cpu -o out", env!("CARGO_BIN_EXE_gradsweep"));
+    let limited = Command::new("sh").args(["-c", &run]).current_dir(place.path("")).output().expect("starts");
+    assert_eq!(code(&limited), 6, "{}", stderr(&limited));
+    assert!(stderr(&limited).contains("run the same command again"), "{}", stderr(&limited));
+    assert_eq!(code(&place.run(&["run", "sweep.toml", "--device", "cpu", "-o", "out"])), 0);
+}
+
 /// Mounts a small file system; `None` where that is not permitted.
 fn small_disk(at: &Path, size: &str) -> Option<()> {
     fs::create_dir_all(at).expect("writable");

@@ -49,14 +49,17 @@ pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
     let mut failures = 0;
     let mut report = Vec::new();
     for device in &devices {
-        let title = format!("{} ({})", device.name, device.kind);
+        if !console.json {
+            // Before the work: a software adapter takes minutes on a busy machine.
+            writeln!(out, "{BOLD}{} ({}){BOLD:#}, f32, against cpu f64", device.name, device.kind)?;
+            out.flush()?;
+        }
         let outcome = examine(device, &plan, args.inject_fault)
             .map(|(info, results)| (info, check::compare(&plan, &reference, &results)));
         match outcome {
             Ok((EngineInfo { label, notes, .. }, comparisons)) => {
                 failures += comparisons.iter().filter(|c| !c.passed()).count();
                 if !console.json {
-                    writeln!(out, "{BOLD}{label}{BOLD:#}, f32, against cpu f64")?;
                     lines(&plan, &comparisons).iter().try_for_each(|line| writeln!(out, "{line}"))?;
                     notes.iter().try_for_each(|note| writeln!(out, "  {note}"))?;
                 }
@@ -66,9 +69,10 @@ pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
             Err(error) => {
                 failures += 1;
                 if !console.json {
-                    writeln!(out, "{BOLD}{title}{BOLD:#}\n  {RED}FAIL{RED:#}  {error}")?;
+                    writeln!(out, "  {RED}FAIL{RED:#}  {error}")?;
                 }
-                report.push(json!({ "device": title, "error": error.to_string() }));
+                let device = format!("{} ({})", device.name, device.kind);
+                report.push(json!({ "device": device, "error": error.to_string() }));
             }
         }
     }

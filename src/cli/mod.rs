@@ -84,6 +84,7 @@ fn command() -> clap::Command {
 pub fn main() -> ExitCode {
     exit::report_panics();
     prepare_environment();
+    outlive_file_limits();
     let exit = std::panic::catch_unwind(start).unwrap_or(Exit::Failed);
     exit::leave(exit)
 }
@@ -102,6 +103,12 @@ fn prepare_environment() {
             std::env::remove_var(DEVICE);
         }
     }
+}
+
+/// A file that reaches the limit of `ulimit -f` is then an error of the disk like any other, not the end of the process.
+fn outlive_file_limits() {
+    #[cfg(unix)]
+    let _ = signal_hook::flag::register(libc::SIGXFSZ, std::sync::Arc::default());
 }
 
 fn start() -> Exit {

@@ -2,11 +2,12 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
 use super::exit::Failure;
-use crate::config::{Overrides, SweepFile};
+use crate::config::{Mark, Overrides, Reporter, Source, SweepFile};
 use crate::engine::Precision;
 use crate::engine::select::DeviceSelection;
 
@@ -117,11 +118,14 @@ impl SweepArgs {
 fn utf_8(bytes: Vec<u8>, name: &str) -> Result<String, Failure> {
     String::from_utf8(bytes).map_err(|error| {
         let end = error.utf8_error().valid_up_to();
-        let good = String::from_utf8_lossy(&error.as_bytes()[..end]);
-        let (line, column) =
-            (good.matches('\n').count() + 1, good.chars().rev().take_while(|c| *c != '\n').count() + 1);
         let byte = error.as_bytes()[end];
-        Failure::usage(format!("{name}:{line}:{column}: byte 0x{byte:02x} is not UTF-8: save the file as UTF-8 text"))
+        // Up to the fault both texts are the same.
+        let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+        let (start, end) = (end as u32, (end + char::REPLACEMENT_CHARACTER.len_utf8()) as u32);
+        let mut reporter = Reporter::new(Arc::new(vec![Source { label: name.to_string(), text }]));
+        let message = format!("byte 0x{byte:02x} is not UTF-8: save the file as UTF-8 text");
+        reporter.at(Mark { source: 0, start, end }, message);
+        Failure::usage(reporter.check().map_or_else(|error| error.to_string(), |()| String::new()))
     })
 }
 

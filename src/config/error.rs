@@ -4,6 +4,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
 /// A piece of text that values came from: the sweep file, or one `--set`.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -79,11 +81,14 @@ impl fmt::Display for Diagnostic {
         // A very long line is shown around the caret only.
         let skip = (place.column - 1).saturating_sub(LINE_WINDOW / 2);
         let shown: String = place.text.chars().skip(skip).take(LINE_WINDOW).collect();
-        writeln!(f, "  {}", printable(&shown))?;
-        let indent: String =
-            shown.chars().take(place.column - 1 - skip).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-        let room = shown.chars().count().saturating_sub(place.column - 1 - skip).max(1);
-        write!(f, "  {indent}{}", "^".repeat(place.length.min(room)))
+        let shown = printable(&shown);
+        writeln!(f, "  {shown}")?;
+        let before = place.column - 1 - skip;
+        // Characters of East Asian scripts take two cells of a terminal, combining marks none.
+        let cells = |c: char| if c == '\t' { "\t".to_string() } else { " ".repeat(c.width().unwrap_or(0)) };
+        let indent: String = shown.chars().take(before).map(cells).collect();
+        let marked: String = shown.chars().skip(before).take(place.length).collect();
+        write!(f, "  {indent}{}", "^".repeat(marked.width().max(1)))
     }
 }
 
@@ -199,6 +204,21 @@ mod tests {
         assert_eq!(nearest("rleu", words), Some("relu"));
         assert_eq!(nearest("Leaky-Relu", words), Some("leaky_relu"));
         assert_eq!(nearest("swish", words), None);
+    }
+
+    #[test]
+    fn the_caret_stands_below_wide_and_combining_characters() {
+        for (text, start, length, caret) in [
+            ("a = \"漢字\" x", 13, 1, "             ^"),
+            ("\"漢字\" = 1", 0, 8, "  ^^^^^^"),
+            ("e\u{301} = 1", 6, 1, "      ^"),
+            ("\ta = 1", 5, 1, "  \t    ^"),
+        ] {
+            let mut reporter = Reporter::new(Arc::new(vec![Source { label: "f".into(), text: text.into() }]));
+            reporter.at(Mark { source: 0, start, end: start + length }, "no");
+            let shown = reporter.check().unwrap_err().to_string();
+            assert_eq!(shown.lines().last(), Some(caret), "{shown}");
+        }
     }
 
     #[test]

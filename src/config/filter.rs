@@ -3,7 +3,7 @@
 
 use std::sync::OnceLock;
 
-use rhai::{AST, Dynamic, Engine, Expr, FnCallExpr, OptimizationLevel, Position, Scope, Stmt, Token};
+use rhai::{AST, Dynamic, Engine, EvalAltResult, Expr, FnCallExpr, OptimizationLevel, Position, Scope, Stmt, Token};
 
 use super::error::{Mark, Reporter, did_you_mean};
 use super::key::{KEYS, Key, Kind, Value};
@@ -54,7 +54,8 @@ const FUNCTIONS: [(&str, usize); 10] = [
 ];
 
 /// What a filter is made of, beside the keys of networks, with its meaning.
-pub static FILTER_WORDS: [(&str, &str); 18] = [
+pub static FILTER_WORDS: [(&str, &str); 19] = [
+    ("KEY", "a key of networks (gradsweep list keys); one that does not apply has its default, or what the point says"),
     ("params", "number of weights and biases"),
     ("flops", "floating point operations of one forward and backward pass"),
     ("+ - * / % **", "arithmetic; whole numbers count as numbers with a fraction: 1/2 is a half"),
@@ -132,6 +133,16 @@ fn equal(a: f64, b: f64) -> bool {
     a == b || (a - b).abs() <= f64::EPSILON * a.abs().max(b.abs()).min(f64::MAX)
 }
 
+/// A comparison with NaN would drop points, or keep them, without a word.
+fn numbers(a: f64, b: f64) -> Result<(), Box<EvalAltResult>> {
+    if a.is_nan() || b.is_nan() {
+        return Err(
+            "one side of a comparison is not a number (0/0, or the root or logarithm of a negative number)".into()
+        );
+    }
+    Ok(())
+}
+
 fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     ENGINE.get_or_init(|| {
@@ -153,14 +164,19 @@ fn engine() -> &'static Engine {
             token => token,
         });
         // Those of the crate take no infinity, and compare numbers near 0 with an absolute tolerance.
-        engine
-            .set_fast_operators(false)
-            .register_fn("==", equal)
-            .register_fn("!=", |a: f64, b: f64| !equal(a, b))
-            .register_fn("<", |a: f64, b: f64| a < b && !equal(a, b))
-            .register_fn(">", |a: f64, b: f64| a > b && !equal(a, b))
-            .register_fn("<=", |a: f64, b: f64| a < b || equal(a, b))
-            .register_fn(">=", |a: f64, b: f64| a > b || equal(a, b));
+        type Comparison = fn(f64, f64) -> bool;
+        let operators: [(&str, Comparison); 6] = [
+            ("==", equal),
+            ("!=", |a, b| !equal(a, b)),
+            ("<", |a, b| a < b && !equal(a, b)),
+            (">", |a, b| a > b && !equal(a, b)),
+            ("<=", |a, b| a < b || equal(a, b)),
+            (">=", |a, b| a > b || equal(a, b)),
+        ];
+        engine.set_fast_operators(false);
+        for (name, compare) in operators {
+            engine.register_fn(name, move |a: f64, b: f64| numbers(a, b).map(|()| compare(a, b)));
+        }
         engine
     })
 }

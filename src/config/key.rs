@@ -247,12 +247,12 @@ impl KeyRow {
             Kind::Int { min, max } if min == max => format!("{min}"),
             Kind::Int { min, max } => format!("integer, {min} to {max}"),
             Kind::Float { max, .. } if *max < f64::MAX => format!("number, 0 to {max:e}"),
-            Kind::Float { .. } => "number, 0 or more".to_string(),
+            Kind::Float { .. } => "number, 0 or 1e-100 to 1e100".to_string(),
             Kind::Bool => "true, false".to_string(),
             Kind::Word(vocabulary) => vocabulary.words().join(", "),
             Kind::ResidualScale => {
                 let words: Vec<_> = ResidualScale::WORDS.iter().map(|(name, _)| format!("\"{name}\"")).collect();
-                format!("number, 0 or more, {}", words.join(", "))
+                format!("number, 0 or 1e-100 to 1e100, {}", words.join(", "))
             }
         }
     }

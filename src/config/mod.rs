@@ -18,7 +18,7 @@ mod tree;
 use std::sync::Arc;
 
 pub use axis::{Axis, Column};
-pub use error::{Diagnostic, Mark, Place, Reporter, SweepError, did_you_mean};
+pub use error::{Diagnostic, Mark, Place, Reporter, Source, SweepError, did_you_mean};
 pub use filter::{FILTER_WORDS, Filter, Operand, Variable};
 pub use key::{Applies, KEYS, Key, KeyRow, Kind, Value};
 pub use overrides::Overrides;

@@ -114,7 +114,11 @@ fn top(root: &Table, file_name: &str, overrides: &Overrides, reporter: &mut Repo
         }
         Some((NodeKind::Table(_), mark)) => reporter.at(mark, "`sweep` is a list: write [[sweep]] with two brackets"),
         Some((_, mark)) => reporter.at(mark, "`sweep` takes tables: write [[sweep]]"),
-        None => reporter.anywhere(format!("{file_name}: no [[sweep]]: there is nothing to run")),
+        None => {
+            let end = reporter.sources.first().map_or(0, |source| source.text.trim_end().len()) as u32;
+            let end = Mark { source: 0, start: end, end };
+            reporter.at(end, "no [[sweep]] up to the end of the file: there is nothing to run");
+        }
     }
     select(&mut file, overrides, reporter);
     file

@@ -81,6 +81,12 @@ impl Node {
 pub fn parse(text: &str, source: u32, reporter: &mut Reporter) -> Table {
     let (root, errors) = DeTable::parse_recoverable(text);
     for error in errors {
+        // The limit of nesting has a place in brackets, and none in dotted keys.
+        if error.span().is_none() || error.message().starts_with("cannot recurse") {
+            let span = error.span().unwrap_or_else(|| deepest_line(text));
+            reporter.at(mark(source, span), "this is nested deeper than a sweep file can be");
+            break;
+        }
         let span = error.span().unwrap_or(0..0);
         let rest = text.get(span.start..).unwrap_or("");
         let nothing = rest.is_empty() || rest.starts_with(['\n', '\r', '#']);
@@ -118,6 +124,15 @@ fn shift(node: &mut Node, by: u32) {
         }
         _ => {}
     }
+}
+
+/// The line at which the parser's limit of nesting is passed: no shorter beginning of the text passes it.
+fn deepest_line(text: &str) -> std::ops::Range<usize> {
+    let ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at).chain([text.len()]).collect();
+    let passes = |end: usize| DeTable::parse_recoverable(&text[..end]).1.iter().any(|error| error.span().is_none());
+    let line = ends.partition_point(|&end| !passes(end)).min(ends.len() - 1);
+    let start = if line == 0 { 0 } else { ends[line - 1] + 1 };
+    start..ends[line]
 }
 
 /// The parser's message in the house style: one line, lower case, no full stop.

@@ -163,6 +163,11 @@ pub struct Manifest {
     pub files: Vec<FileEntry>,
 }
 
+impl Manifest {
+    /// How every manifest begins on disk.
+    pub const START: &[u8] = b"{\n  \"schema_version\"";
+}
+
 /// Seconds since 1970 as RFC 3339 in UTC (days to date: Howard Hinnant's `civil_from_days`).
 pub fn rfc3339(seconds: u64) -> String {
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
@@ -188,6 +193,26 @@ mod tests {
         assert_eq!(rfc3339(0), "1970-01-01T00:00:00Z");
         assert_eq!(rfc3339(951_782_400), "2000-02-29T00:00:00Z");
         assert_eq!(rfc3339(1_795_407_760), "2026-11-23T04:22:40Z");
+    }
+
+    #[test]
+    fn a_manifest_begins_as_it_is_recognised() {
+        let manifest = Manifest {
+            schema_version: MANIFEST_VERSION,
+            tool: String::new(),
+            state: State::Running,
+            identity_hash: String::new(),
+            identity: Identity::default(),
+            settings: Vec::new(),
+            engines: Vec::new(),
+            fingerprints: Vec::new(),
+            started: String::new(),
+            finished: None,
+            seconds: 0.0,
+            counts: Tally::default(),
+            files: Vec::new(),
+        };
+        assert!(serde_json::to_vec_pretty(&manifest).unwrap().starts_with(Manifest::START));
     }
 
     #[test]

@@ -17,9 +17,17 @@ pub fn inspect(path: &Path, identity: &Identity) -> Result<Option<Manifest>, Sto
     let file = path.join(MANIFEST);
     if !file.exists() {
         let mut names = list(path).attempt("read", path)?;
-        // A run that was killed before its manifest was in place leaves no more than these.
+        // A run that was killed before its manifest was in place leaves no more than these: a lock is empty, and a
+        // manifest that was cut begins like a whole one.
         let unfinished = format!("{MANIFEST}.tmp");
-        names.retain(|name| name != Lock::FILE_NAME && *name != unfinished);
+        let begins_with =
+            |name: &str, start: &[u8]| fs::read(path.join(name)).is_ok_and(|text| text.starts_with(start));
+        let is_empty = |name: &str| fs::metadata(path.join(name)).is_ok_and(|m| m.is_file() && m.len() == 0);
+        names.retain(|name| {
+            let left_behind = *name == Lock::FILE_NAME && is_empty(name)
+                || *name == unfinished && (is_empty(name) || begins_with(name, Manifest::START));
+            !left_behind
+        });
         if names.is_empty() {
             return Ok(None);
         }

@@ -153,8 +153,8 @@ fn every_mistake_around_the_sweeps_is_named_where_it_stands() {
     const TOP: &str = "schema_version, name, seed, replicates, seeding, defaults, sweep, record, verdict";
     let name_help = "a name starts with a letter or digit and has at most 64 letters, digits, `_`, `.`, `-`";
     let cases = [
-        ("", "sweep.toml: no [[sweep]]: there is nothing to run".to_string()),
-        ("[defaults]\ndepth = 3", "sweep.toml: no [[sweep]]: there is nothing to run".into()),
+        ("", "1:1: no [[sweep]] up to the end of the file: there is nothing to run".to_string()),
+        ("[defaults]\ndepth = 3\n\n", "2:10: no [[sweep]] up to the end of the file: there is nothing to run".into()),
         ("sweep = []", "1:1: `sweep` takes tables: write [[sweep]]".into()),
         ("sweep = 3", "1:1: `sweep` takes tables: write [[sweep]]".into()),
         ("sweep = [3]", "1:10: a sweep is a table: write [[sweep]], not the integer 3".into()),
@@ -214,6 +214,22 @@ fn every_mistake_around_the_sweeps_is_named_where_it_stands() {
     ];
     for (text, expected) in cases {
         assert_eq!(errors(text), [expected], "{text}");
+    }
+}
+
+#[test]
+fn too_deep_a_nest_is_named_where_it_stands() {
+    let dotted = format!("name = \"n\"\n[[sweep]]\n{} = 1\nwidth = 3\n", ["a"; 200].join("."));
+    let nested = format!("[[sweep]]\ndepth = 3\nwidth = {}{}\n", "[".repeat(200), "]".repeat(200));
+    for text in [dotted, nested] {
+        let found = errors(&text);
+        assert!(
+            found
+                .iter()
+                .any(|error| error.starts_with("3:")
+                    && error.ends_with("this is nested deeper than a sweep file can be")),
+            "{found:?}"
+        );
     }
 }
 

@@ -25,6 +25,7 @@ fn keeps(text: &str) -> bool {
 fn every_function_is_documented_and_every_documented_word_works() {
     for (word, _) in FILTER_WORDS {
         let calls = match word {
+            "KEY" => vec!["depth > 0".to_string()],
             "( )" => vec!["(depth) > 0".to_string()],
             "in, !in" => vec!["depth in [7]".to_string(), "depth !in [8]".to_string()],
             "&& || !" => vec!["depth > 1 && depth > 2".to_string(), "!bias || depth > 0".to_string()],
@@ -76,6 +77,16 @@ fn expressions_mean_what_they_say() {
     for text in ["depth != 7", "bias == false", "activation in [\"relu\"]", "depth / 0 < 1", "depth > 1e300 * 1e300"] {
         assert!(!keeps(text), "{text}");
     }
+}
+
+#[test]
+fn a_comparison_with_no_number_is_an_error() {
+    for text in ["sqrt(2 - depth) > 1", "0 / (depth - 7) == 0", "ln(-depth) != 3", "(0 * depth) / 0 in [1, 2]"] {
+        let operand = |_| Operand::Number(7.0);
+        let error = filter(text).keeps(operand).unwrap_err();
+        assert!(error.contains("not a number"), "{text}: {error}");
+    }
+    assert!(!keeps("depth < 2 && sqrt(2 - depth) > 1"));
 }
 
 #[test]
