@@ -182,6 +182,45 @@ fn factors_and_cosines_are_continuous_wherever_the_fixed_point_is() {
 }
 
 #[test]
+fn everything_moves_continuously_with_the_bias_too() {
+    let scale = |xi: Option<f64>| xi.map_or(1.0, |xi| xi / (1.0 + xi));
+    let (mut compared, mut jumps) = (0, 0);
+    for activation in activations() {
+        let name = activation.canonical();
+        for sigma_w in weights().step_by(3) {
+            let field = |b: f64| mean_field(&activation, sigma_w, b);
+            let q = |b: f64| bounded(field(b).q_star);
+            let chi = |b: f64| bounded(field(b).chi_1);
+            let cosine = |b: f64| field(b).c_star.unwrap_or(f64::NAN);
+            let grad = |b: f64| scale(field(b).xi_grad);
+            let angle = |b: f64| scale(field(b).xi_c);
+            let length = |b: f64| scale(field(b).xi_q);
+            let outputs: [(&str, &dyn Fn(f64) -> f64); 5] =
+                [("chi_1", &chi), ("c*", &cosine), ("xi_grad", &grad), ("xi_c", &angle), ("xi_q", &length)];
+            let line: Vec<f64> = (0..=20).map(|i| 0.1 * f64::from(i)).collect();
+            for pair in line.windows(2) {
+                let (a, b) = (pair[0], pair[1]);
+                if let Some(at) = jump(&q, a, b, 0.02) {
+                    jumps += 1;
+                    // A larger bias may push the variance beyond the point from which it diverges.
+                    let ends = at.map(|b| field(b).q_star.is_none());
+                    assert_eq!(ends, [false, true], "q* of {name} at {sigma_w}, {at:?}");
+                    continue;
+                }
+                if field(a).q_star.is_none() || field(b).q_star.is_none() {
+                    continue;
+                }
+                for (what, f) in outputs {
+                    compared += 1;
+                    assert_eq!(jump(f, a, b, 0.05), None, "{what} of {name} at {sigma_w}, {a} to {b}");
+                }
+            }
+        }
+    }
+    assert!(compared > 10_000 && jumps > 0, "{compared} {jumps}");
+}
+
+#[test]
 fn the_edge_of_chaos_is_one_line_that_parts_the_phases() {
     for activation in activations() {
         let name = activation.canonical();
@@ -207,16 +246,20 @@ fn the_edge_of_chaos_is_one_line_that_parts_the_phases() {
 }
 
 #[test]
-fn predicted_gradients_move_continuously_with_the_scales() {
+fn predicted_gradients_and_what_width_adds_move_continuously_with_the_scales() {
     let forms = || Norm::TABLE.iter().flat_map(|norm| Residual::TABLE.iter().map(move |residual| (norm, residual)));
     for activation in activations() {
         for ((norm, residual), sigma_b) in forms().flat_map(|form| [0.0, 0.3].map(|b| (form, b))) {
-            let total = |sigma_w: f64| {
+            let predicted = |sigma_w: f64| {
                 let base = spec(activation.kind, sigma_w);
                 let init = Init { sigma_b: Some(sigma_b), ..base.init };
                 let form = NetworkSpec { norm: norm.word, residual: residual.word, init, activation, ..base };
-                predict(&NetworkSpec { depth: 6, ..form }).log10_grad_ratio_total
+                predict(&NetworkSpec { depth: 6, ..form })
             };
+            let total = |sigma_w: f64| predicted(sigma_w).log10_grad_ratio_total;
+            // No number between two that exist ends the search.
+            let shift = |sigma_w: f64| predicted(sigma_w).finite_width_shift.unwrap_or(f64::NAN);
+            let scatter = |sigma_w: f64| predicted(sigma_w).seed_scatter.unwrap_or(f64::NAN);
             let name = format!("{} {} {} {sigma_b}", activation.canonical(), norm.name, residual.name);
             let line: Vec<f64> = weights().step_by(4).collect();
             for pair in line.windows(2) {
@@ -224,6 +267,8 @@ fn predicted_gradients_move_continuously_with_the_scales() {
                 let (Some(_), Some(_)) = (total(pair[0]), total(pair[1])) else { continue };
                 let between = |w: f64| total(w).unwrap_or_else(|| panic!("{name} at {w}: known on both sides"));
                 assert_eq!(jump(&between, pair[0], pair[1], 0.1), None, "{name}");
+                assert_eq!(jump(&shift, pair[0], pair[1], 0.05), None, "shift of {name}");
+                assert_eq!(jump(&scatter, pair[0], pair[1], 0.05), None, "scatter of {name}");
             }
         }
     }
