@@ -50,6 +50,9 @@ fn advice(source: &io::Error) -> &'static str {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "; nothing that was finished is lost: free some space and run the same command again"
         }
+        io::ErrorKind::FileTooLarge => {
+            "; nothing that was finished is lost: raise the limit on files (ulimit -f) and run the same command again"
+        }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => "; choose another directory with -o",
         _ => "",
     }
