@@ -72,7 +72,7 @@ fn excess_kurtosis(law: WeightLaw) -> f64 {
 
 /// The scatter of a plain network's gradients, to first order in depth/width. Over 192 seeds at width 128 and batch size 64
 /// the measured standard deviation is 0.92 to 1.17 times this with cotangents. With mse it is 0.99 to 1.13 times, and 1.24 for
-/// 32 layers of rectifiers: of the readout's 10 units the higher orders in 1/10 are left out.
+/// 32 layers of rectifiers, with 40 and 100 outputs much as with 10: what is missing there is not known.
 pub fn scatter(spec: &NetworkSpec, trace: &Trace, independent: bool) -> Option<Scatter> {
     let (depth, batch) = (spec.depth as usize, f64::from(spec.batch_size));
     let n = f64::from(spec.width);

@@ -62,7 +62,8 @@ networks without norm, and all of the first order in depth / width under layer a
 where width is too small for it. In plain networks ln q_l has a variance of order l / width over seeds, and theory says what
 the second order in it adds: sizes and cosines are left out from the layer on where that is more than 0.1 decades of the
 root mean square, or the variance more than 4; gradients where it is more than 0.15 decades, or the scatter over seeds where
-that is known and larger, or where q_l is left out and the slope depends on it. So deep networks of GELU, SiLU and softplus
+that is known and larger, where q_l is left out and the slope depends on it, or where so few units of a layer are not
+saturated that the squared slope's mean over them scatters by more than itself (tanh with sigma_w = 100 at width 64). So deep networks of GELU, SiLU and softplus
 with `he_normal`, whose infinite-width orbit is unstable, have predictions for their first layers alone. Under layer and rms
 norm without skips they end where width adds more than 1.1 decades, with skips 1.5 width layers below the last one. Under batch norm the samples of a layer must be few against
 its width: gradients are left out where batch_size ((layers to the last one) / width + 2 / input_size) is above 4, with a third
