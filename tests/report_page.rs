@@ -84,7 +84,11 @@ fn the_page_and_the_static_figures_choose_the_same_configurations() {
         depth = [4, 6, 8]\nactivation = [\"tanh\", \"relu\", \"gelu\"]\ninit = [\"he_normal\", \"mean_field\", \"orthogonal\"]\n\
         gain = [0.5, 1.0, 2.0]\n[[sweep]]\nname = \"b\"\ndepth = [4, 8]\nresidual = [\"none\", \"pre_act\"]\n\
         residual_scale = [0.5, 1.0]\nactivation = \"relu\"\nloss = [\"mse\", \"cotangent\"]\n";
-    for sweep in [EVERYTHING, many] {
+    // Of its slices those of deep, narrow networks have no value at all.
+    let dying = "schema_version = 1\nname = \"dying\"\n[defaults]\nbatch_size = 2\nactivation = \"relu\"\n\
+        loss = \"cotangent\"\nreplicates = 3\n[[sweep]]\nname = \"a\"\ndepth = [6, 24, 300]\nwidth = [1, 3]\ngain = [0.5, 0.8, 1.0]\n\
+        init = [\"he_normal\", \"he_uniform\"]\n";
+    for sweep in [EVERYTHING, many, dying] {
         let place = run(sweep);
         let mut said = serde_json::Map::new();
         for kind in ["gradient", "phase", "depth", "factor"] {
@@ -225,6 +229,8 @@ fn ten_thousand_networks_make_a_page_that_opens() {
     at_most("bytes", 6_800_000);
     at_most("bytes_read_at_start", 2_000_000);
     at_most("nodes", 10_000);
+    at_most("traces", 100);
+    at_most("points", 30_000);
 }
 
 #[test]
@@ -307,7 +313,16 @@ fn wishes_that_a_run_cannot_fulfil_are_explained() {
         (code(&output), stderr(&output))
     };
     for (arguments, text) in [
-        (&["--kind", "phase"][..], "takes two keys that vary"),
+        (
+            &["--kind", "phase"][..],
+            "takes two keys that vary, and only `width` does in this run of 2 networks; give two",
+        ),
+        (&["--kind", "gradient", "--where", "depth=5"], "`depth` is never `5` in this run; it has 4"),
+        (&["--kind", "gradient", "--where", "lost=1"], "no network of this run has a key `lost`"),
+        (
+            &["--kind", "gradient", "--size", "200x200"],
+            "is too small for its axes, legend and texts; this one takes at least --size ",
+        ),
         (&["--kind", "gradient", "--color-by", "widht"], "did you mean `width`"),
         (&["--kind", "gradient", "--color-by", "depth"], "has one value in this run"),
         (&["--kind", "gradient", "--where", "width=5"], "is never `5` in this run; it has 4, 8"),
@@ -317,6 +332,30 @@ fn wishes_that_a_run_cannot_fulfil_are_explained() {
         let (code, message) = refused(arguments);
         assert_eq!((code, message.contains(text)), (2, true), "{arguments:?}: {message}");
     }
+    // What all have in common may be named, as the sweep file names it; and the size that is named will do.
+    let (_, message) = refused(&["--kind", "gradient", "--size", "200x200"]);
+    let size = message.trim().rsplit(' ').next().expect("a size");
+    for arguments in [&["--where", "loss=mse", "--where", "depth=4"][..], &["--size", size]] {
+        let (code, message) = refused(&[&["--kind", "gradient"], arguments].concat());
+        assert_eq!(code, 0, "{arguments:?}: {message}");
+    }
+}
+
+#[test]
+fn a_plane_without_a_value_names_one_that_has_some() {
+    let place = run(
+        "schema_version = 1\n[defaults]\nbatch_size = 2\nactivation = \"relu\"\nloss = \"cotangent\"\nreplicates = 3\n\
+         [[sweep]]\nname = \"dying\"\ndepth = [3, 300]\nwidth = [1, 2]\ngain = [0.5, 1.0]\n",
+    );
+    let plot = |arguments: &[&str]| {
+        let output =
+            place.run(&[&["plot", "out", "--kind", "phase", "--x", "width", "--y", "gain"], arguments].concat());
+        (code(&output), stderr(&output))
+    };
+    let (code, message) = plot(&["--where", "depth=300"]);
+    assert_eq!((code, message.contains("; there are some with --where depth=3")), (2, true), "{message}");
+    let (code, message) = plot(&[]);
+    assert_eq!((code, message.contains(" at depth = 3")), (0, true), "{message}");
 }
 
 #[test]

@@ -11,12 +11,13 @@ const TEMPLATE: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/page.css");
 
 /// In the order in which they stand in the page: one script, so they share one scope.
-const SCRIPTS: [&str; 9] = [
+const SCRIPTS: [&str; 10] = [
     include_str!("page/data.js"),
     include_str!("page/color.js"),
     include_str!("page/frame.js"),
     include_str!("page/gradient.js"),
     include_str!("page/phase.js"),
+    include_str!("page/contour.js"),
     include_str!("page/depth.js"),
     include_str!("page/distribution.js"),
     include_str!("page/factor.js"),

@@ -16,9 +16,10 @@ pub fn shortened(values: &[String], numbers: &[f64]) -> Vec<String> {
         };
         values.iter().zip(numbers).map(text).collect()
     };
+    // As numbers: beside 1.0 a 0.99999 is no 1.
     let differ = |texts: &[String]| {
-        let mut sorted: Vec<&String> = texts.iter().collect();
-        sorted.sort();
+        let mut sorted: Vec<f64> = texts.iter().map(|text| text.parse().unwrap_or(f64::NAN)).collect();
+        sorted.sort_by(f64::total_cmp);
         sorted.windows(2).all(|pair| pair[0] != pair[1])
     };
     (DIGITS..17).map(texts).find(|texts| differ(texts)).unwrap_or_default()
@@ -51,6 +52,7 @@ mod tests {
         assert_eq!(short(&["0.5", "1.4142135623730951", "2.0"]), ["0.5", "1.414", "2.0"]);
         assert_eq!(short(&["1.41421356", "1.41424", "2.0"]), ["1.41421", "1.41424", "2.0"]);
         assert_eq!(short(&["1.23456789e-9", "12345678", "-0.001234567"]), ["1.235e-9", "1.235e7", "-0.001235"]);
+        assert_eq!(short(&["0.99999999", "1.0", "2.0"]), ["0.99999999", "1.0", "2.0"]);
         // Rounded it would be the first one.
         assert_eq!(short(&["1.2", "1.20000001"]), ["1.2", "1.20000001"]);
     }

@@ -98,7 +98,12 @@ def hovered(page, figure="gradient", mark=".scatterlayer .points path", off=(0, 
     point = page.locator(f"#{figure} {mark}").first
     point.scroll_into_view_if_needed()
     box = point.bounding_box()
-    x, y = box["x"] + box["width"] / 2 + off[0], box["y"] + box["height"] / 2 + off[1]
+    return told_at(page, figure, (box["x"] + box["width"] / 2 + off[0], box["y"] + box["height"] / 2 + off[1]))
+
+
+def told_at(page, figure, place):
+    """Text beside the mouse at a place in the window."""
+    x, y = place
     # A mouse comes to rest by many small movements; the charting library leaves out those that follow too fast.
     for move in range(PATIENCE // 100):
         page.mouse.move(x + move % 2, y)
@@ -159,7 +164,8 @@ def full(browser, path):
         assert "activation = tanh" in page.inner_text("#gradient-summary"), "a wish for the key that nobody chose"
         choose(page, "gradient", "hold-activation", "any")
         choose(page, "gradient", "color", "activation")
-        assert not any(heading()), heading()
+        assert len(heading()) == 1 and re.search(r"one colour.*differ in.*norm", heading()[0]), heading()
+        assert "Lines of one colour differ in norm" in page.inner_text("#gradient-summary")
         assert any("activation = " in t for t in legend("gradient")), legend("gradient")
         # Not by colour alone: every value has a symbol of its own.
         symbols = "#gradient .legend .legendpoints path"
@@ -197,6 +203,9 @@ def full(browser, path):
         for key in ["layer", "activation = ", "init = ", "depth = ", "width = ", "batch_size = "]:
             assert key in told, (key, told)
 
+        for figure in ["gradient", "depth", "distribution"]:
+            tells_everywhere(page, figure)
+
         # The table.
         rows = lambda: page.locator("#networks tbody tr").count()
         assert rows() == 50
@@ -210,15 +219,31 @@ def full(browser, path):
         assert page.get_attribute(f"#networks th:nth-child({column})", "aria-sort") == "descending"
         page.click('#networks [data-control="next"]')
         assert "Networks 51 to" in page.inner_text("#networks-summary")
+        # A network's own button tells its whole configuration, by the keyboard as well.
+        button = page.locator("#networks [data-network]").first
+        button.focus()
+        for opened_now in [True, False]:
+            page.keyboard.press("Enter")
+            assert button.get_attribute("aria-expanded") == str(opened_now).lower()
+            assert page.evaluate("() => document.activeElement.dataset.network") == button.get_attribute("data-network")
+            whole = " ".join(texts(page, "#networks tr.configuration"))
+            assert ("batch_size = 8" in whole and "activation = " in whole) == opened_now, whole
 
         # Filters reach everything.
         page.click('[data-filter="activation"] summary')
+        page.evaluate("() => { window.said = []; new MutationObserver(() => said.push(document.getElementById('status').textContent)).observe(document.getElementById('status'), {childList: true}); }")
         page.click('[data-filter="activation"] [data-value="relu"]')
         settle(page)
         page.keyboard.press("Escape")
+        assert page.evaluate("() => document.activeElement.tagName") == "SUMMARY", "the focus stays where it can be seen"
         page.wait_for_function("() => !document.querySelector('#gradient-summary').textContent.includes('relu')")
         assert "relu" not in texts(page, "#networks tbody td")
         page.wait_for_function("() => !document.querySelector('#factor').textContent.includes('activation = relu')")
+        # One sentence aloud, and nothing else on the page speaks.
+        said = page.evaluate("() => said")
+        assert len(said) == 1 and "pass the filters. Networks 1 to 50 of " in said[0], said
+        speaking = "nodes => nodes.filter(n => n.getAttribute('aria-live') !== 'off').map(n => n.id)"
+        assert page.eval_on_selector_all("[aria-live], [role=status], [role=alert], output", speaking) == ["trouble", "status"]
         page.click('[data-control="reset"]')
         page.wait_for_function("() => document.querySelector('#filters output').textContent.startsWith('72 ')")
 
@@ -280,6 +305,8 @@ def deaths(browser, path, *keys):
     """A run some networks of which die: every figure counts them, whatever it shows."""
     with opened(browser, path) as page:
         assert all(everywhere(page).values())
+        # One configuration is shown at a time, and at first none that is dead.
+        choose(page, "distribution", "hold-width", "2")
         tables = {figure: table(page, figure) for figure in [*FIGURES, "networks"]}
         networks = tables["networks"]
         configuration = lambda row: tuple(row[key] for key in keys)
@@ -304,7 +331,7 @@ def deaths(browser, path, *keys):
             plot = boxes(page, f"#{figure}-plot")[0]
             assert plot[1] <= title[1] and title[3] <= plot[3], (figure, title, plot)
 
-        # Where half of the networks or more are dead there is no median; the cell is hatched and no colour of the map.
+        # Where half of the networks or more are dead there is no median, which the mouse is told; the cell is hatched and no colour of the map.
         rows = tables["phase"]
         column = next(name for name in rows[0] if name.endswith("_median"))
         hatched = sum(row[column] == "" for row in rows)
@@ -316,8 +343,11 @@ def deaths(browser, path, *keys):
         strokes = Counter(stroke for _, stroke in page.eval_on_selector_all("#phase .scatterlayer .points path", crosses))
         crossed = sum(row["dead"] != "0" for row in rows)
         assert len(strokes) == 2 and set(strokes.values()) == {crossed}, (strokes, crossed)
-        told = hovered(page, "phase", ".scatterlayer .points path")
-        assert ": none" in told and " dead" in told, told
+        page.locator("#phase-plot").scroll_into_view_if_needed()
+        told = told_at(page, "phase", page.evaluate(HATCHED))
+        assert re.search(r": dead( \(|\d)", told) and "batch_size = 4" in told and "( to" not in told, told
+        words = page.evaluate("() => document.getElementById('depth-plot').data.flatMap(t => t.text ?? [])")
+        assert any("(dead to " in text for text in words) and not any("( to " in text for text in words), words[:5]
         rows = tables["depth"]
         assert any(row["max_trainable_depth_median"] == "" and row["dead"] != "0" for row in rows)
         for row in rows:
@@ -349,6 +379,30 @@ def around_zero(page, dark):
     assert abs(stops[middle][0] - 0.5) < 1e-9, stops
     for arm in [colors[middle:], colors[middle::-1]]:
         assert len(arm) > 2 and arm == sorted(arm, reverse=not dark) and abs(arm[-1] - arm[0]) > 40, colors
+
+
+# The middle of a hatched cell: of one that the invisible map over the cells without a number tells of.
+HATCHED = """() => {
+    const plot = document.getElementById('phase-plot'), layout = plot._fullLayout, box = plot.getBoundingClientRect();
+    const {x, y, z} = plot.data.find(t => t.type === 'heatmap' && t.opacity === 0);
+    const j = z.findIndex(row => row.some(value => value !== null)), i = z[j].findIndex(value => value !== null);
+    return [box.left + layout._size.l + layout.xaxis.d2p(x[i]), box.top + layout._size.t + layout.yaxis.d2p(y[j])];
+}"""
+
+
+def tells_everywhere(page, figure):
+    """Lines, predictions and borders of bands tell the whole configuration; of the distributions so does any place."""
+    traces = page.evaluate(
+        "id => document.getElementById(id).data.filter(t => t.x.some(x => x !== null)).map(t => [t.hoverinfo, t.text])", f"{figure}-plot"
+    )
+    assert len(traces) > 4, figure
+    for hoverinfo, text in traces:
+        assert hoverinfo == "text" and all("batch_size = 8" in line for line in text), (figure, hoverinfo, text)
+    if figure == "distribution":
+        panel = page.locator(f"#{figure} .nsewdrag").first
+        panel.scroll_into_view_if_needed()
+        box = panel.bounding_box()
+        assert "batch_size = 8" in told_at(page, figure, (box["x"] + box["width"] / 2, box["y"] + 8))
 
 
 def boxes(page, selector):
@@ -410,7 +464,9 @@ def zeros(browser, path):
     with opened(browser, path) as page:
         everywhere(page)
         ticks = [text for text in texts(page, "#gradient .ytick") if text]
-        assert ticks and set(ticks) == {"0"}, ticks
+        assert ticks == ["0"], ticks
+        assert "nothing to draw" in page.inner_text("#distribution-summary") or "not recorded" in page.inner_text("#distribution-summary")
+        assert page.locator('[data-control="contours"]').count() == 0, "there are none"
         assert "log" not in shown(page, "#gradient .ytitle")
         tick(page, "gradient", "linear")
         assert "0" in texts(page, "#gradient .ytick")
@@ -423,6 +479,10 @@ def large(browser, path):
         everywhere(page)
         nodes = page.evaluate("() => document.querySelectorAll('*').length")
         seen = {"ready_ms": int(page.get_attribute("html", "data-ready")), "nodes": nodes, "bytes": Path(path).stat().st_size}
+        seen["all_drawn_ms"] = max(int(page.get_attribute(f"#{name}", "data-drawn-ms")) for name in FIGURES)
+        counts = "id => { const data = document.getElementById(id).data; return [data.length, data.reduce((n, t) => n + (t.z?.flat() ?? t.x).length, 0)]; }"
+        drawn = [page.evaluate(counts, f"{name}-plot") for name in FIGURES if not page.eval_on_selector(f"#{name}-plot", "n => n.hidden")]
+        seen["traces"], seen["points"] = sum(d[0] for d in drawn), sum(d[1] for d in drawn)
         # The library is read once and the same for every run; lines of curves are read when a figure asks for them.
         seen["bytes_read_at_start"] = page.evaluate("() => document.getElementById('data').textContent.length")
         # A filter reaches the table and every figure, those out of view as well.

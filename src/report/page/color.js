@@ -78,15 +78,29 @@ function freeKeys(color, wishes, likeliest = preferredKeys()) {
   const free = color === NOTHING ? [] : likeliest.slice(0, 1);
   return free.filter((k) => (wishes.get(k) ?? null) === null);
 }
-// What lines are coloured by if nobody chooses: a key; but lines of one colour could not be told apart, so each of a few
-// gets its own, or those that differ in nothing but their depth share one, if that can be seen.
-function lineColor(lines, key, depthSeen) {
+// What lines are coloured by if nobody chooses: a key; but lines of one colour could not be told apart, so each of up to
+// `most` gets a colour or a symbol of its own, or those that differ in nothing but their depth share one, if that can be seen.
+function lineColor(lines, key, depthSeen, most = CHOICES.each) {
   if (key === NOTHING) return key;
   const colors = valuesAmong(lines, key).length;
   const alike = depthSeen ? withoutDepth(differingKeys(lines)) : differingKeys(lines);
-  const groups = lines.length <= CHOICES.each ? lines.length : groupedBy(lines, alike).length;
-  if (groups <= colors || groups > CHOICES.each) return key;
-  return lines.length <= CHOICES.each ? EACH : ALIKE;
+  const groups = lines.length <= most ? lines.length : groupedBy(lines, alike).length;
+  if (groups <= colors || groups > most) return key;
+  return lines.length <= most ? EACH : ALIKE;
+}
+// The keys in which lines of one colour differ, which no legend by `color` names.
+function unnamedKeys(lines, color) {
+  if (color === EACH) return [];
+  const differing = differingKeys(lines);
+  if (color === ALIKE) return differing.filter((k) => keyName(k) === "depth");
+  if (color === NOTHING) return differing;
+  const groups = groupedBy(lines, [color]);
+  return [...new Set(groups.flatMap(differingKeys))];
+}
+// The same as a title of the legend and a sentence of the summary; empty where colours tell all lines apart.
+function unnamedTitle(lines, color) {
+  const names = unnamedKeys(lines, color).map(keyName);
+  return names.length ? `lines of one colour differ in ${names.join(", ")}` : "";
 }
 const withoutDepth = (keys) => keys.filter((k) => keyName(k) !== "depth");
 

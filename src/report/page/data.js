@@ -45,6 +45,8 @@ function metricOf(c, name) {
   const [low, median, high, known, zeros] = cell;
   return { low, median, high, known, zeros };
 }
+// For slices: whether a configuration has a median of this metric.
+const hasMedian = (name) => (c) => metricOf(c, name).median !== null;
 const predictionOf = (c, name) => run.configurations[c].predicted[PREDICTIONS.indexOf(name)] ?? null;
 
 const format = (x) => {
@@ -126,7 +128,17 @@ function describe(c) {
   return [`<b>${plain(run.configurations[c].id)}</b>`, ...varying, ...wrapped].join("<br>");
 }
 
+// A median with its band, in words: a quantile among networks without a gradient is theirs, which is dead.
+function spreadText({ low, median, high, zeros }) {
+  const word = (x) => (x === null || x === undefined ? (zeros ? "dead" : "none") : format(x));
+  const wide = high !== undefined && (low !== median || high !== median);
+  return `${word(median)}${wide ? ` (${word(low)} to ${word(high)})` : ""}`;
+}
+const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`;
+
 const deadOf = (c) => run.configurations[c].outcomes[OUTCOMES.indexOf("dead")];
+// For slices: whether more than half of the networks have a gradient, so that there are medians.
+const notDead = (c) => 2 * deadOf(c) < run.configurations[c].networks;
 
 // How many networks of these configurations are dead, in a sentence, and what the figure does with them.
 function deadSentence(configurations, what) {
@@ -148,8 +160,9 @@ const preferredKeys = () => [...run.varying].sort((a, b) => rankOf(CHOICES.color
 
 // Which configurations a figure shows: those that have the wished values, and of these as few as `fits` asks for, by
 // holding one key after the other: first those that leave the most to see of the free keys, that apply everywhere, that
-// have the most values. No two configurations are ever merged.
-function slice(configurations, free, wishes, fits) {
+// have the most values. To see is above all what has a value to show, which `valued` knows of a configuration. No two
+// configurations are ever merged.
+function slice(configurations, free, wishes, fits, valued = () => true) {
   let rest = configurations;
   const held = new Map();
   const hold = (k, v) => {
@@ -167,8 +180,8 @@ function slice(configurations, free, wishes, fits) {
       .filter((choice) => choice.values.length > 1);
     if (!choices.length || fits(rest)) return { shown: rest, held };
     for (const option of choices) {
-      const { best, left } = widest(rest, option.k, option.values, free);
-      Object.assign(option, { best, worth: [left, Number(!option.values.includes(NONE)), option.values.length] });
+      const { best, left } = widest(rest, option.k, option.values, free, valued);
+      Object.assign(option, { best, worth: [...left, Number(!option.values.includes(NONE)), option.values.length] });
     }
     const { k, best } = choices.reduce((a, b) => (better(b.worth, a.worth) ? b : a));
     hold(k, usualValue(rest, k, best));
@@ -181,12 +194,18 @@ function better(a, b) {
   return i >= 0 && a[i] > b[i];
 }
 
-// Those values of key k that leave the most to see of the free keys, and how much that is.
-function widest(configurations, k, values, free) {
-  const seen = new Map(values.map((v) => [v, new Set()]));
-  for (const c of configurations) seen.get(valueOf(c, k)).add(free.map((f) => valueOf(c, f)).join(" "));
-  const most = Math.max(...[...seen.values()].map((set) => set.size));
-  return { best: values.filter((v) => seen.get(v).size === most), left: most };
+// Those values of key k that leave the most to see of the free keys, and how much that is: with a value, and at all.
+function widest(configurations, k, values, free, valued) {
+  const seen = new Map(values.map((v) => [v, [new Set(), new Set()]]));
+  for (const c of configurations) {
+    const place = free.map((f) => valueOf(c, f)).join(" "),
+      [shown, all] = seen.get(valueOf(c, k));
+    if (valued(c)) shown.add(place);
+    all.add(place);
+  }
+  const left = (v) => seen.get(v).map((set) => set.size);
+  const most = values.map(left).reduce((a, b) => (better(b, a) ? b : a));
+  return { best: values.filter((v) => !better(most, left(v))), left: most };
 }
 
 // Of depths the largest, of other numbers the middle one, of words the most frequent.

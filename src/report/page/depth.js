@@ -27,23 +27,25 @@ const depthFigure = {
     options.metric ??= "max_trainable_depth";
     const free = [options.x, ...freeKeys(options.color ?? key, card.wishes, others)];
     const pool = card.pool.filter((c) => valueOf(c, options.x) !== NONE);
-    const { shown, held } = slice(pool, free, card.wishes, (rest) => linesOver(rest, options.x).length <= CHOICES.lines);
+    const few = (rest) => linesOver(rest, options.x).length <= CHOICES.lines;
+    const { shown, held } = slice(pool, free, card.wishes, few, hasMedian(options.metric));
     const all = linesOver(shown, options.x),
       lines = all.slice(0, MANY_LINES);
     const heads = lines.map((line) => line[0]);
-    options.color ??= lineColor(heads, key, false);
-    const paint = coloring(options.color === EACH ? heads : lines.flat(), options.color, colors);
+    options.color ??= lineColor(heads, key, false, CHOICES.lines);
+    const paint = coloring(options.color === EACH ? heads : lines.flat(), options.color, colors),
+      unnamed = unnamedTitle(heads, options.color);
     const xs = valuesAmong(shown, options.x);
     const numeric = xs.length > 0 && xs.every((v) => numberOf(options.x, v) !== null);
     const place = (c) => (numeric ? numberOf(options.x, valueOf(c, options.x)) : xs.indexOf(valueOf(c, options.x)));
     const controls = [
       choice("x", "against", keyOptions(run.varying), options.x, (k) => {
         options.x = k;
-        card.update();
+        card.change();
       }),
       choice("color", "colour by", colorOptions(others), options.color, (k) => {
         options.color = k;
-        card.update();
+        card.change();
       }),
       choice(
         "metric",
@@ -55,17 +57,17 @@ const depthFigure = {
         options.metric,
         (m) => {
           options.metric = m;
-          card.update();
+          card.change();
         },
       ),
       ...holders(card, pool, typeof options.color === "number" ? free : [options.x], { shown, held }, true),
       tick("linear", "linear", options.linear, (on) => {
         options.linear = on;
-        card.update();
+        card.change();
       }),
       tick("logX", "logarithmic across", options.logX, (on) => {
         options.logX = on;
-        card.update();
+        card.change();
       }),
     ];
     if (!shown.length) return { message: "No configuration passes the filters.", controls };
@@ -80,11 +82,17 @@ const depthFigure = {
     const traces = [],
       rows = [],
       dead = [],
+      arrows = [],
       named = new Set();
     const heights = lines.flat().flatMap((c) => {
       const { low, median, high } = metricOf(c, options.metric);
-      return [low, median, high, predictedDepth(c, options.metric)].filter((y) => y !== null && y > 0);
+      return [low, median, high].filter((y) => y !== null && y > 0);
     });
+    // Predictions close to the edge of chaos go to infinity: the figure ends somewhat beyond what was measured.
+    const ends = reach(heights, options.linear),
+      forecasts = lines.flat().map((c) => predictedDepth(c, options.metric)),
+      beyond = forecasts.filter((y) => y !== null && (y < ends[0] || y > ends[1]));
+    heights.push(...forecasts.filter((y) => y !== null && y >= ends[0] && y <= ends[1]));
     // On a linear scale the depth of a dead network has a place; on a logarithmic one crosses stand below the lines, a row
     // for every line that has some.
     const zeroDepth = options.metric === "depth_scale" ? 0 : 1;
@@ -96,11 +104,12 @@ const depthFigure = {
         color = paint.of(value);
       const spreads = line.map((c) => metricOf(c, options.metric));
       const group = { legendgroup: `v${value}`, showlegend: false };
+      const told = line.map((c) => cellText(c, options.metric.replaceAll("_", " "), options.metric));
       const x = line.map(place),
         y = spreads.map((m) => m.median);
       if (lines.length <= CHOICES.bands && spreads.some((m) => m.known + m.zeros > 1)) {
         const edges = [spreads.map((m) => m.low), spreads.map((m) => m.high)];
-        traces.push(...bandTraces(group, x, edges, { floor, zero: (i) => spreads[i].zeros > 0 }, color));
+        traces.push(...bandTraces(group, x, edges, { floor, zero: (i) => spreads[i].zeros > 0 }, told, color));
       }
       traces.push({
         ...group,
@@ -113,7 +122,7 @@ const depthFigure = {
         name: plain(paint.name(value)),
         showlegend: paint.legend && !named.has(value),
         hoverinfo: "text",
-        text: line.map((c) => `${cellText(c, options.metric.replaceAll("_", " "), options.metric)}`),
+        text: told,
       });
       named.add(value);
       const predicted = line.map((c) => predictedDepth(c, options.metric));
@@ -126,13 +135,18 @@ const depthFigure = {
           x,
           y: predicted,
           line: { color, width: 1.6, dash: "dash" },
-          hoverinfo: "skip",
+          hoverinfo: "text",
+          text: line.map((c, i) => `predicted: ${format(predicted[i])}<br>${told[i]}`),
+        });
+        predicted.forEach((p, i) => {
+          if (p === null || (p >= ends[0] && p <= ends[1])) return;
+          const text = `predicted: ${format(p)}, beyond this figure<br>${told[i]}`;
+          arrows.push({ x: x[i], y: p > ends[1] ? ends[1] : ends[0], up: p > ends[1], color, text });
         });
       }
       if (line.some(deadOf)) deadRows += 1;
       line.forEach((c, i) => {
-        const text = cellText(c, options.metric.replaceAll("_", " "), options.metric);
-        if (deadOf(c)) dead.push({ x: x[i], y: options.linear ? zeroDepth : deadRows, color, text });
+        if (deadOf(c)) dead.push({ x: x[i], y: options.linear ? zeroDepth : deadRows, color, text: told[i] });
       });
       line.forEach((c, i) =>
         rows.push([
@@ -155,6 +169,7 @@ const depthFigure = {
         name: "predicted (mean field)",
         line: { color: colors.dim, dash: "dash" },
       });
+    if (arrows.length) traces.push(arrowTrace(arrows));
     if (dead.length) traces.push(deadTrace(dead, colors, !options.linear));
     if (paint.bar) traces.push(paint.bar);
     const ticks = numeric
@@ -164,14 +179,14 @@ const depthFigure = {
       : placedTicks(options.x, xs);
     const plane = {
       ...baseLayout(colors),
-      ...legendOf(paint, colors),
+      ...legendOf(paint, colors, unnamed),
       xaxis: axis(colors, plain(keyName(options.x)), ticks),
       yaxis: axis(
         colors,
         options.metric === "depth_scale"
           ? "depth scale (layers)"
           : `layers until |δ| changes by ${run.threshold ? format(run.threshold) + " decades" : "the threshold"}`,
-        options.linear ? {} : logAxis(heights),
+        { ...(options.linear ? {} : logAxis(heights)), ...(beyond.length ? { range: rangeOf(ends, options.linear) } : {}) },
       ),
     };
     const layout = withRows(plane, options.linear ? 0 : deadRows, colors);
@@ -179,7 +194,7 @@ const depthFigure = {
       traces,
       layout,
       controls,
-      summary: depthSummary(shown, all, lines, held, options),
+      summary: depthSummary({ shown, all, lines, held, beyond, unnamed }, options),
       table: { header: [...keyHeader(), "networks", `${options.metric}_median`, "p10", "p90", "dead", "predicted"], rows },
     };
   },
@@ -197,6 +212,34 @@ function linesOver(configurations, x) {
   );
 }
 
+// How far the figure reaches for predictions: a factor of 3, or half of what is spanned, beyond what was measured.
+function reach(heights, linear) {
+  const [low, high] = [heights.reduce((a, b) => Math.min(a, b)), heights.reduce((a, b) => Math.max(a, b))];
+  return linear ? [0, 1.5 * high] : [low / 3, high * 3];
+}
+// As the range of an axis, with some room.
+function rangeOf([low, high], linear) {
+  const [from, to] = linear ? [low, high] : [Math.log10(low), Math.log10(high)];
+  return [from - 0.03 * (to - from), to + 0.03 * (to - from)];
+}
+
+// Where predictions leave the figure, each { x, y, up, color, text }.
+const arrowTrace = (arrows) => ({
+  type: "scatter",
+  mode: "markers",
+  name: "prediction beyond the figure",
+  x: arrows.map((a) => a.x),
+  y: arrows.map((a) => a.y),
+  marker: {
+    symbol: arrows.map((a) => (a.up ? "triangle-up-open" : "triangle-down-open")),
+    size: 10,
+    color: arrows.map((a) => a.color),
+    line: { width: 2 },
+  },
+  hoverinfo: "text",
+  text: arrows.map((a) => a.text),
+});
+
 // xi_grad is a depth scale; |delta| changes by a decade in 2 xi ln 10 layers.
 function predictedDepth(c, metric) {
   const xi = predictionOf(c, "xi_grad");
@@ -205,7 +248,7 @@ function predictedDepth(c, metric) {
   return run.threshold ? 1 + 2 * Math.LN10 * xi * run.threshold : null;
 }
 
-function depthSummary(shown, all, lines, held, options) {
+function depthSummary({ shown, all, lines, held, beyond, unnamed }, options) {
   const name = options.metric.replaceAll("_", " "),
     differing = differingKeys(shown);
   const known = shown
@@ -219,6 +262,14 @@ function depthSummary(shown, all, lines, held, options) {
     parts.push(
       `Lowest ${format(known[0][0])} layers (${label(known[0][1], differing)}), highest ${format(known.at(-1)[0])} (${label(known.at(-1)[1], differing)}).`,
     );
+  if (unnamed) parts.push(sentence(unnamed));
+  if (beyond.length) {
+    const [lies, it] = beyond.length === 1 ? ["lies", "it"] : ["lie", "they"];
+    const far = beyond.map((y) => format(y)).sort((a, b) => b - a)[0];
+    parts.push(
+      `${count(beyond.length, "prediction")} ${lies} beyond the figure, the highest at depth ${far}: triangles at its border mark where ${it} ${beyond.length === 1 ? "leaves" : "leave"} it.`,
+    );
+  }
   parts.push(deadSentence(lines.flat(), "crosses mark them, and medians count them as lowest"));
   const without = lines.flat().filter((c) => metricOf(c, options.metric).median === null),
     short = without.filter((c) => !metricOf(c, options.metric).zeros).length;

@@ -13,21 +13,30 @@ const distributionFigure = {
       };
     card.options.linear ??= false;
     const pool = card.pool.filter(distributions.has);
-    const { shown, held } = slice(pool, [], card.wishes, (rest) => rest.length <= 1);
+    const { shown, held } = slice(pool, [], card.wishes, (rest) => rest.length <= 1, notDead);
     const controls = [
       ...holders(card, pool, [], { shown, held }, false),
       tick("linear", "linear", card.options.linear, (on) => {
         card.options.linear = on;
-        card.update();
+        card.change();
       }),
     ];
     if (!shown.length) return { message: "No configuration passes the filters.", controls };
     const c = shown[0],
       { layers, quantiles } = distributions.of(c);
+    if (quantiles.every((columns) => columns.flat().every((x) => x === null))) {
+      const names = quantities.map((q) => run.tables.distributions[q]).join(", ");
+      return {
+        message: `Not drawn: the recorded quantiles of ${names} are exactly zero in every layer of this configuration, so there is nothing to draw. ${deadSentence([c], "their gradients are zero")}`,
+        controls: controls.slice(0, -1),
+      };
+    }
     const unit = (x) => (x === null ? null : card.options.linear ? 10 ** x : x);
     const traces = [],
       layout = {
         ...baseLayout(colors),
+        // Whatever of a panel is pointed at, the nearest layer is told of.
+        hoverdistance: -1,
         annotations: [],
         grid: { rows: 1, columns: quantities.length, pattern: "independent" },
       };
@@ -40,20 +49,19 @@ const distributionFigure = {
         color = (colors.dark ? DARK_WORDS : WORDS)[i];
       const base = { type: "scatter", mode: "lines", x: layers, xaxis: x, yaxis: y, showlegend: false };
       const known = quantiles[i].flat().some((y) => y !== null);
+      const percents = (j) => ["5", "25", "50", "75", "95"].map((p, n) => `${p} %: ${tenTo(quantiles[i][n][j])}`);
+      const told = layers.map((l, j) => `layer ${l}<br>${percents(j).join("<br>")}<br>${configurationText(c)}`);
       const below = { floor: card.options.linear ? 0 : lowest(quantiles[i].flat()), zero: () => known };
       for (const [low, high, alpha] of bands) {
         const edges = [quantiles[i][low].map(unit), quantiles[i][high].map(unit)];
-        traces.push(...bandTraces(base, layers, edges, below, color, alpha));
+        traces.push(...bandTraces(base, layers, edges, below, told, color, alpha));
       }
       traces.push({
         ...base,
         y: quantiles[i][2].map(unit),
         line: { color, width: 2 },
         hoverinfo: "text",
-        text: layers.map(
-          (l, j) =>
-            `layer ${l}<br>${["5", "25", "50", "75", "95"].map((p, n) => `${p} %: ${tenTo(quantiles[i][n][j])}`).join("<br>")}<br>${configurationText(c)}`,
-        ),
+        text: told,
       });
       const axisName = (a) => `${a}axis${i ? i + 1 : ""}`;
       layout[axisName("x")] = axis(colors, "layer", { anchor: y });

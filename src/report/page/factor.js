@@ -32,16 +32,16 @@ const factorFigure = {
     const controls = [
       choice("source", "predicted by", sources, options.source, (s) => {
         options.source = s;
-        card.update();
+        card.change();
       }),
       choice("color", "colour by", colorOptions(preferredKeys()), options.color, (k) => {
         options.color = k;
-        card.update();
+        card.change();
       }),
       ...holders(card, pool, free, { shown, held }, true),
       tick("linear", "linear", options.linear, (on) => {
         options.linear = on;
-        card.update();
+        card.change();
       }),
     ];
     if (!shown.length) return { message: "No configuration with both passes the filters.", controls };

@@ -25,6 +25,11 @@ function tick(name, text, value, change) {
   return element("label", {}, box, text);
 }
 
+// Said once by a screen reader, when it has finished its sentence; the last of several wins.
+function announce(text) {
+  document.getElementById("status").textContent = text;
+}
+
 const keyOptions = (keys) => keys.map((k) => [k, keyName(k)]);
 
 // Choices for the keys that a figure holds: "any", or one value. `any` is offered where a figure can draw several.
@@ -43,7 +48,7 @@ function holders(card, configurations, free, { shown, held }, offerAny) {
           // The latest wish comes first, if not all can be met.
           card.wishes.delete(k);
           card.wishes.set(k, v);
-          card.update();
+          card.change();
         }),
       ];
     });
@@ -58,11 +63,11 @@ const baseLayout = (colors) => ({
   hoverlabel: { align: "left" },
   legend: { x: 1.02, xanchor: "left", y: 1, tracegroupgap: 0, itemsizing: "constant" },
 });
-// The legend of what `coloring` made: above it the keys whose values alone it shows.
-const legendOf = (paint, colors) => {
-  if (paint.bar) return { legend: legendAbove };
-  const title = paint.title ? { text: plain(paint.title), font: { size: 12, color: colors.dim } } : {};
-  return { legend: { ...baseLayout(colors).legend, title } };
+// The legend of what `coloring` made: above it the keys whose values alone it shows, and what it does not tell.
+const legendOf = (paint, colors, unnamed = "") => {
+  const titles = [paint.title, unnamed].filter(Boolean).map((text) => plain(text).replace("colour differ", "colour<br>differ"));
+  const title = titles.length ? { text: titles.join("<br>"), font: { size: 12, color: colors.dim } } : {};
+  return { legend: paint.bar ? { ...legendAbove, title } : { ...baseLayout(colors).legend, title } };
 };
 // Beside a colour bar there is no room for a legend: it goes above.
 const legendAbove = { orientation: "h", x: 0, xanchor: "left", y: 1.02, yanchor: "bottom" };
@@ -101,10 +106,11 @@ function logAxis(values) {
   return { type: "log", tickformat: "~g", ...(decades > 1 ? { dtick: "D2" } : {}) };
 }
 
-// The band between two lines. A quantile that is exactly zero, which `zero` knows of a point, lies at the floor below
-// everything; a gap would be bridged, because a filled line has none in the charting library.
-const bandTraces = (group, x, [low, high], { floor, zero }, color, alpha = 0.18) => {
-  const edge = { ...group, type: "scatter", mode: "lines", x, line: { width: 0 }, hoverinfo: "skip" };
+// The band between two lines, whose edges tell `text` too. A quantile that is exactly zero, which `zero` knows of a point,
+// lies at the floor below everything; a gap would be bridged, because a filled line has none in the charting library.
+const bandTraces = (group, x, [low, high], { floor, zero }, text, color, alpha = 0.18) => {
+  const told = { hoverinfo: "text", hoveron: "points", text, hoverlabel: { bgcolor: color } };
+  const edge = { ...group, type: "scatter", mode: "lines", x, line: { width: 0, color }, ...told };
   const filled = (ys) => ys.map((y, i) => y ?? (zero(i) ? floor : null));
   return [
     { ...edge, y: filled(low) },
@@ -173,7 +179,7 @@ class Card {
       "aria-label": title,
       "aria-describedby": `${id}-summary`,
     });
-    this.summary = element("p", { class: "summary", id: `${id}-summary`, "aria-live": "polite" });
+    this.summary = element("p", { class: "summary", id: `${id}-summary` });
     const button = (kind, act) =>
       element(
         "button",
@@ -197,6 +203,12 @@ class Card {
     );
   }
 
+  // After one of its own controls: what is drawn now is said aloud.
+  change() {
+    this.update();
+    announce(`${this.figure.title}: ${this.summary.textContent}`);
+  }
+
   update() {
     const focused = document.activeElement?.dataset?.control;
     const drawn = this.figure.draw(this, theme(false));
@@ -215,8 +227,9 @@ class Card {
     Plotly.react(this.plot, drawn.traces, drawn.layout, config).then(() => this.done());
   }
 
-  // For tests: how often the card was drawn.
+  // For tests: how often the card was drawn, and how long the page took until it was drawn first.
   done() {
+    this.section.dataset.drawnMs ??= String(Math.round(performance.now()));
     this.section.dataset.drawn = Number(this.section.dataset.drawn ?? 0) + 1;
   }
 

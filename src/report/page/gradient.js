@@ -25,7 +25,8 @@ const gradientFigure = {
     const lines = shown.slice(0, MANY_LINES);
     options.color ??= lineColor(lines, key, true);
     const free = typeof options.color === "number" ? [options.color] : [];
-    const paint = coloring(lines, options.color, colors);
+    const paint = coloring(lines, options.color, colors),
+      unnamed = unnamedTitle(lines, options.color);
     // One network has no spread.
     const spread = lines.some((c) => run.configurations[c].networks > 1);
     const bands = spread && (options.bands ?? lines.length <= CHOICES.bands);
@@ -48,9 +49,10 @@ const gradientFigure = {
       const group = { legendgroup: `v${value}`, showlegend: false };
       const color = paint.of(value);
       const hover = configurationText(c) + "<br>" + plain(outcomesText(c));
+      const told = curve.layers.map((l, i) => `layer ${l}: ${curveText(curve, i)}<br>${hover}`);
       if (bands && known && curve.high) {
         const zero = (i) => Boolean(curve.zeros?.[i]);
-        traces.push(...bandTraces(group, curve.x, [curve.low, curve.high], { floor, zero }, color));
+        traces.push(...bandTraces(group, curve.x, [curve.low, curve.high], { floor, zero }, told, color));
       }
       traces.push({
         ...group,
@@ -63,10 +65,7 @@ const gradientFigure = {
         line: { color, width: 2 },
         marker: { color, size: 6, symbol: paint.symbol(value), maxdisplayed: 12 },
         hoverinfo: "text",
-        text: curve.layers.map(
-          (l, i) =>
-            `layer ${l}: ${format(curve.median[i])}${curve.zeros?.[i] ? `, ${curve.zeros[i]} dead` : ""}<br>${hover}`,
-        ),
+        text: told,
       });
       named.add(value);
       if (curve.predicted) {
@@ -114,7 +113,7 @@ const gradientFigure = {
     const norm = options.relative ? "|δ<sub>l</sub>| / |δ<sub>L</sub>|" : "|δ<sub>l</sub>|, δ = dLoss/dz";
     const plane = {
       ...baseLayout(colors),
-      ...legendOf(paint, colors),
+      ...legendOf(paint, colors, unnamed),
       // Room for symbols, but no layer 0.
       xaxis: options.relative
         ? axis(colors, "layer l / depth L")
@@ -123,28 +122,28 @@ const gradientFigure = {
         options.linear || known
           ? axis(colors, options.linear ? norm : `log<sub>10</sub> ${norm}`)
           : // Of zeros there is no logarithm.
-            axis(colors, norm, { tickmode: "array", tickvals: dead.map((d) => d.y), ticktext: dead.map(() => "0") }),
+            axis(colors, norm, { tickmode: "array", tickvals: [-(deadRows + 1) / 2], ticktext: ["0"], showgrid: false }),
     };
     const layout = withRows(plane, below && dead.length ? deadRows : 0, colors);
     const controls = [
       choice("color", "colour by", colorOptions(preferredKeys(), true), options.color, (k) => {
         options.color = k;
-        card.update();
+        card.change();
       }),
       ...holders(card, pool, free, { shown, held }, true),
       tick("linear", "linear", options.linear, (on) => {
         options.linear = on;
-        card.update();
+        card.change();
       }),
       tick("relative", "relative to the last layer", options.relative, (on) => {
         options.relative = on;
-        card.update();
+        card.change();
       }),
       ...(spread
         ? [
             tick("bands", "bands over seeds", bands, (on) => {
               options.bands = on;
-              card.update();
+              card.change();
             }),
           ]
         : []),
@@ -153,7 +152,7 @@ const gradientFigure = {
       traces,
       layout,
       controls,
-      summary: gradientSummary(lines, shown, held, options),
+      summary: gradientSummary(lines, shown, held, options, unnamed),
       table: { header: [...keyHeader(), "layer", "networks", "median", "p10", "p90", "dead", "predicted"], rows },
     };
   },
@@ -183,7 +182,13 @@ function gradientCurve(c, options) {
   };
 }
 
-function gradientSummary(lines, shown, held, options) {
+// What a curve says of its i-th layer.
+function curveText({ median, low, high, zeros }, i) {
+  const dead = zeros?.[i] ? `, ${zeros[i]} dead` : "";
+  return `${spreadText({ low: low?.[i], median: median[i], high: high?.[i], zeros: zeros?.[i] })}${dead}`;
+}
+
+function gradientSummary(lines, shown, held, options, unnamed) {
   if (!lines.length) return "No configuration passes the filters.";
   const falls = lines
     .flatMap((c) => {
@@ -211,6 +216,7 @@ function gradientSummary(lines, shown, held, options) {
     const have = without === 1 ? "configuration has" : "configurations have";
     parts.push(`${thousands(without)} ${have} no line where half of the networks or more are dead.`);
   }
+  if (unnamed) parts.push(sentence(unnamed));
   if (options.relative) parts.push("Norms are relative to the last hidden layer.");
   return parts.join(" ");
 }

@@ -79,6 +79,11 @@ function refresh() {
   if (output) output.textContent = `${count(pool.length, "configuration")} of ${thousands(run.configurations.length)}`;
   drawSeen();
 }
+// After a filter: one sentence aloud for all figures and the table.
+function filtered() {
+  refresh();
+  announce(`${document.querySelector("#filters output").textContent} pass the filters. ${networkTable.summary.textContent}`);
+}
 
 // Figures out of sight wait until the page has nothing else to do, but not forever: a slow machine may never be idle.
 function draw(card) {
@@ -132,18 +137,23 @@ function start() {
   }
   const filters = document.getElementById("filters");
   if (run.varying.length) {
-    const menus = run.varying.map((k) => filterMenu(k, refresh));
+    const menus = run.varying.map((k) => filterMenu(k, filtered));
     const reset = element(
       "button",
       { type: "button", "data-control": "reset", onclick: () => menus.forEach((menu) => menu.reset()) },
       "reset",
     );
-    filters.append("Filter:", ...menus, reset, element("output"));
+    filters.append("Filter:", ...menus, reset, element("output", { "aria-live": "off" }));
     document.addEventListener("click", (event) => {
       for (const menu of menus) if (!menu.contains(event.target)) menu.open = false;
     });
     document.addEventListener("keydown", (event) => {
-      if (event.key === "Escape") for (const menu of menus) menu.open = false;
+      if (event.key !== "Escape") return;
+      for (const menu of menus.filter((menu) => menu.open)) {
+        // What has the focus must not vanish.
+        if (menu.contains(document.activeElement)) menu.querySelector("summary").focus();
+        menu.open = false;
+      }
     });
   } else {
     filters.hidden = true;

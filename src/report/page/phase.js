@@ -2,7 +2,7 @@
 
 // Keys whose values can span an axis.
 const planeKeys = () => run.varying.filter((k) => run.keys[k].values.length > 1);
-// The pair that spans a plane best: filled at least by half, the scales of weights and biases first, then the number of
+// The pair that spans a plane best: with a value somewhere, filled at least by half, the scales of weights and biases first, then the number of
 // cells; numbers go across, and more values go across.
 function defaultPlane() {
   const keys = planeKeys();
@@ -10,10 +10,15 @@ function defaultPlane() {
     const across = run.keys[x].values.length,
       up = run.keys[y].values.length,
       filled = new Uint8Array(across * up);
-    for (const { values } of run.configurations)
-      if (values[x] !== null && values[y] !== null) filled[values[y] * across + values[x]] = 1;
+    let shows = false;
+    run.configurations.forEach(({ values }, c) => {
+      if (values[x] === null || values[y] === null) return;
+      filled[values[y] * across + values[x]] = 1;
+      shows ||= CHOICES.plane.some(({ column }) => metricOf(c, column).median !== null);
+    });
     const cells = filled.reduce((n, f) => n + f, 0);
     return [
+      shows,
       2 * cells >= across * up,
       keyName(x) === "sigma_w" && keyName(y) === "sigma_b",
       cells,
@@ -68,8 +73,6 @@ const phaseFigure = {
     options.metric = metrics.some(({ column }) => column === options.metric) ? options.metric : metrics[0]?.column;
     options.contours ??= "measured";
     const free = [options.x, options.y];
-    // Between words there is nothing that a contour could pass.
-    const numeric = free.every((k) => run.keys[k].numbers);
     // One configuration a cell, and one kind of network: lines and contours mean nothing across kinds.
     const kinds = run.varying.filter(
       (k) => ["activation", "norm", "residual"].includes(keyName(k)) && !free.includes(k) && !card.wishes.has(k),
@@ -78,18 +81,20 @@ const phaseFigure = {
       new Set(rest.map((c) => `${valueOf(c, options.x)} ${valueOf(c, options.y)}`)).size === rest.length &&
       kinds.every((k) => valuesAmong(rest, k).length < 2);
     const pool = card.pool.filter((c) => valueOf(c, options.x) !== NONE && valueOf(c, options.y) !== NONE);
-    const { shown, held } = slice(pool, free, card.wishes, single);
+    const { shown, held } = slice(pool, free, card.wishes, single, hasMedian(options.metric));
+    const grid = planeGrid(shown, options);
+    const possible = contourKinds(grid, options);
     const controls = [
       // Choosing the other axis' key swaps the two.
       choice("x", "across", keyOptions(keys), options.x, (k) => {
         if (k === options.y) options.y = options.x;
         options.x = k;
-        card.update();
+        card.change();
       }),
       choice("y", "up", keyOptions(keys), options.y, (k) => {
         if (k === options.x) options.x = options.y;
         options.y = k;
-        card.update();
+        card.change();
       }),
       choice(
         "metric",
@@ -98,23 +103,22 @@ const phaseFigure = {
         options.metric,
         (m) => {
           options.metric = m;
-          card.update();
+          card.change();
         },
       ),
-      ...(numeric
+      ...(possible.length
         ? [
             choice(
               "contours",
               "contours of depth scale",
               [
-                ["measured", "measured"],
-                ...(run.recorded.predictions ? [["predicted", "predicted ξ"]] : []),
+                ...possible.map((kind) => [kind, kind === "predicted" ? "predicted ξ" : kind]),
                 ["none", "none"],
               ],
-              options.contours,
+              possible.includes(options.contours) ? options.contours : "none",
               (v) => {
                 options.contours = v;
-                card.update();
+                card.change();
               },
             ),
           ]
@@ -126,7 +130,6 @@ const phaseFigure = {
       return { message: "Not drawn: no network here has a number to show, because every gradient is exactly zero." };
     const { name: metricText, scale: kind } = metrics.find(({ column }) => column === options.metric);
 
-    const grid = planeGrid(shown, options);
     const colored = (x) => (x === null ? null : kind === "log" ? (x > 0 ? Math.log10(x) : null) : x);
     const z = grid.cells.map((row) =>
       row.map((c) => (c === null ? null : colored(metricOf(c, options.metric).median))),
@@ -159,12 +162,14 @@ const phaseFigure = {
       emptyCells = [];
     grid.cells.forEach((row, j) =>
       row.forEach((c, i) => {
-        const cell = { x: grid.x.place[i], y: grid.y.place[j] };
+        const cell = { x: grid.x.place[i], y: grid.y.place[j], text: c !== null };
         if (c !== null && deadOf(c)) deadCells.push(cell);
         if (z[j][i] === null) emptyCells.push(cell);
       }),
     );
     if (emptyCells.length) traces.push(hatchTrace(emptyCells, grid, colors));
+    // Cells without a value tell of theirs as well: the charting library passes over gaps.
+    if (emptyCells.some((cell) => cell.text)) traces.push(toldTrace(grid, z, (c) => cellText(c, metricText, options.metric)));
     const contours = contourTraces(grid, options, colors),
       edge = edgeTraces(grid, shown, options, colors);
     const lines = [...contours, ...edge];
@@ -216,56 +221,6 @@ const phaseFigure = {
   },
 };
 
-// Where a grid has this value on the lines between its points.
-function crossings({ x, y, z }, level) {
-  const found = [];
-  const between = (a, b, [xa, ya], [xb, yb]) => {
-    if (a === null || b === null || a < level === b < level) return;
-    const t = (level - a) / (b - a);
-    found.push([xa + t * (xb - xa), ya + t * (yb - ya)]);
-  };
-  z.forEach((row, j) =>
-    row.forEach((value, i) => {
-      if (i + 1 < row.length) between(value, row[i + 1], [x[i], y[j]], [x[i + 1], y[j]]);
-      if (j + 1 < z.length) between(value, z[j + 1][i], [x[i], y[j]], [x[i], y[j + 1]]);
-    }),
-  );
-  return found;
-}
-
-// The levels of contours, each written on its own line, as far from the other lines, levels and the frame as it can be.
-function levelTags(grid, contours, edge, colors) {
-  const across = ({ place, half }) => [place[0] - half, place.at(-1) + half];
-  const [left, right] = across(grid.x),
-    [bottom, top] = across(grid.y);
-  // A figure is about twice as wide as it is high.
-  const seen = ([x, y]) => [(2 * (x - left)) / (right - left), (y - bottom) / (top - bottom)];
-  const points = contours.map((trace) => crossings(trace, trace.contours.start));
-  const edgePoints = edge.flatMap((trace) => (trace.z ? crossings(trace, 1) : trace.x.map((x, i) => [x, trace.y[i]])));
-  const tags = [];
-  points.forEach((own, i) => {
-    const others = [...points.filter((_, j) => j !== i).flat(), ...edgePoints, ...tags.map((tag) => tag.place)].map(seen);
-    const room = (point) => {
-      const [x, y] = seen(point);
-      const nearest = others.reduce((least, [ox, oy]) => Math.min(least, Math.hypot(ox - x, oy - y)), 0.15);
-      return Math.min(nearest, x, 2 - x, y, 1 - y);
-    };
-    const rooms = own.map(room);
-    const most = rooms.reduce((a, b) => Math.max(a, b), 0);
-    // A level that would cover another line is left out.
-    if (most > 0.025) tags.push({ level: contours[i].contours.start, place: own[rooms.indexOf(most)] });
-  });
-  return tags.map(({ level, place }) => ({
-    x: place[0],
-    y: place[1],
-    text: String(level),
-    showarrow: false,
-    font: { size: 11, color: colors.text },
-    bgcolor: faded(colors.paper, 0.85),
-    borderpad: 1,
-  }));
-}
-
 // 1, 2 and 5 times powers of ten between two powers of ten; powers alone where they are many.
 function logTicks(low, high) {
   const ticks = [];
@@ -276,14 +231,6 @@ function logTicks(low, high) {
     }
   return ticks.length ? ticks : [low, high].map((p) => Number((10 ** p).toPrecision(3)));
 }
-
-// Under a line over cells, wider: dark cells would swallow a dark line, and light ones a light line.
-const haloOf = (trace, colors) => ({
-  ...trace,
-  showlegend: false,
-  hoverinfo: "skip",
-  line: { color: colors.paper, width: trace.line.width + 2 },
-});
 
 // An axis that ends where the cells do.
 const cellAxis = ({ place, half }) => ({
@@ -308,6 +255,19 @@ function hatchTrace(cells, grid, colors) {
   };
 }
 
+// Over the cells without a number, for the mouse alone.
+const toldTrace = (grid, z, text) => ({
+  type: "heatmap",
+  x: grid.x.place,
+  y: grid.y.place,
+  z: z.map((row, j) => row.map((value, i) => (value === null && grid.cells[j][i] !== null ? 0 : null))),
+  hoverinfo: "text",
+  text: grid.cells.map((row, j) => row.map((c, i) => (c === null || z[j][i] !== null ? "" : text(c)))),
+  hoverongaps: false,
+  opacity: 0,
+  showscale: false,
+});
+
 // The configuration of every cell of the plane; `null` where there is none.
 function planeGrid(shown, options) {
   const xs = valuesAmong(shown, options.x),
@@ -318,88 +278,7 @@ function planeGrid(shown, options) {
 }
 
 function cellText(c, metricText, name) {
-  const m = metricOf(c, name);
-  const band = m.known > 1 ? ` (${format(m.low)} to ${format(m.high)})` : "";
-  return `${metricText}: ${m.median === null ? "none" : format(m.median)}${band}<br>${plain(outcomesText(c))}<br>${configurationText(c)}`;
-}
-
-function contourTraces(grid, options, colors) {
-  if ([options.x, options.y].some((k) => !run.keys[k].numbers)) return [];
-  if (options.contours === "none" || grid.cells.length < 2 || grid.cells[0].length < 2) return [];
-  const predicted = options.contours === "predicted";
-  const scale = (c) => (c === null ? null : predicted ? predictionOf(c, "xi_grad") : metricOf(c, "depth_scale").median);
-  const z = grid.cells.map((row) => row.map(scale));
-  const flat = z.flat().filter((x) => x !== null);
-  return CHOICES.contours.filter((level) => flat.some((x) => x < level) && flat.some((x) => x > level)).map((level, i) => ({
-    type: "contour",
-    x: grid.x.place,
-    y: grid.y.place,
-    z,
-    showscale: false,
-    hoverinfo: "skip",
-    connectgaps: false,
-    showlegend: i === 0,
-    legendgroup: "scale",
-    name: predicted ? "predicted depth scale ξ (layers)" : "measured depth scale (layers)",
-    autocontour: false,
-    line: { color: colors.text, width: 1, dash: predicted ? "dash" : "solid" },
-    contours: {
-      start: level,
-      end: level,
-      size: 1,
-      coloring: "none",
-    },
-  }));
-}
-
-function edgeTraces(grid, shown, options, colors) {
-  const [w, b, activation] = ["sigma_w", "sigma_b", "activation"].map(keyNamed);
-  const line = { color: colors.text, width: 3 };
-  const plainOnly = ["norm", "residual"].every((name) => {
-    const k = keyNamed(name);
-    return k < 0 || shown.every((c) => ["none", "(none)"].includes(textOf(k, valueOf(c, k))));
-  });
-  const names = activation < 0 ? [] : valuesAmong(shown, activation);
-  if (plainOnly && names.length === 1 && [w, b].includes(options.x) && [w, b].includes(options.y)) {
-    const edge = run.edges.find((e) => e.activation === textOf(activation, names[0]));
-    if (!edge) return [];
-    const points = edge.sigma_w.map((sw, i) =>
-      options.x === w
-        ? [grid.x.between(sw), grid.y.between(edge.sigma_b[i])]
-        : [grid.x.between(edge.sigma_b[i]), grid.y.between(sw)],
-    );
-    const inside = points.filter(([x, y]) => x !== null && y !== null);
-    return [
-      {
-        type: "scatter",
-        mode: "lines",
-        name: "edge of chaos (theory, χ₁ = 1)",
-        x: inside.map((p) => p[0]),
-        y: inside.map((p) => p[1]),
-        line: { ...line, dash: "dash" },
-        hoverinfo: "name",
-      },
-    ];
-  }
-  if ([options.x, options.y].some((k) => !run.keys[k].numbers)) return [];
-  const chi = grid.cells.map((row) => row.map((c) => (c === null ? null : predictionOf(c, "chi_1"))));
-  const flat = chi.flat().filter((x) => x !== null);
-  if (!flat.some((x) => x < 1) || !flat.some((x) => x > 1)) return [];
-  return [
-    {
-      type: "contour",
-      x: grid.x.place,
-      y: grid.y.place,
-      z: chi,
-      showscale: false,
-      showlegend: true,
-      hoverinfo: "skip",
-      name: "edge of chaos (theory, χ₁ = 1)",
-      autocontour: false,
-      line: { ...line, dash: "dash" },
-      contours: { start: 1, end: 1, size: 1, coloring: "none" },
-    },
-  ];
+  return `${metricText}: ${spreadText(metricOf(c, name))}<br>${plain(outcomesText(c))}<br>${configurationText(c)}`;
 }
 
 function phaseSummary(shown, held, options, metricText, deadCells, emptyCells) {

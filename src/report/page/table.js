@@ -1,4 +1,5 @@
-// Table (g): one row per network, sorted by any column, a page at a time.
+// Table (g): one row per network, sorted by any column, a page at a time; a network's own button shows its configuration.
+// Whatever changes the table says so aloud.
 
 const ROWS_PER_PAGE = 50;
 
@@ -11,7 +12,8 @@ class NetworkTable {
     this.columns = this.makeColumns();
     this.body = element("tbody");
     this.head = element("tr");
-    this.summary = element("p", { class: "summary", id: "networks-summary", "aria-live": "polite" });
+    this.opened = new Set(); // networks whose configuration is shown
+    this.summary = element("p", { class: "summary", id: "networks-summary" });
     const outcomes = [[null, "any"], ...OUTCOMES.map((word, i) => [i, word])].filter(
       ([i]) => i === null || run.networks.outcome.includes(i),
     );
@@ -22,7 +24,7 @@ class NetworkTable {
       oninput: () => {
         this.words = search.value.toLowerCase();
         this.page = 0;
-        this.update();
+        this.change();
       },
     });
     const turn = (text, by) =>
@@ -33,7 +35,7 @@ class NetworkTable {
           "data-control": text,
           onclick: () => {
             this.page += by;
-            this.update();
+            this.change();
           },
         },
         text,
@@ -50,7 +52,7 @@ class NetworkTable {
         choice("outcome", "verdict", outcomes, null, (o) => {
           this.outcome = o;
           this.page = 0;
-          this.update();
+          this.change();
         }),
         element("label", {}, "find", search),
         this.previous,
@@ -145,7 +147,7 @@ class NetworkTable {
                 this.sort = { column, down: sorted && !this.sort.down };
                 this.page = 0;
                 this.drawHead();
-                this.update();
+                this.change();
                 this.head.querySelector(`[data-sort="${CSS.escape(column.name)}"]`).focus();
               },
             },
@@ -176,30 +178,55 @@ class NetworkTable {
     return rows;
   }
 
+  change() {
+    this.update();
+    announce(this.summary.textContent);
+  }
+
+  // The row of a network, and below it its whole configuration where that is asked for.
+  rowsOf(n) {
+    const lines = configurationText(run.networks.configuration[n])
+      .replace(/<\/?b>/g, "")
+      .split("<br>")
+      .map(unescaped);
+    const cell = (column) => {
+      const text = column.cell(n);
+      if (!column.outcome || !text) return element("td", { class: column.number ? "number" : "text" }, text);
+      const word = element("span", { class: "outcome" }, text);
+      word.style.setProperty("--shade", OUTCOME_COLORS[text]);
+      return element("td", {}, word);
+    };
+    const [, ...columns] = this.columns,
+      open = this.opened.has(n),
+      id = run.networks.id[n];
+    const button = element(
+      "button",
+      {
+        type: "button",
+        class: "network",
+        "data-network": id,
+        "aria-expanded": String(open),
+        "aria-label": `${id}: whole configuration`,
+        onclick: () => {
+          if (!this.opened.delete(n)) this.opened.add(n);
+          this.update();
+          this.body.querySelector(`[data-network="${CSS.escape(id)}"]`).focus();
+        },
+      },
+      `${open ? "▾" : "▸"} ${id}`,
+    );
+    const row = element("tr", { title: lines.join("\n") }, element("td", {}, button), ...columns.map(cell));
+    const whole = element("td", { colspan: this.columns.length }, ...lines.map((line) => element("div", {}, line)));
+    return open ? [row, element("tr", { class: "configuration" }, whole)] : [row];
+  }
+
   update() {
     const rows = this.rows(),
       pages = Math.max(1, Math.ceil(rows.length / ROWS_PER_PAGE));
     this.page = Math.min(Math.max(this.page, 0), pages - 1);
     const first = this.page * ROWS_PER_PAGE,
       some = rows.slice(first, first + ROWS_PER_PAGE);
-    this.body.replaceChildren(
-      ...some.map((n) => {
-        const title = configurationText(run.networks.configuration[n])
-          .replace(/<br>/g, "\n")
-          .replace(/<\/?b>/g, "");
-        return element(
-          "tr",
-          { title: unescaped(title) },
-          ...this.columns.map((column) => {
-            const text = column.cell(n);
-            if (!column.outcome || !text) return element("td", { class: column.number ? "number" : "text" }, text);
-            const word = element("span", { class: "outcome" }, text);
-            word.style.setProperty("--shade", OUTCOME_COLORS[text]);
-            return element("td", {}, word);
-          }),
-        );
-      }),
-    );
+    this.body.replaceChildren(...some.flatMap((n) => this.rowsOf(n)));
     this.previous.disabled = this.page === 0;
     this.next.disabled = this.page === pages - 1;
     const counts = OUTCOMES.map((word, i) => [word, rows.filter((n) => run.networks.outcome[n] === i).length])

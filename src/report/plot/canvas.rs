@@ -9,17 +9,10 @@ use plotters::style::{Color, FontTransform, IntoFont, RGBColor, TextStyle, WHITE
 
 use super::super::ReportError;
 use super::axis::Axis;
+use super::layout::{Below, Layout, Lines, ROW, ROWS_TEXT, SMALL, thinned, wide};
 use super::symbol::outline;
 
 const SCALE: i32 = 4;
-/// Sizes of text in shown pixels.
-const SMALL: i32 = 13;
-const LARGE: i32 = 15;
-/// Height of a row of tick texts.
-const ROW: i32 = 16;
-/// Shown pixels per character of small text, on average.
-const CHARACTER: f64 = 7.7;
-
 const INK: RGBColor = RGBColor(0x1b, 0x1f, 0x24);
 const GRID: RGBColor = RGBColor(0xe4, 0xe7, 0xeb);
 const HATCH: RGBColor = RGBColor(0x8c, 0x95, 0x9f);
@@ -37,6 +30,8 @@ pub enum Mark {
     Symbol(usize),
     Dashes,
     Cross,
+    /// None: a sentence.
+    Nothing,
     /// A square hatched like the cells without a value.
     Hatch,
 }
@@ -68,49 +63,12 @@ pub struct Around {
     pub bar: Option<Bar>,
 }
 
-/// How the texts of ticks stand below the data.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Below {
-    /// In so many rows, in turns.
-    Rows(i32),
-    /// Upright, where they are too long to stand side by side: so many shown pixels.
-    Upright(i32),
-}
-
-impl Below {
-    /// For `ticks` texts of up to `longest` shown pixels, with `room` for all of them.
-    fn new(ticks: usize, longest: i32, room: i32) -> Self {
-        let room = room / ticks.max(1) as i32;
-        match longest + 8 {
-            wide if wide <= room => Below::Rows(1),
-            wide if wide <= 2 * room => Below::Rows(2),
-            _ => Below::Upright(longest),
-        }
-    }
-
-    fn height(self) -> i32 {
-        match self {
-            Below::Rows(rows) => ROW * rows,
-            Below::Upright(longest) => longest,
-        }
-    }
-}
-
-/// Leaves out texts of evenly spread ticks that have less than `ROW` shown pixels of `room`.
-fn thinned(ticks: Vec<(f64, String)>, room: i32) -> Vec<(f64, String)> {
-    let every = (ticks.len() as i32 * ROW).div_euclid(room.max(1)) as usize + 1;
-    if ticks.len() as i32 * ROW <= room { ticks } else { ticks.into_iter().step_by(every).collect() }
-}
-
-/// What stands beside rows of marks below the numbers.
-const ROWS_TEXT: &str = "dead";
-
 /// The drawing of one figure.
 pub struct Canvas<'a> {
     area: DrawingArea<SVGBackend<'a>, Shift>,
     /// Left, top, right, bottom of the data, in drawn pixels.
     frame: [i32; 4],
-    below: Below,
+    layout: Layout,
     x: Axis,
     y: Axis,
 }
@@ -127,33 +85,17 @@ pub fn figure(
     {
         let area = SVGBackend::with_string(&mut text, drawn).into_drawing_area();
         area.fill(&WHITE).map_err(failed)?;
-        let wide = |texts: &mut dyn Iterator<Item = &String>| {
-            (texts.map(|t| t.chars().count()).max().unwrap_or(0) as f64 * CHARACTER) as i32
-        };
-        let beside = y.floor.map(|_| ROWS_TEXT.to_string());
-        let left = 44 + wide(&mut y.ticks.iter().map(|t| &t.1).chain(&beside)).max(14);
-        let legend = if around.legend.is_empty() {
-            0
-        } else {
-            48 + wide(&mut around.legend.iter().map(|e| &e.text).chain(&around.heading))
-        };
-        let bar = around.bar.as_ref().map_or(0, |b| 76 + wide(&mut b.ticks.iter().map(|t| &t.1)));
-        let rows_above = if around.bar.is_some() { around.legend.len() as i32 } else { 0 };
-        let top = 18 + 20 * rows_above + if around.title.is_some() { 26 } else { 0 };
-        let right = if around.bar.is_some() { bar } else { legend.max(24) };
-        let (width, height) = (size.0 as i32, size.1 as i32);
-        let right = (width - right).max(left + 40);
-        let below = Below::new(x.ticks.len(), wide(&mut x.ticks.iter().map(|t| &t.1)), right - left);
-        if let Below::Upright(_) = below {
+        let layout = Layout::new(size, &x, &y, &around)?;
+        let [left, top, right, bottom] = layout.frame;
+        if let Below::Upright(_) = layout.below {
             x.ticks = thinned(x.ticks, right - left);
         }
-        let bottom = (height - 42 - below.height()).max(top + 40);
         y.ticks = thinned(y.ticks, bottom - top);
-        let canvas = Canvas { area, frame: [left, top, right, bottom].map(|p| p * SCALE), below, x, y };
+        let canvas = Canvas { area, frame: layout.frame.map(|p| p * SCALE), layout, x, y };
         canvas.grid()?;
         marks(&canvas)?;
         canvas.axes()?;
-        canvas.around(&around, rows_above)?;
+        canvas.around(&around)?;
         canvas.area.present().map_err(failed)?;
     }
     let inner = format!("width=\"{}\" height=\"{}\" viewBox", drawn.0, drawn.1);
@@ -294,6 +236,16 @@ impl Canvas<'_> {
         best.filter(|place| room(place) > 10 * SCALE)
     }
 
+    /// How far these points reach, in shown pixels.
+    pub fn span(&self, points: &[(f64, f64)]) -> f64 {
+        let places: Vec<(i32, i32)> = points.iter().map(|point| self.place(*point)).collect();
+        let reach = |side: fn(&(i32, i32)) -> i32| {
+            let (least, most) = (places.iter().map(side).min(), places.iter().map(side).max());
+            f64::from(most.unwrap_or(0) - least.unwrap_or(0)) / f64::from(SCALE)
+        };
+        reach(|p| p.0).hypot(reach(|p| p.1))
+    }
+
     /// Small text in the middle of a point, on white.
     pub fn tag(&self, point: (f64, f64), text: &str) -> Result<(), ReportError> {
         let (x, y) = self.place(point);
@@ -336,11 +288,11 @@ impl Canvas<'_> {
         let mark = 5 * SCALE;
         for (i, (x, text)) in self.x.ticks.iter().enumerate() {
             let x = self.place((*x, self.y.range.0)).0;
-            let row = if let Below::Rows(rows) = self.below { i as i32 % rows } else { 0 };
+            let row = if let Below::Rows(rows) = self.layout.below { i as i32 % rows } else { 0 };
             let below = mark + ROW * SCALE * row;
             self.path(vec![(x, bottom), (x, bottom + below)], INK, 1.2, false)?;
             let place = (x, bottom + below + 3 * SCALE);
-            match self.below {
+            match self.layout.below {
                 Below::Rows(_) => self.text(text, place, SMALL, HPos::Center, VPos::Top)?,
                 Below::Upright(_) => self.upright(text, place, SMALL, HPos::Right)?,
             }
@@ -355,31 +307,43 @@ impl Canvas<'_> {
             self.path(vec![(left, y), (right, y)], HATCH, 1.0, false)?;
             self.text(ROWS_TEXT, (left - mark - 3 * SCALE, (y + bottom) / 2), SMALL, HPos::Right, VPos::Center)?;
         }
-        self.text(
-            &self.x.label,
-            ((left + right) / 2, bottom + (14 + self.below.height()) * SCALE),
-            LARGE,
-            HPos::Center,
-            VPos::Top,
-        )?;
-        self.upright(&self.y.label, (16 * SCALE, (top + bottom) / 2), LARGE, HPos::Center)
+        let below = bottom + (14 + self.layout.below.height()) * SCALE;
+        self.lines(&self.layout.x_label, ((left + right) / 2, below))?;
+        self.upright_lines(&self.layout.y_label, (8 * SCALE, (top + bottom) / 2))
     }
 
-    fn around(&self, around: &Around, rows_above: i32) -> Result<(), ReportError> {
+    /// Lines of text below each other, the middle of each at a place across, the first one's top at its height.
+    fn lines(&self, text: &Lines, (x, y): (i32, i32)) -> Result<(), ReportError> {
+        let x = Layout::inside(x / SCALE, text.width(), self.layout.size.0) * SCALE;
+        let place = |i: usize| (x, y + SCALE * text.step() * i as i32);
+        let mut lines = text.lines.iter().enumerate();
+        lines.try_for_each(|(i, line)| self.text(line, place(i), text.size, HPos::Center, VPos::Top))
+    }
+
+    /// Lines of text that read upwards, the first one's left side at a place.
+    fn upright_lines(&self, text: &Lines, (x, y): (i32, i32)) -> Result<(), ReportError> {
+        let y = Layout::inside(y / SCALE, text.width(), self.layout.size.1) * SCALE;
+        let place = |i: usize| (x + SCALE * (text.step() * i as i32 + text.size / 2), y);
+        let mut lines = text.lines.iter().enumerate();
+        lines.try_for_each(|(i, line)| self.upright(line, place(i), text.size, HPos::Center))
+    }
+
+    fn around(&self, around: &Around) -> Result<(), ReportError> {
         let [left, top, right, bottom] = self.frame;
-        if let Some(title) = &around.title {
-            self.text(title, ((left + right) / 2, 18 * SCALE), LARGE + 1, HPos::Center, VPos::Center)?;
+        self.lines(&self.layout.title, ((left + right) / 2, 9 * SCALE))?;
+        let legend = &self.layout.legend;
+        let small = |text: &str, room: i32, (x, y): (i32, i32)| {
+            let text = Lines::fitted(text, SMALL, room, 1);
+            self.text(&text.lines.concat(), (x, y), text.size, HPos::Left, VPos::Center)
+        };
+        if let Some(heading) = around.heading.as_ref().filter(|_| !around.legend.is_empty()) {
+            small(heading, legend.room + 30, (legend.heading.0 * SCALE, legend.heading.1 * SCALE))?;
         }
-        let start =
-            if rows_above > 0 { (left, top - 20 * SCALE * rows_above) } else { (right + 14 * SCALE, top + 10 * SCALE) };
-        let below = i32::from(around.heading.is_some());
-        if let Some(heading) = &around.heading {
-            self.text(heading, start, SMALL, HPos::Left, VPos::Center)?;
-        }
-        for (i, entry) in around.legend.iter().enumerate() {
-            let (x, y) = (start.0, start.1 + 20 * SCALE * (i as i32 + below));
+        for (entry, (x, y)) in around.legend.iter().zip(&legend.entries) {
+            let (x, y) = (x * SCALE, y * SCALE);
             let line = vec![(x, y), (x + 24 * SCALE, y)];
             match entry.mark {
+                Mark::Nothing => {}
                 Mark::Line => self.path(line, entry.color, 2.4, false)?,
                 Mark::Dashes => self.path(line, entry.color, 1.8, true)?,
                 Mark::Marked(symbol) => {
@@ -390,7 +354,8 @@ impl Canvas<'_> {
                 Mark::Cross => self.cross_at((x + 12 * SCALE, y), 4 * SCALE, entry.color, 1.6)?,
                 Mark::Hatch => self.hatch_at([x + 4 * SCALE, y - 8 * SCALE, x + 20 * SCALE, y + 8 * SCALE])?,
             }
-            self.text(&entry.text, (x + 30 * SCALE, y), SMALL, HPos::Left, VPos::Center)?;
+            let gap = if entry.mark == Mark::Nothing { 0 } else { 30 };
+            small(&entry.text, legend.room + 30 - gap, (x + gap * SCALE, y))?;
         }
         if let Some(bar) = &around.bar {
             self.bar(bar, (right + 18 * SCALE, top, bottom))?;
@@ -413,9 +378,9 @@ impl Canvas<'_> {
             let y = height(*t);
             self.path(vec![(right, y), (right + 4 * SCALE, y)], INK, 1.2, false)?;
             self.text(text, (right + 7 * SCALE, y), SMALL, HPos::Left, VPos::Center)?;
-            widest = widest.max((text.chars().count() as f64 * CHARACTER) as i32 * SCALE);
+            widest = widest.max(wide(text, SMALL) * SCALE);
         }
-        self.upright(&bar.label, (right + 24 * SCALE + widest, (top + bottom) / 2), LARGE, HPos::Center)
+        self.upright_lines(&self.layout.bar_label, (right + 14 * SCALE + widest, (top + bottom) / 2))
     }
 }
 

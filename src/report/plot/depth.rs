@@ -9,8 +9,14 @@ use super::Wish;
 use super::axis::Axis;
 use super::canvas::{Entry, Mark, figure};
 use super::palette::{GREY, Palette};
-use super::select::{all_dead, dead, dead_text, distinct, key, preferred, slice, some_dead};
+use super::select::{all_dead, dead, dead_text, distinct, key, preferred, slice_valued, some_dead};
 use crate::run::human;
+
+/// How far a figure reaches for predictions beyond what was measured.
+const BEYOND: f64 = 3.0;
+/// Symbols of predictions that leave it.
+const UP: usize = 3;
+const DOWN: usize = 4;
 
 /// The first of them along which there are lines, with two points or more on average.
 fn scale(run: &Run) -> Option<usize> {
@@ -63,7 +69,9 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
     let m = metric("max_trainable_depth");
     let applies = |c: &usize| run.configurations[*c].values[x].is_some();
     let pool: Vec<usize> = (0..run.configurations.len()).filter(applies).collect();
-    let chosen = slice(run, pool, &free, &wish.hold, |shown| lines(run, shown, x).len() <= CHOICES.lines)?;
+    let few = |shown: &[usize]| lines(run, shown, x).len() <= CHOICES.lines;
+    let valued = |c: usize| run.configurations[c].metrics[m].median.get().is_some();
+    let chosen = slice_valued(run, pool, &free, &wish.hold, few, valued)?;
     if chosen.shown.iter().all(|c| run.configurations[*c].metrics[m].median.get().is_none()) {
         let what = match all_dead(run, &chosen.shown) {
             Some(text) => text,
@@ -77,7 +85,7 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
     }
     let lines = lines(run, &chosen.shown, x);
     let heads: Vec<usize> = lines.iter().map(|line| line[0]).collect();
-    let palette = Palette::of_lines(run, &heads, color, asked.is_some(), None);
+    let palette = Palette::of_lines(run, &heads, color, asked.is_some(), None, CHOICES.lines);
 
     let values = distinct(run, &chosen.shown, x);
     let numbers = run.keys[x].numbers.as_ref();
@@ -97,10 +105,18 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
         let configuration = &run.configurations[*c];
         let spread = &configuration.metrics[m];
         let band = if bands { [spread.low, spread.high] } else { [spread.median; 2] };
-        [log(band[0].get()), log(spread.median.get()), log(band[1].get()), predicted(run, configuration)]
+        [log(band[0].get()), log(spread.median.get()), log(band[1].get())]
     });
+    let mut heights: Vec<f64> = heights.flatten().collect();
+    // Predictions close to the edge of chaos go to infinity: the figure ends somewhat beyond what was measured.
+    let measured = heights.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), y| (l.min(*y), h.max(*y)));
+    let ends = (measured.0 - BEYOND.log10(), measured.1 + BEYOND.log10());
+    let forecasts = || chosen.shown.iter().filter_map(|c| predicted(run, &run.configurations[*c]));
+    let beyond = forecasts().filter(|y| !(ends.0..=ends.1).contains(y)).count();
+    let highest = forecasts().fold(f64::NEG_INFINITY, f64::max);
+    heights.extend(forecasts().map(|y| y.clamp(ends.0, ends.1)));
     let threshold = run.threshold.map_or("the threshold".to_string(), |t| format!("{t} decades"));
-    let mut y_axis = Axis::logarithmic(format!("layers until |δ| changes by {threshold}"), heights.flatten());
+    let mut y_axis = Axis::logarithmic(format!("layers until |δ| changes by {threshold}"), heights);
     // Crosses stand below the lines, a row for every line that has some.
     let has_dead = |c: &usize| run.configurations[*c].outcomes[DEAD] > 0;
     let (floor, step) = y_axis.below(lines.iter().filter(|line| line.iter().any(has_dead)).count());
@@ -108,6 +124,10 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
     let mut around = palette.around(&wish.title, Mark::Marked);
     if chosen.shown.iter().any(|c| predicted(run, &run.configurations[*c]).is_some()) {
         around.legend.push(Entry { text: "predicted".to_string(), color: GREY, mark: Mark::Dashes });
+    }
+    if beyond > 0 {
+        let text = "prediction beyond the figure".to_string();
+        around.legend.push(Entry { text, color: GREY, mark: Mark::Symbol(UP) });
     }
     if let Some(text) = dead(run, &chosen.shown) {
         around.legend.push(Entry { text: format!("dead ({text})"), color: GREY, mark: Mark::Cross });
@@ -134,7 +154,14 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
                 }
             }
             let dashes: Vec<_> = line.iter().map(|c| (place(at(c)), predicted(run, at(c)))).collect();
-            canvas.line(&dashes, paint, 1.6, true)?;
+            canvas.line(&within(&dashes, ends), paint, 1.6, true)?;
+            for (x, y) in dashes.iter().filter_map(|(x, y)| Some((*x, (*y)?))) {
+                if y > ends.1 {
+                    canvas.symbol((x, ends.1), UP, 4.0, (paint, 1.0))?;
+                } else if y < ends.0 {
+                    canvas.symbol((x, ends.0), DOWN, 4.0, (paint, 1.0))?;
+                }
+            }
             row += if line.iter().any(has_dead) { step } else { 0.0 };
             for c in line.iter().filter(|c| has_dead(c)) {
                 canvas.cross((place(at(c)), floor - row), paint)?;
@@ -143,18 +170,67 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
         Ok(())
     })?;
     let text = format!(
-        "median max_trainable_depth of {} over {name}{}{}",
+        "median max_trainable_depth of {} over {name}{}{}{}",
         human::plural(lines.len() as u64, "line"),
         chosen.held_text(run),
-        dead_text(run, &chosen.shown)
+        dead_text(run, &chosen.shown),
+        left(beyond, highest)
     );
     Ok((svg, text))
+}
+
+/// How many predictions leave the figure, at the end of a sentence.
+fn left(beyond: usize, highest: f64) -> String {
+    let far = format!("the highest at depth {:.3e}", 10f64.powf(highest));
+    match beyond {
+        0 => String::new(),
+        1 => format!(", 1 prediction lies beyond the figure, {far}"),
+        n => format!(", {n} predictions lie beyond the figure, {far}"),
+    }
+}
+
+/// A line as far as it lies between two heights, with a gap wherever it leaves them.
+fn within(points: &[(f64, Option<f64>)], (low, high): (f64, f64)) -> Vec<(f64, Option<f64>)> {
+    let inside = |y: f64| (low..=high).contains(&y);
+    let mut cut = Vec::new();
+    for (i, (x, y)) in points.iter().enumerate() {
+        if let Some((before, was, y)) = i.checked_sub(1).and_then(|i| Some((points[i].0, points[i].1?, (*y)?)))
+            && inside(was) != inside(y)
+        {
+            let border = if was.min(y) < low { low } else { high };
+            cut.push((before + (x - before) * (border - was) / (y - was), Some(border)));
+        }
+        cut.push((*x, y.filter(|y| inside(*y))));
+    }
+    cut
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::super::data::Key;
     use super::*;
+
+    #[test]
+    fn a_prediction_ends_where_it_leaves_the_figure() {
+        let line =
+            [(0.0, Some(1.0)), (1.0, Some(9.0)), (2.0, Some(2.0)), (3.0, None), (4.0, Some(-2.0)), (5.0, Some(2.0))];
+        let middle = 1.0 + 5.0 / 7.0;
+        let want = [
+            (0.0, Some(1.0)),
+            (0.375, Some(4.0)),
+            (1.0, None),
+            (middle, Some(4.0)),
+            (2.0, Some(2.0)),
+            (3.0, None),
+            (4.0, None),
+            (4.5, Some(0.0)),
+            (5.0, Some(2.0)),
+        ];
+        let cut = within(&line, (0.0, 4.0));
+        assert_eq!(cut.len(), want.len());
+        assert!(cut.iter().zip(want).all(|(a, b)| (a.0 - b.0).abs() < 1e-12 && a.1 == b.1), "{cut:?}");
+        assert_eq!(left(2, 9.0), ", 2 predictions lie beyond the figure, the highest at depth 1.000e9");
+    }
 
     #[test]
     fn keys_that_follow_from_others_do_not_cut_a_line() {

@@ -4,9 +4,11 @@
 mod axis;
 mod canvas;
 mod color;
+mod contour;
 mod depth;
 mod factor;
 mod gradient;
+mod layout;
 mod palette;
 mod phase;
 mod png;

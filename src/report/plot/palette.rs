@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use plotters::style::RGBColor;
 
-use super::super::choice::CHOICES;
 use super::super::data::Run;
 use super::canvas::{Around, Bar, Entry, Mark};
 use super::color::{Coloring, sequential};
-use super::select::{label, taken, telling};
+use super::select::{label, preferred, taken, telling};
 
 /// Ink of what has no colour of its own.
 pub const GREY: RGBColor = RGBColor(0x57, 0x60, 0x6a);
@@ -47,12 +46,21 @@ pub struct Palette<'a> {
     key: Option<usize>,
     groups: Option<Groups>,
     coloring: Coloring,
+    /// Whether these are lines, of which the legend says what it does not tell apart.
+    told: bool,
 }
 
 impl<'a> Palette<'a> {
     /// By a key; but lines of one colour could not be told apart, so unless that key was asked for, each of a few gets its
-    /// own, or those that differ in nothing but a key that is `seen` without colours share one.
-    pub fn of_lines(run: &'a Run, lines: &'a [usize], key: Option<usize>, asked: bool, seen: Option<usize>) -> Self {
+    /// own, or those that differ in nothing but a key that is `seen` without colours share one; up to `most` do.
+    pub fn of_lines(
+        run: &'a Run,
+        lines: &'a [usize],
+        key: Option<usize>,
+        asked: bool,
+        seen: Option<usize>,
+        most: usize,
+    ) -> Self {
         let groups = key.filter(|_| !asked).and_then(|k| {
             let colors = taken(run, lines, k).len();
             let each = Groups::new(run, lines, telling(run, lines));
@@ -60,19 +68,31 @@ impl<'a> Palette<'a> {
                 let keys = each.keys.iter().copied().filter(|k| Some(*k) != seen).collect();
                 Groups::new(run, lines, keys)
             };
-            let groups = if lines.len() <= CHOICES.each { each } else { alike() };
-            (colors < groups.heads.len() && groups.heads.len() <= CHOICES.each).then_some(groups)
+            let groups = if lines.len() <= most { each } else { alike() };
+            (colors < groups.heads.len() && groups.heads.len() <= most).then_some(groups)
         });
         let coloring = match &groups {
             Some(groups) => Coloring::each(groups.heads.len()),
             None => Coloring::new(run, lines, key),
         };
-        Palette { run, lines, key, groups, coloring }
+        Palette { run, lines, key, groups, coloring, told: true }
     }
 
     /// By a key.
     pub fn of_points(run: &'a Run, shown: &'a [usize], key: Option<usize>) -> Self {
-        Palette { run, lines: shown, key, groups: None, coloring: Coloring::new(run, shown, key) }
+        Palette { run, lines: shown, key, groups: None, coloring: Coloring::new(run, shown, key), told: false }
+    }
+
+    /// The keys in which lines of one colour differ, which no entry of the legend names.
+    fn unnamed(&self) -> Vec<usize> {
+        let mut keys = Vec::new();
+        for i in 0..self.lines.len() {
+            let alike: Vec<usize> =
+                (0..self.lines.len()).filter(|j| self.value(*j) == self.value(i)).map(|j| self.lines[j]).collect();
+            keys.extend(telling(self.run, &alike));
+        }
+        let unnamed = |k: &usize| keys.contains(k);
+        if self.told { preferred(self.run).into_iter().filter(unnamed).collect() } else { Vec::new() }
     }
 
     fn value(&self, i: usize) -> Option<u32> {
@@ -95,6 +115,16 @@ impl<'a> Palette<'a> {
 
     /// Title, legend and colour bar; `mark` makes an entry's mark of its symbol.
     pub fn around(&self, title: &Option<String>, mark: fn(usize) -> Mark) -> Around {
+        let mut around = self.entries(title, mark);
+        let names: Vec<&str> = self.unnamed().into_iter().map(|k| self.run.keys[k].name.as_str()).collect();
+        if !names.is_empty() {
+            let text = format!("one colour, several {}", names.join(", "));
+            around.legend.push(Entry { text, color: GREY, mark: Mark::Nothing });
+        }
+        around
+    }
+
+    fn entries(&self, title: &Option<String>, mark: fn(usize) -> Mark) -> Around {
         let mut around = Around { title: title.clone(), ..Around::default() };
         if let Some(groups) = &self.groups {
             around.heading = words(self.run, &groups.keys);
@@ -166,7 +196,7 @@ mod tests {
 
     fn legend(run: &Run, asked: bool, seen: Option<usize>) -> (Option<String>, Vec<String>) {
         let lines: Vec<usize> = (0..run.configurations.len()).collect();
-        let around = Palette::of_lines(run, &lines, Some(1), asked, seen).around(&None, Mark::Marked);
+        let around = Palette::of_lines(run, &lines, Some(1), asked, seen, 8).around(&None, Mark::Marked);
         (around.heading, around.legend.into_iter().map(|entry| entry.text).collect())
     }
 
@@ -174,17 +204,21 @@ mod tests {
     fn many_lines_are_coloured_by_all_that_tells_them_apart_but_what_is_seen() {
         let many = run(6);
         let heading = Some("activation, init".to_string());
-        let groups = ["relu, a", "tanh, a", "tanh, b"].map(String::from).to_vec();
+        let with = |entries: &[&str], keys: &str| -> Vec<String> {
+            let note = format!("one colour, several {keys}");
+            entries.iter().map(|e| e.to_string()).chain([note]).collect()
+        };
+        let groups = with(&["relu, a", "tanh, a", "tanh, b"], "depth");
         assert_eq!(legend(&many, false, Some(0)), (heading, groups));
         // Where nothing is seen, or a key was asked for, by the key alone.
-        let key = (Some("activation".to_string()), ["relu", "tanh"].map(String::from).to_vec());
+        let key = (Some("activation".to_string()), with(&["relu", "tanh"], "init, depth"));
         assert_eq!(legend(&many, false, None), key);
         assert_eq!(legend(&many, true, Some(0)), key);
     }
 
     #[test]
     fn the_only_network_is_what_was_measured() {
-        let around = Palette::of_lines(&run(1), &[0], None, false, None).around(&None, Mark::Marked);
+        let around = Palette::of_lines(&run(1), &[0], None, false, None, 8).around(&None, Mark::Marked);
         assert_eq!(around.legend.iter().map(|entry| entry.text.as_str()).collect::<Vec<_>>(), ["measured"]);
     }
 

@@ -9,7 +9,8 @@ use super::Wish;
 use super::axis::Axis;
 use super::canvas::{Around, Bar, Canvas, Entry, Mark, figure};
 use super::color::{diverging, sequential};
-use super::select::{dead, dead_text, distinct, key, slice, some_dead, taken};
+use super::contour::{Grid, Path, Segment, contour, joined, tags};
+use super::select::{Slice, dead, dead_text, distinct, key, slice_valued, some_dead, taken};
 use crate::run::human;
 
 const INK: RGBColor = RGBColor(0x1b, 0x1f, 0x24);
@@ -25,23 +26,35 @@ fn plane(run: &Run, wish: &Wish) -> Result<[usize; 2], ReportError> {
     // The first of the best.
     let pairs = pairs.map(|pair| (worth(run, pair), pair));
     let best = pairs.reduce(|best, next| if next.0 > best.0 { next } else { best }).map(|(_, pair)| pair);
-    let needed = || ReportError::Usage("this figure takes two keys that vary; name them with --x and --y".to_string());
-    best.ok_or_else(needed)
+    best.ok_or_else(|| {
+        let has = match &run.varying[..] {
+            [] => "none does".to_string(),
+            [only] => format!("only `{}` does", run.keys[*only].name),
+            _ => return ReportError::Usage("--x and --y are the same key; name two that differ".to_string()),
+        };
+        let networks = human::plural(run.networks.id.len() as u64, "network");
+        ReportError::Usage(format!(
+            "a phase diagram takes two keys that vary, and {has} in this run of {networks}; give two keys several values in \
+             the sweep file (sigma_w and sigma_b, say), or draw `--kind gradient`"
+        ))
+    })
 }
 
-/// How well two keys span a plane: it must be filled at least by half, the scales of weights and biases come first, then
+/// How well two keys span a plane: it must have a value somewhere and be filled at least by half, the scales of weights and biases come first, then
 /// the number of cells; numbers go across, and more values go across.
-fn worth(run: &Run, [x, y]: [usize; 2]) -> (bool, bool, usize, bool, usize) {
+fn worth(run: &Run, [x, y]: [usize; 2]) -> (bool, bool, bool, usize, bool, usize) {
     let (across, up) = (run.keys[x].values.len(), run.keys[y].values.len());
-    let mut filled = vec![false; across * up];
+    let (mut filled, mut shows) = (vec![false; across * up], false);
+    let columns = CHOICES.plane.map(|c| metric(c.column));
     for configuration in &run.configurations {
         if let (Some(i), Some(j)) = (configuration.values[x], configuration.values[y]) {
             filled[j as usize * across + i as usize] = true;
+            shows = shows || columns.iter().any(|m| configuration.metrics[*m].median.get().is_some());
         }
     }
     let cells = filled.iter().filter(|f| **f).count();
     let scales = run.keys[x].name == "sigma_w" && run.keys[y].name == "sigma_b";
-    (2 * cells >= across * up, scales, cells, run.keys[x].numbers.is_some(), across)
+    (shows, 2 * cells >= across * up, scales, cells, run.keys[x].numbers.is_some(), across)
 }
 
 /// Values of a key along an axis: as numbers where they are evenly spaced, else one after the other.
@@ -94,15 +107,6 @@ impl Side {
     }
 }
 
-/// A piece of a line.
-type Segment = [(f64, f64); 2];
-
-/// Points of a line.
-type Path = Vec<(f64, f64)>;
-
-/// A number per cell, rows upwards.
-type Grid = Vec<Vec<Option<f64>>>;
-
 pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
     let [x, y] = plane(run, wish)?;
     // The first that any network has.
@@ -115,7 +119,7 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
         return Err(ReportError::Usage(format!("--color-by of a phase diagram is no `{wanted}`{hint}")));
     };
     let has_both = |c: &usize| [x, y].iter().all(|k| run.configurations[*c].values[*k].is_some());
-    let pool = (0..run.configurations.len()).filter(has_both).collect();
+    let pool: Vec<usize> = (0..run.configurations.len()).filter(has_both).collect();
     // One configuration a cell, and one kind of network: lines and contours mean nothing across kinds.
     let kind = |k: &&usize| ["activation", "norm", "residual"].contains(&run.keys[**k].name.as_str());
     let kinds: Vec<usize> = run.varying.iter().filter(kind).copied().filter(|k| ![x, y].contains(k)).collect();
@@ -125,7 +129,8 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
         cells.sort_unstable();
         alike && cells.windows(2).all(|pair| pair[0] != pair[1])
     };
-    let chosen = slice(run, pool, &[x, y], &wish.hold, single)?;
+    let valued = |c: usize| run.configurations[c].metrics[metric(column)].median.get().is_some();
+    let chosen = slice_valued(run, pool.clone(), &[x, y], &wish.hold, single, valued)?;
     let (across, up) = (Side::new(run, &chosen.shown, x), Side::new(run, &chosen.shown, y));
     let mut cells: Vec<Vec<Option<usize>>> = vec![vec![None; across.values.len()]; up.values.len()];
     for c in &chosen.shown {
@@ -151,8 +156,7 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
     let flat = || values.iter().flatten().copied().flatten();
     let (mut low, mut high) = flat().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), z| (l.min(z), h.max(z)));
     if low > high {
-        let what = format!("no network shown here has a median `{column}`{}", some_dead(run, &chosen.shown));
-        return Err(ReportError::Usage(what));
+        return Err(ReportError::Usage(nothing(run, column, &pool, &chosen)));
     }
     if scale == Scale::Diverging {
         high = high.abs().max(low.abs()).max(1e-9);
@@ -171,8 +175,9 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
     let scales = median("depth_scale");
     // Between words there is nothing that a contour could pass.
     let contours = across.numbers.is_some() && up.numbers.is_some();
+    let places = [&across.places[..], &up.places];
     let edge = edge(run, &chosen.shown, [x, y], &across, &up).unwrap_or_else(|| match contours {
-        true => contour(&grid(&|c| run.configurations[c].predicted[prediction("chi_1")].get()), &across, &up, 1.0),
+        true => contour(&grid(&|c| run.configurations[c].predicted[prediction("chi_1")].get()), places, 1.0),
         false => Vec::new(),
     });
     let has_dead = |c: &usize| run.configurations[*c].outcomes[DEAD] > 0;
@@ -184,7 +189,7 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
         }
     };
     let lines: Vec<(f64, Vec<Segment>)> = if contours {
-        CHOICES.contours.iter().map(|level| (*level, contour(&scales, &across, &up, *level))).collect()
+        CHOICES.contours.iter().map(|level| (*level, contour(&scales, places, *level))).collect()
     } else {
         Vec::new()
     };
@@ -234,6 +239,24 @@ pub fn draw(run: &Run, wish: &Wish) -> Result<(String, String), ReportError> {
     Ok((svg, text))
 }
 
+/// Why there is no figure where no cell has a value, and what has one.
+fn nothing(run: &Run, column: &str, pool: &[usize], chosen: &Slice) -> String {
+    let has = |c: &&usize, column: &str| run.configurations[**c].metrics[metric(column)].median.get().is_some();
+    let held = chosen.held_text(run);
+    let what = format!("no cell here has a median `{column}`{held}{}", some_dead(run, &chosen.shown));
+    if let Some(c) = pool.iter().find(|c| has(c, column)) {
+        let value = |k: usize| run.configurations[*c].values[k].map(|v| &run.keys[k].values[v as usize]);
+        let differs = chosen.held.iter().filter(|(k, v)| run.configurations[*c].values[**k] != **v);
+        let pairs = differs.filter_map(|(k, _)| Some(format!("--where {}={}", run.keys[*k].name, value(*k)?)));
+        return format!("{what}; there are some with {}", pairs.collect::<Vec<_>>().join(" "));
+    }
+    let others = CHOICES.plane.iter().map(|c| c.column).filter(|other| chosen.shown.iter().any(|c| has(&c, other)));
+    match others.collect::<Vec<_>>()[..] {
+        [] => format!("{what}; `--kind gradient` shows in which layers gradients are zero"),
+        ref others => format!("{what}; --color-by may be {}", others.join(", ")),
+    }
+}
+
 /// How many cells have no value, at the end of a sentence.
 fn without(missing: usize) -> String {
     match missing {
@@ -248,41 +271,6 @@ fn stroke(canvas: &Canvas, path: &[(f64, f64)], width: f64, dashed: bool) -> Res
     // Dark cells would swallow a dark line.
     canvas.line(&points, HALO, width + 2.0, false)?;
     canvas.line(&points, INK, width, dashed)
-}
-
-/// Where the level of each contour is written: on its own line, as far from the other lines and tags as it can be.
-fn tags(canvas: &Canvas, contours: &[(f64, Vec<Path>)], edge: &[Segment]) -> Vec<(f64, (f64, f64))> {
-    let mut tags: Vec<(f64, (f64, f64))> = Vec::new();
-    for (i, (level, paths)) in contours.iter().enumerate() {
-        let others =
-            contours.iter().enumerate().filter(|(j, _)| *j != i).flat_map(|(_, other)| other.1.iter().flatten());
-        let mut taken: Vec<(f64, f64)> = others.chain(edge.iter().flatten()).copied().collect();
-        taken.extend(tags.iter().map(|(_, place)| *place));
-        let places: Path = paths.iter().flatten().copied().collect();
-        tags.extend(canvas.roomiest(&places, &taken).map(|place| (*level, place)));
-    }
-    tags
-}
-
-/// Paths made of segments that share ends, so that dashes run on.
-fn joined(segments: &[Segment]) -> Vec<Path> {
-    let mut left: Vec<Segment> = segments.to_vec();
-    let near = |a: (f64, f64), b: (f64, f64)| (a.0 - b.0).abs() + (a.1 - b.1).abs() < 1e-9;
-    let mut paths = Vec::new();
-    while let Some([start, end]) = left.pop() {
-        let mut path = vec![start, end];
-        for _ in 0..2 {
-            let mut last = path[path.len() - 1];
-            while let Some(i) = left.iter().position(|s| near(s[0], last) || near(s[1], last)) {
-                let [a, b] = left.swap_remove(i);
-                last = if near(a, last) { b } else { a };
-                path.push(last);
-            }
-            path.reverse();
-        }
-        paths.push(path);
-    }
-    paths
 }
 
 /// The line of theory in the plane of sigma_w and sigma_b, for plain layers of one activation.
@@ -309,35 +297,6 @@ fn edge(run: &Run, shown: &[usize], [x, y]: [usize; 2], across: &Side, up: &Side
         })
         .collect();
     Some(points.windows(2).filter_map(|pair| Some([pair[0]?, pair[1]?])).collect())
-}
-
-/// Segments along which a grid, linear between its points, has the value `level` (marching squares over triangles, which
-/// leave no case open).
-fn contour(grid: &Grid, across: &Side, up: &Side, level: f64) -> Vec<Segment> {
-    let mut segments = Vec::new();
-    for j in 1..grid.len() {
-        for i in 1..grid[j].len() {
-            let corner = |i: usize, j: usize| Some((across.places[i], up.places[j], grid[j][i]?));
-            let corners = [corner(i - 1, j - 1), corner(i, j - 1), corner(i, j), corner(i - 1, j)];
-            let [Some(a), Some(b), Some(c), Some(d)] = corners else { continue };
-            for triangle in [[a, b, c], [a, c, d]] {
-                let mut ends = Vec::new();
-                for (p, q) in [(0, 1), (1, 2), (2, 0)] {
-                    let (p, q) = (triangle[p], triangle[q]);
-                    // One side is below and the other is not; the order of the two must not change the crossing.
-                    if (p.2 < level) != (q.2 < level) {
-                        let (p, q) = if p.2 < level { (p, q) } else { (q, p) };
-                        let t = (level - p.2) / (q.2 - p.2);
-                        ends.push((p.0 + t * (q.0 - p.0), p.1 + t * (q.1 - p.1)));
-                    }
-                }
-                if let [a, b] = ends[..] {
-                    segments.push([a, b]);
-                }
-            }
-        }
-    }
-    segments
 }
 
 #[cfg(test)]
@@ -384,31 +343,5 @@ mod tests {
         run.configurations.push(Configuration { values: vec![Some(2), Some(1)], ..run.configurations[4].clone() });
         let (svg, text) = draw(&run, &wish).unwrap();
         assert!(text.ends_with(", no network is dead") && !svg.contains("no value"), "{text}");
-    }
-
-    fn side(n: usize) -> Side {
-        let places: Vec<f64> = (0..n).map(|i| i as f64).collect();
-        let axis = Axis::linear("", places.iter().copied());
-        Side { values: (0..n as u32).collect(), numbers: Some(places.clone()), places, even: true, axis }
-    }
-
-    #[test]
-    fn a_contour_of_a_plane_is_a_straight_line() {
-        let grid: Grid = (0..5).map(|j| (0..6).map(|i| Some(f64::from(i) + 2.0 * f64::from(j))).collect()).collect();
-        let segments = contour(&grid, &side(6), &side(5), 5.5);
-        assert!(segments.len() > 4);
-        assert!(segments.iter().flatten().all(|(x, y)| (x + 2.0 * y - 5.5).abs() < 1e-12));
-        let paths = joined(&segments);
-        assert_eq!(paths.len(), 1, "{paths:?}");
-        assert_eq!(paths[0].len(), segments.len() + 1);
-        assert!(contour(&grid, &side(6), &side(5), 100.0).is_empty());
-    }
-
-    #[test]
-    fn no_contour_passes_a_cell_without_a_number() {
-        let mut grid: Grid = (0..3).map(|_| (0..3).map(|i| Some(f64::from(i))).collect()).collect();
-        assert_eq!(contour(&grid, &side(3), &side(3), 0.5).len(), 4);
-        grid[0][0] = None;
-        assert_eq!(contour(&grid, &side(3), &side(3), 0.5).len(), 2);
     }
 }

@@ -16,19 +16,39 @@ pub fn preferred(run: &Run) -> Vec<usize> {
     keys
 }
 
+/// The column of a key: the sweep file's `loss` is `loss_function` in tables, where `loss` is the number.
+fn column(name: &str) -> &str {
+    if name == "loss" { "loss_function" } else { name }
+}
+
 /// The varying key `name`.
 pub fn key(run: &Run, name: &str) -> Result<usize, ReportError> {
-    let found = run.varying.iter().copied().find(|k| run.keys[*k].name == name);
+    let found = run.varying.iter().copied().find(|k| run.keys[*k].name == column(name));
     found.ok_or_else(|| {
+        if run.varying.is_empty() {
+            return ReportError::Usage(format!(
+                "no key varies in this run, so `{name}` cannot span a figure; leave it out"
+            ));
+        }
         let names: Vec<&str> = run.varying.iter().map(|k| run.keys[*k].name.as_str()).collect();
         let hint = did_you_mean(name, names.iter().copied());
         let hint = if hint.is_empty() { format!("; these do: {}", names.join(", ")) } else { hint };
-        match run.key(name) {
+        match run.key(column(name)) {
             Some(_) => {
                 ReportError::Usage(format!("key `{name}` has one value in this run and cannot span a figure{hint}"))
             }
             None => ReportError::Usage(format!("no key `{name}` varies in this run{hint}")),
         }
+    })
+}
+
+/// The key `name`, whether it varies or not.
+fn any_key(run: &Run, name: &str) -> Result<usize, ReportError> {
+    run.key(column(name)).ok_or_else(|| {
+        let names: Vec<&str> = run.keys.iter().map(|key| key.name.as_str()).collect();
+        let hint = did_you_mean(name, names.iter().copied());
+        let hint = if hint.is_empty() { format!("; these do: {}", names.join(", ")) } else { hint };
+        ReportError::Usage(format!("no network of this run has a key `{name}`{hint}"))
     })
 }
 
@@ -58,15 +78,30 @@ pub fn slice(
     hold: &[(String, String)],
     fits: impl Fn(&[usize]) -> bool,
 ) -> Result<Slice, ReportError> {
+    slice_valued(run, pool, free, hold, fits, |_| true)
+}
+
+/// The same, where what there is to see is above all what has a value to show, which `valued` knows of a configuration.
+pub fn slice_valued(
+    run: &Run,
+    pool: Vec<usize>,
+    free: &[usize],
+    hold: &[(String, String)],
+    fits: impl Fn(&[usize]) -> bool,
+    valued: impl Fn(usize) -> bool,
+) -> Result<Slice, ReportError> {
     let mut slice = Slice { shown: pool, held: BTreeMap::new() };
     for (name, value) in hold {
-        let k = key(run, name)?;
+        let k = any_key(run, name)?;
         let same = |text: &String| text == value || text.parse::<f64>().ok().is_some_and(|x| value.parse() == Ok(x));
         let Some(v) = run.keys[k].values.iter().position(same) else {
             let hint = format!("; it has {}", run.keys[k].values.join(", "));
             return Err(ReportError::Usage(format!("`{name}` is never `{value}` in this run{hint}")));
         };
-        slice.hold(run, k, Some(v as u32));
+        // Of a key that has this value everywhere there is nothing to say.
+        if run.configurations.iter().any(|c| c.values[k] != Some(v as u32)) {
+            slice.hold(run, k, Some(v as u32));
+        }
     }
     if slice.shown.is_empty() {
         return Err(ReportError::Usage("no configuration of this run has all the values given".to_string()));
@@ -77,7 +112,7 @@ pub fn slice(
         let choices = run.varying.iter().filter(open).map(|k| (*k, values(*k))).filter(|(_, v)| v.len() > 1);
         let worth = |(k, values): (usize, Vec<Option<u32>>)| {
             let (applies, count) = (!values.contains(&None), values.len());
-            let (best, left) = widest(run, &slice.shown, k, values, free);
+            let (best, left) = widest(run, &slice.shown, k, values, free, &valued);
             ((left, applies, count), k, best)
         };
         // The first of the best.
@@ -113,19 +148,23 @@ pub fn taken(run: &Run, configurations: &[usize], k: usize) -> Vec<Option<u32>> 
     values
 }
 
-/// Those of the values of key `k` that leave the most to see of the free keys, and how much that is.
+/// Those of the values of key `k` that leave the most to see of the free keys, and how much that is: with a value, and at
+/// all.
 fn widest(
     run: &Run,
     configurations: &[usize],
     k: usize,
     values: Vec<Option<u32>>,
     free: &[usize],
-) -> (Vec<Option<u32>>, usize) {
+    valued: &dyn Fn(usize) -> bool,
+) -> (Vec<Option<u32>>, (usize, usize)) {
     let left = |v: &Option<u32>| {
-        let those = configurations.iter().map(|c| &run.configurations[*c].values).filter(|values| values[k] == *v);
-        those.map(|values| free.iter().map(|f| values[*f]).collect::<Vec<_>>()).collect::<BTreeSet<_>>().len()
+        let those = || configurations.iter().copied().filter(|c| run.configurations[*c].values[k] == *v);
+        let place = |c: usize| free.iter().map(|f| run.configurations[c].values[*f]).collect::<Vec<_>>();
+        let [shown, all] = [those().filter(|c| valued(*c)).map(place).collect(), those().map(place).collect()];
+        (BTreeSet::len(&shown), BTreeSet::len(&all))
     };
-    let most = values.iter().map(left).max().unwrap_or(0);
+    let most = values.iter().map(left).max().unwrap_or((0, 0));
     (values.into_iter().filter(|v| left(v) == most).collect(), most)
 }
 
@@ -250,6 +289,19 @@ mod tests {
         };
         assert_eq!(refused("depth", "5"), "`depth` is never `5` in this run; it has 2, 4, 8, 16");
         assert!(refused("actvation", "relu").contains("did you mean `activation`"), "{}", refused("actvation", "relu"));
-        assert!(refused("width", "128").starts_with("key `width` has one value"));
+        assert_eq!(refused("width", "64"), "`width` is never `64` in this run; it has 128");
+        // What all have says nothing, and holds nothing.
+        let width = slice(&run, (0..24).collect(), &[], &[("width".to_string(), "128".to_string())], |_| true).unwrap();
+        assert_eq!((width.shown.len(), width.held.len()), (24, 0));
+        assert!(key(&run, "width").unwrap_err().to_string().starts_with("key `width` has one value"));
+    }
+
+    #[test]
+    fn what_has_a_value_is_preferred_to_what_is_deep() {
+        let run = run();
+        let depth_4_or_less = |c: usize| run.configurations[c].values[0].is_some_and(|d| d < 2);
+        let few = |shown: &[usize]| shown.len() <= 6;
+        let slice = slice_valued(&run, (0..24).collect(), &[1, 2], &[], few, depth_4_or_less).unwrap();
+        assert_eq!(slice.held, BTreeMap::from([(0, Some(1))]));
     }
 }

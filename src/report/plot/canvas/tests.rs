@@ -1,5 +1,9 @@
 //! Ticks, labels and marks: what may not meet does not.
 
+use resvg::tiny_skia::Pixmap;
+
+use super::super::layout::CHARACTER;
+use super::super::png::png;
 use super::*;
 
 /// Place and text of every text of a drawing, in shown pixels, with whether it is upright.
@@ -67,6 +71,55 @@ fn beside_rows_of_marks_stands_what_they_mean() {
     let dead = found.iter().find(|text| text.2 == ROWS_TEXT).expect("the text of the rows");
     let numbers = found.iter().filter(|text| (text.0 - dead.0).abs() < 0.5 && text.2 != ROWS_TEXT);
     assert!(numbers.clone().count() > 4 && numbers.clone().all(|text| text.1 < dead.1), "{found:?}");
+}
+
+/// Whether anything is drawn at the very border of a picture, as of a text that leaves it; white is not.
+fn reaches_out(svg: &str) -> bool {
+    let picture = Pixmap::decode_png(&png(svg).unwrap()).unwrap();
+    let (w, h) = (picture.width(), picture.height());
+    let ink = |x: u32, y: u32| picture.pixel(x, y).is_some_and(|p| p.alpha() > 0 && p.red() < 200);
+    (0..w).any(|x| ink(x, 0) || ink(x, h - 1)) || (0..h).any(|y| ink(0, y) || ink(w - 1, y))
+}
+
+#[test]
+fn whatever_the_size_no_text_leaves_the_figure_or_it_is_refused_with_a_size_that_will_do() {
+    let entry = |i: usize| Entry { text: format!("relu, sigma_b 0.{i}"), color: INK, mark: Mark::Marked(i) };
+    let bar = Bar {
+        label: "measured − predicted, in seed scatters".to_string(),
+        ticks: vec![(0.0, "−10".to_string()), (1.0, "10".to_string())],
+        color: |_| INK,
+    };
+    let long = "a title of many words that does not fit into a line of a small figure";
+    let draw = |size: (u32, u32), entries: usize, with_bar: bool| {
+        let around = Around {
+            title: Some(long.to_string()),
+            heading: Some("activation, sigma_b".to_string()).filter(|_| !with_bar),
+            legend: (0..entries).map(entry).collect(),
+            bar: with_bar.then(|| bar.clone()),
+        };
+        let x = Axis::linear("log₁₀ |δ(l)|² / |δ(l+1)|², mean-field prediction", [-30.0, 2.0]);
+        figure(size, (x, Axis::linear("layers until |δ| changes by 2 decades", [0.5, 30.0])), around, |_| Ok(()))
+    };
+    let mut refusals = 0;
+    for size in [(200, 200), (300, 200), (400, 300), (2000, 300), (400, 1600), (900, 540), (4000, 200)] {
+        for (entries, with_bar) in [(0, false), (3, false), (17, false), (3, true)] {
+            let (size, svg) = match draw(size, entries, with_bar) {
+                Ok(svg) => (size, svg),
+                Err(error) => {
+                    let message = error.to_string();
+                    let (w, h) = message.rsplit(' ').next().unwrap().split_once('x').unwrap();
+                    let size = (w.parse().unwrap(), h.parse().unwrap());
+                    refusals += 1;
+                    (size, draw(size, entries, with_bar).expect("the size that was named"))
+                }
+            };
+            let words: Vec<String> = texts(&svg).into_iter().map(|text| text.2).collect();
+            let all = words.join(" ");
+            assert!(all.contains("a title of many") && all.contains("scatters") == with_bar, "{all}");
+            assert!(!reaches_out(&svg), "{size:?}, {entries} entries, bar {with_bar}: {all}");
+        }
+    }
+    assert!(refusals > 3, "{refusals}");
 }
 
 #[test]
