@@ -306,6 +306,25 @@ fn long_numbers_are_short_in_figures_and_whole_in_tables() {
 }
 
 #[test]
+fn predictions_without_end_leave_what_was_measured_to_be_seen() {
+    let place = run(
+        "schema_version = 1\n[defaults]\nbatch_size = 8\nwidth = 32\ndepth = 12\nreplicates = 3\nloss = \"cotangent\"\n\
+         init = \"mean_field\"\n[[sweep]]\nname = \"edge\"\nactivation = [\"tanh\", \"erf\", \"relu\"]\n\
+         sigma_w = [0.8, 0.9, 0.99999999, 1.1]\nsigma_b = [0.0, 0.05, 0.1, 0.2]\n",
+    );
+    look("edge", &report(&place), &[]);
+    let output = place.run(&["plot", "out", "--kind", "depth"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(stderr(&output).contains("beyond the figure, the highest at depth "), "{}", stderr(&output));
+    let drawing = String::from_utf8(place.read("depth.svg")).unwrap();
+    assert!(drawing.contains("prediction beyond the figure") && !drawing.contains("10⁶"), "{drawing}");
+    let colored = place.run(&["plot", "out", "--kind", "depth", "--color-by", "activation"]);
+    assert_eq!(code(&colored), 0, "{}", stderr(&colored));
+    let drawing = String::from_utf8(place.read("depth.svg")).unwrap();
+    assert!(drawing.contains("one colour, several sigma_b"), "{drawing}");
+}
+
+#[test]
 fn wishes_that_a_run_cannot_fulfil_are_explained() {
     let place = run("schema_version = 1\n[[sweep]]\nname = \"s\"\ndepth = 4\nwidth = [4, 8]\nbatch_size = 4\n");
     let refused = |arguments: &[&str]| {

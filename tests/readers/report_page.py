@@ -3,131 +3,34 @@
 Every check also asserts what holds for all pages: no error on the console, no request but the page itself, every figure
 drawn or explained, a summary under each. Prints one JSON object with what was measured."""
 
-import csv
-import io
 import json
 import re
 import sys
 from collections import Counter
-from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Error, sync_playwright
 
-FIGURES = ["gradient", "phase", "depth", "distribution", "factor"]
-# How long anything may take, in ms: a busy machine is no fault of the page.
-PATIENCE = 300_000
-
-
-@contextmanager
-def opened(browser, path, **options):
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True, **options)
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE)
-    faults, requests = [], []
-    # Warnings are the browser's own as well, on how fast it draws.
-    page.on("console", lambda m: faults.append(f"console {m.type}: {m.text}") if m.type == "error" else None)
-    page.on("pageerror", lambda e: faults.append(f"exception: {e}"))
-    page.on("request", lambda r: requests.append(r.url))
-    url = Path(path).resolve().as_uri()
-    page.goto(url)
-    settle(page)
-    yield page
-    assert not faults, faults
-    strangers = [r for r in requests if r != url and not r.startswith(("data:", "blob:"))]
-    assert not strangers, strangers
-    context.close()
-
-
-def settle(page):
-    """Until every figure has been drawn once."""
-    page.wait_for_selector("html[data-ready]")
-    for name in FIGURES:
-        page.wait_for_selector(f"#{name}[data-drawn]", state="attached")
-
-
-def act(page, figure, action):
-    """Does something to a figure and waits until it is drawn again."""
-    before = int(page.get_attribute(f"#{figure}", "data-drawn"))
-    action()
-    page.wait_for_function(
-        "([id, before]) => Number(document.getElementById(id).dataset.drawn) > before", arg=[figure, before]
-    )
-
-
-def choose(page, figure, name, text):
-    act(page, figure, lambda: page.select_option(f'#{figure} [data-control="{name}"]', label=text))
-
-
-def tick(page, figure, name):
-    act(page, figure, lambda: page.click(f'#{figure} [data-control="{name}"]'))
-
-
-def texts(page, selector):
-    return page.eval_on_selector_all(selector, "nodes => nodes.map(n => n.textContent)")
-
-
-def shown(page, selector):
-    """Text of a drawing; the charting library puts zero-width spaces around subscripts."""
-    return page.text_content(selector).replace("\u200b", "")
-
-
-def marks(page, figure):
-    """What is drawn in a figure: lines, points, images of heat maps, contours."""
-    return page.eval_on_selector_all(
-        f"#{figure} .plot :is(.scatterlayer path, .heatmaplayer image, .contourlayer path, .contour path)", "n => n.length"
-    )
-
-
-def everywhere(page):
-    drawn = {}
-    for name in FIGURES:
-        summary = page.inner_text(f"#{name}-summary").strip()
-        assert len(summary) > 20, (name, summary)
-        drawn[name] = marks(page, name)
-        hidden = page.eval_on_selector(f"#{name}-plot", "n => n.hidden")
-        assert hidden == (drawn[name] == 0), (name, drawn[name], summary)
-        assert hidden == summary.startswith(("Not drawn", "No configuration")), (name, summary)
-        assert page.get_attribute(f"#{name}-plot", "aria-describedby") == f"{name}-summary"
-    assert page.eval_on_selector("#trouble", "n => n.hidden")
-    return drawn
-
-
-def hovered(page, figure="gradient", mark=".scatterlayer .points path", off=(0, 0)):
-    """Text beside the first mark of a figure while the mouse is on it, or so many pixels off."""
-    point = page.locator(f"#{figure} {mark}").first
-    point.scroll_into_view_if_needed()
-    box = point.bounding_box()
-    return told_at(page, figure, (box["x"] + box["width"] / 2 + off[0], box["y"] + box["height"] / 2 + off[1]))
-
-
-def told_at(page, figure, place):
-    """Text beside the mouse at a place in the window."""
-    x, y = place
-    # A mouse comes to rest by many small movements; the charting library leaves out those that follow too fast.
-    for move in range(PATIENCE // 100):
-        page.mouse.move(x + move % 2, y)
-        page.wait_for_timeout(100)
-        told = texts(page, f"#{figure} .hoverlayer .hovertext")
-        if told:
-            return told[0]
-    raise AssertionError(f"nothing is told of the point at {x}, {y}")
-
-
-def downloaded(page, figure, kind):
-    """What a button saves. Not more than ten to a page: then Chromium wants to be asked again, which a click before the
-    download counts as if it was noticed in time, and otherwise the download never comes."""
-    with page.expect_download() as waiting:
-        page.click(f'#{figure} [data-download="{kind}"]')
-    download = waiting.value
-    return download.suggested_filename, Path(download.path()).read_bytes()
-
-
-def table(page, figure):
-    """What a figure shows, as its rows."""
-    name, data = downloaded(page, figure, "CSV")
-    assert name == f"{figure}.csv", name
-    return list(csv.DictReader(io.StringIO(data.decode())))
+from report_tools import (
+    FIGURES,
+    PATIENCE,
+    act,
+    apart,
+    boxes,
+    choose,
+    downloaded,
+    everywhere,
+    hovered,
+    lightness,
+    marks,
+    opened,
+    settle,
+    shown,
+    table,
+    texts,
+    tick,
+    told_at,
+)
 
 
 def full(browser, path):
@@ -135,6 +38,9 @@ def full(browser, path):
     with opened(browser, path) as page:
         drawn = everywhere(page)
         assert all(drawn.values()), drawn
+
+        # A level of depth scale says so on both sides of the edge of chaos.
+        assert max(Counter(texts(page, "#phase .annotation-text")).values()) == 2, texts(page, "#phase .annotation-text")
 
         # Toggles.
         title = lambda: shown(page, "#gradient .ytitle")
@@ -263,6 +169,9 @@ def full(browser, path):
         assert background() != light
         assert page.eval_on_selector("#gradient .main-svg", "n => n.style.background") != "rgb(255, 255, 255)"
 
+    for width in [400, 900]:
+        with opened(browser, path, width) as page:
+            fits(page, width)
     for kind, start in [("SVG", b"<svg"), ("PNG", b"\x89PNG")]:
         with opened(browser, path) as page:
             for figure in FIGURES:
@@ -363,14 +272,6 @@ def deaths(browser, path, *keys):
         return dict(zip(["dead", "alive"], [sum(dead.values()), sum(alive.values())]))
 
 
-def lightness(color):
-    """L* (CIE 1976) of an sRGB colour."""
-    parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    light = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
-    y = sum(a * b for a, b in zip([0.2126729, 0.7151522, 0.0721750], light))
-    return 116 * y ** (1 / 3) - 16 if y > 216 / 24389 else y * 24389 / 27
-
-
 def around_zero(page, dark):
     """The colours around zero that are drawn: from the middle lightness only grows on dark ground, only falls on light."""
     stops = page.evaluate("() => document.getElementById('phase-plot').data.find(t => t.type === 'heatmap').colorscale")
@@ -405,16 +306,17 @@ def tells_everywhere(page, figure):
         assert "batch_size = 8" in told_at(page, figure, (box["x"] + box["width"] / 2, box["y"] + 8))
 
 
-def boxes(page, selector):
-    return page.eval_on_selector_all(
-        selector, "nodes => nodes.map(n => n.getBoundingClientRect()).filter(b => b.width).map(b => [b.left, b.top, b.right, b.bottom])"
-    )
-
-
-def apart(some):
-    """Whether no two of these boxes meet."""
-    meet = lambda a, b: a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
-    return not any(meet(a, b) for i, a in enumerate(some) for b in some[:i])
+def fits(page, width):
+    """A window this narrow shows every figure whole: no text leaves it, and the data have most of its width."""
+    everywhere(page)
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+    for figure in FIGURES:
+        left, top, right, bottom = boxes(page, f"#{figure}-plot")[0]
+        for box in boxes(page, f"#{figure} .plot :is(.legendtext, .xtitle, .ytitle, .xtick text, .ytick text)"):
+            inside = left - 1 <= box[0] and top - 1 <= box[1] and box[2] <= right + 1 and box[3] <= bottom + 1
+            assert inside, (width, figure, box, (left, top, right, bottom))
+        panel = boxes(page, f"#{figure} .nsewdrag")
+        assert sum(b[2] - b[0] for b in panel) > 0.45 * (right - left), (width, figure, panel)
 
 
 def levels(page):
@@ -447,6 +349,28 @@ def digits(browser, path, key, short, whole):
         told = hovered(page, "phase", f'.xtick text:text-is("{short}")', (0, -40))
         assert f"{key} = {whole}" in told, told
         levels(page)
+
+
+def edge(browser, path):
+    """Networks at the edge of chaos, of which theory says that their gradients never end: the figure shows what was measured."""
+    with opened(browser, path) as page:
+        everywhere(page)
+        rows = table(page, "depth")
+        column = lambda name: [float(row[name]) for row in rows if row[name]]
+        measured = column("p90")
+        assert max(column("predicted")) > 1e8 and max(measured) < 1e4, (max(column("predicted")), max(measured))
+        for logarithmic in [True, False]:
+            top = page.evaluate("() => document.getElementById('depth-plot')._fullLayout.yaxis.range[1]")
+            assert (10**top if logarithmic else top) < 4 * max(measured), (top, max(measured))
+            assert "prediction beyond the figure" in texts(page, "#depth .legendtext")
+            assert re.search(r"\d+ predictions? lies? beyond the figure", page.inner_text("#depth-summary"))
+            tick(page, "depth", "linear")
+        # Twelve lines, each by the keys that tell it from the others; of one colour only if that is wished for, and then said.
+        legend = [text for text in texts(page, "#depth .legendtext") if "sigma_b" in text]
+        assert len(set(legend)) == 12 and {text.split(",")[0] for text in legend} == {"tanh", "erf", "relu"}, legend
+        choose(page, "depth", "color", "activation")
+        assert "Lines of one colour differ in sigma_b" in page.inner_text("#depth-summary")
+        assert any("sigma_b" in text for text in texts(page, "#depth .legendtitletext"))
 
 
 def dead_rows(page, figure):

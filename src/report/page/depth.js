@@ -260,7 +260,7 @@ function depthSummary({ shown, all, lines, held, beyond, unnamed }, options) {
     parts.push(`Only the first ${lines.length} of ${all.length} lines are drawn: hold a key or filter.`);
   if (known.length)
     parts.push(
-      `Lowest ${format(known[0][0])} layers (${label(known[0][1], differing)}), highest ${format(known.at(-1)[0])} (${label(known.at(-1)[1], differing)}).`,
+      `It runs from ${format(known[0][0])} (${label(known[0][1], differing)}) to ${format(known.at(-1)[0])} layers (${label(known.at(-1)[1], differing)}).`,
     );
   if (unnamed) parts.push(sentence(unnamed));
   if (beyond.length) {

@@ -38,7 +38,10 @@ const distributionFigure = {
         // Whatever of a panel is pointed at, the nearest layer is told of.
         hoverdistance: -1,
         annotations: [],
-        grid: { rows: 1, columns: quantities.length, pattern: "independent" },
+        // Side by side where there is room, with some for the titles between them.
+        grid: card.narrow
+          ? { rows: quantities.length, columns: 1, pattern: "independent", ygap: 0.35 }
+          : { rows: 1, columns: quantities.length, pattern: "independent", xgap: 0.3 },
       };
     const bands = [
       [0, 4, 0.15],

@@ -165,6 +165,22 @@ function lowest(values) {
   return known.length ? known.reduce((a, b) => Math.min(a, b)) : 0;
 }
 
+// A card of fewer pixels has its legend below the figure, and smaller texts.
+const NARROW = 640;
+
+function narrowed(layout) {
+  const small = { ...layout, font: { ...layout.font, size: 11 }, margin: { l: 50, r: 8, t: 14, b: 50 } };
+  for (const [name, part] of Object.entries(layout)) {
+    if (!/^[xy]axis/.test(name) || !part.title) continue;
+    const text = part.title.text.replace(/, | \(/, (mark) => `${mark.trimEnd()}<br>`.replace(" (<br>", "<br>("));
+    small[name] = { ...part, title: { ...part.title, text: text.length > 40 ? text : part.title.text } };
+  }
+  if (layout.legend && layout.legend.orientation !== "h")
+    small.legend = { ...layout.legend, orientation: "h", x: 0, xanchor: "left", y: -0.22, yanchor: "top" };
+  if (small.legend) small.legend = { ...small.legend, title: { ...small.legend.title, side: "top" } };
+  return small;
+}
+
 class Card {
   constructor(figure) {
     this.figure = figure;
@@ -211,6 +227,7 @@ class Card {
 
   update() {
     const focused = document.activeElement?.dataset?.control;
+    this.narrow = this.section.clientWidth < NARROW;
     const drawn = this.figure.draw(this, theme(false));
     this.controls.replaceChildren(...(drawn.controls ?? []));
     if (focused) this.controls.querySelector(`[data-control="${CSS.escape(focused)}"]`)?.focus();
@@ -224,7 +241,9 @@ class Card {
       return;
     }
     const config = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["toImage", "lasso2d", "select2d"] };
-    Plotly.react(this.plot, drawn.traces, drawn.layout, config).then(() => this.done());
+    this.plot.classList.toggle("narrow", this.narrow);
+    const layout = this.narrow ? narrowed(drawn.layout) : drawn.layout;
+    Plotly.react(this.plot, drawn.traces, layout, config).then(() => this.done());
   }
 
   // For tests: how often the card was drawn, and how long the page took until it was drawn first.
@@ -238,6 +257,7 @@ class Card {
   }
 
   async savePicture(kind) {
+    this.narrow = false;
     const { traces, layout } = this.figure.draw(this, theme(true));
     const size = { width: 900, height: 540 };
     const url = await Plotly.toImage(

@@ -173,6 +173,10 @@ function start() {
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   addEventListener("scroll", drawSeen, { passive: true });
+  addEventListener("resize", () => {
+    for (const card of cards) if (card.narrow !== card.section.clientWidth < NARROW) waiting.add(card);
+    drawSeen();
+  });
   refresh();
   document.documentElement.dataset.ready = String(Math.round(performance.now()));
 }
