@@ -21,7 +21,7 @@ fn parquet_and_the_long_form_equal_the_csv_cell_by_cell() {
     }
     let stream = place.run(&["export", "out", "--format", "long", "-o", "-"]);
     assert!(code(&stream) == 0 && stream.stdout == place.read("out/layers_long.csv"));
-    let header = "network,sweep,replicate,step,layer,layer_kind,depth,";
+    let header = "network,configuration,sweep,replicate,step,layer,layer_kind,depth,";
     assert!(stdout(&stream).starts_with(header), "{:?}", stdout(&stream).lines().next());
     // The run is still complete, and the same files come out elsewhere.
     assert!(stderr(&place.run(&["run", "sweep.toml", "--device", "cpu", "-o", "out"])).contains("already complete"));

@@ -10,7 +10,7 @@ use gradsweep::config::{KEYS, Overrides, SweepFile};
 use crate::python::run_script;
 
 /// Bodies of files that are good in every form of the grammar.
-const GOOD: [&str; 9] = [
+const GOOD: [&str; 11] = [
     "[[sweep]]",
     "schema_version = 1\nname = \"a.b-c_1\"\nseed = 9007199254740992\nreplicates = 3\nseeding = \"replicate\"\n[[sweep]]",
     "[defaults]\nreplicates = 2\nwidth = [4, 8]\n[[sweep]]\nname = \"a\"\nreplicates = 5\n[[sweep]]\nname = \"b\"",
@@ -18,12 +18,14 @@ const GOOD: [&str; 9] = [
     "[[sweep]]\nzip = { activation = [\"elu( 2 )\", \"swish\"], init = [\"normal(2e-2)\", \"constant(-.5)\"] }",
     "[[sweep]]\nwhere = \"depth > 2\"\nresidual = \"post_act\"\nresidual_scale = [0.5, 1, \"1/sqrt(depth)\"]",
     "[[sweep]]\nwhere = [\"depth > 2\"]\ninput = [\"correlated_pairs(0.5)\", \"digits\"]\nbias = [true, false]",
+    "[[sweep]]\ninput = [\"correlated_pairs(-1)\", \"correlated_pairs(+1.0)\", \"correlated_pairs( -.25 )\", \"correlated_pairs(25e-2)\", \"correlated_pairs(0)\"]",
+    "[[sweep]]\ninit = [\"normal(-0.)\", \"normal(0)\", \"constant(-3)\"]\nactivation = [\"leaky_relu(0)\", \"elu(.5)\", \"elu(+1e-3)\", \"softplus(10.)\"]\ngain = [0, 0.0, 1e-100]",
     "[[sweep]]\n[record]\nsteps = [0]\nstatistics = [\"preact_grad\", \"rms\", \"chi\"]\nlayers = { range = [0, 10], step = 5 }",
     "[[sweep]]\n[record]\nstatistics = \"full\"\nlayers = [0, 3]\ntimes = \"all\"\n[verdict]\ndecades = 1",
 ];
 
 /// Bodies with one mistake that a schema can see.
-const BAD: [&str; 27] = [
+const BAD: [&str; 40] = [
     "name = \"no sweep\"",
     "schema_version = 2\n[[sweep]]",
     "name = \"a b\"\n[[sweep]]",
@@ -49,6 +51,19 @@ const BAD: [&str; 27] = [
     "[[sweep]]\nresidual_scale = \"depth\"",
     "[[sweep]]\nlearning_rate = 0.1",
     "[[sweep]]\nzip = {}",
+    "[[sweep]]\nzip = { activation = \"tanh\", init = [\"zeros\"] }",
+    "[[sweep]]\nactivation = \"elu(-1)\"",
+    "[[sweep]]\nactivation = \"elu(0.0e3)\"",
+    "[[sweep]]\nactivation = \"leaky_relu( -.5 )\"",
+    "[[sweep]]\ninit = \"normal(-0.1)\"",
+    "[[sweep]]\ninput = \"correlated_pairs(2)\"",
+    "[[sweep]]\ninput = \"correlated_pairs(-1.5)\"",
+    "[[sweep]]\ninput = \"correlated_pairs(1e2)\"",
+    "[[sweep]]\ninput = \"correlated_pairs\"",
+    "[[sweep]]\ngain = 1e-101",
+    "[[sweep]]\nsigma_w = 1e101",
+    "[[sweep]]\nresidual_scale = 1e-101",
+    "[[sweep]]\nnorm_eps = 1e7",
     "[[sweep]]\n[record]\nstatistics = \"prect\"",
     "[[sweep]]\n[verdict]\ndecades = 0",
 ];

@@ -16,8 +16,8 @@ use crate::store::MANIFEST;
 /// Export the tables of a finished run
 ///
 /// `parquet` writes every table as Parquet (zstd) with typed columns; an empty cell is a null. `long` writes layers.csv in
-/// long form, as layers_long.csv: the columns network, sweep, replicate, step, layer, layer_kind and the varying keys, then
-/// quantity, statistic and value, one row per value; empty cells have no row.
+/// long form, as layers_long.csv: the columns network, configuration, sweep, replicate, step, layer, layer_kind and the
+/// varying keys, then quantity, statistic and value, one row per value; empty cells have no row.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:

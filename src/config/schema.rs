@@ -7,18 +7,23 @@ use serde_json::{Map, Value as Json, json};
 
 use super::key::{KEYS, KeyRow, Kind};
 use super::section_key::Section;
-use super::setting::{LARGEST_SCALE, Number, ResidualScale, Spelling};
+use super::setting::{Bounds, LARGEST_SCALE, Number, ResidualScale, SMALLEST_SCALE, Spelling};
 use super::{LARGEST_PLAN, SCHEMA_VERSION, Seeding};
 use crate::stats::catalog;
 
 const NAME: &str = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$";
-const NUMBER: &str = r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?";
+const UNSIGNED: &str = r"([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?";
+const POSITIVE: &str = r"([0-9]*[1-9][0-9]*\.?[0-9]*|[0-9]*\.[0-9]*[1-9][0-9]*)([eE][-+]?[0-9]+)?";
+/// At most 1 as it is mostly written; an exponent may make it less.
+const UNIT: &str = r"(0+(\.[0-9]*)?|0*\.[0-9]+|0*1(\.0*)?|[0-9]*\.?[0-9]+[eE]-[0-9]+)";
 
 /// The schema of a sweep file.
 pub fn json_schema() -> Json {
     let replicates =
         described(json!({ "type": "integer", "minimum": 1, "maximum": LARGEST_PLAN }), Section::Top.doc("replicates"));
-    let axes: Map<String, Json> = KEYS.iter().map(|row| (row.name.to_string(), reference("axis", row))).collect();
+    let all_keys =
+        |kind| -> Map<String, Json> { KEYS.iter().map(|row| (row.name.to_string(), reference(kind, row))).collect() };
+    let axes = all_keys("axis");
     let with = |more: &[(&str, Json)]| {
         let mut properties = axes.clone();
         properties.extend(more.iter().map(|(name, schema)| ((*name).to_string(), schema.clone())));
@@ -29,10 +34,11 @@ pub fn json_schema() -> Json {
     for row in &KEYS {
         definitions.insert(format!("value_{}", row.name), value(row));
         definitions.insert(format!("axis_{}", row.name), axis(row));
+        definitions.insert(format!("list_{}", row.name), list(row));
     }
     let zip = json!({
-        "type": "object", "minProperties": 1, "additionalProperties": false, "properties": axes,
-        "description": Section::Sweep.doc("zip"),
+        "type": "object", "minProperties": 1, "additionalProperties": false,
+        "properties": all_keys("list"), "description": Section::Sweep.doc("zip"),
     });
     let filters = json!({
         "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }],
@@ -105,30 +111,40 @@ fn reference(kind: &str, row: &KeyRow) -> Json {
 
 /// One value, or an axis of them.
 fn axis(row: &KeyRow) -> Json {
-    let one = reference("value", row);
-    let list = json!({ "type": "array", "minItems": 1, "items": one });
+    let forms = json!({ "anyOf": [reference("value", row), reference("list", row)] });
+    described(forms, &format!("{} (default {})", row.doc, row.default))
+}
+
+/// Several values.
+fn list(row: &KeyRow) -> Json {
+    let list = json!({ "type": "array", "minItems": 1, "items": reference("value", row) });
     let choice = json!({
         "type": "object", "required": ["choice"], "additionalProperties": false, "properties": { "choice": list },
     });
-    let mut forms = vec![one, list, choice];
+    let mut forms = vec![list, choice];
     if row.is_numeric() {
         forms.push(json!({ "$ref": "#/definitions/range" }));
     }
-    described(json!({ "anyOf": forms }), &format!("{} (default {})", row.doc, row.default))
+    described(json!({ "anyOf": forms }), row.doc)
 }
 
 /// A value of a key.
 fn value(row: &KeyRow) -> Json {
     match &row.kind {
         Kind::Int { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
-        Kind::Float { min, max, .. } => json!({ "type": "number", "minimum": min, "maximum": max.min(LARGEST_SCALE) }),
+        Kind::Float { max, .. } => number(max.min(LARGEST_SCALE)),
         Kind::Bool => json!({ "type": "boolean" }),
         Kind::Word(vocabulary) => words(&(vocabulary.spellings)()),
         Kind::ResidualScale => json!({ "anyOf": [
-            { "type": "number", "minimum": 0, "maximum": LARGEST_SCALE },
+            number(LARGEST_SCALE),
             { "enum": ResidualScale::WORDS.map(|(word, _)| word) },
         ] }),
     }
+}
+
+/// 0 or a scale.
+fn number(largest: f64) -> Json {
+    json!({ "anyOf": [{ "const": 0 }, { "type": "number", "minimum": SMALLEST_SCALE, "maximum": largest }] })
 }
 
 /// Canonical spellings first, which editors offer; then aliases, and words with their number.
@@ -137,13 +153,24 @@ fn words(spellings: &[Spelling]) -> Json {
     let names = bare.clone().map(|s| s.name);
     let aliases = bare.flat_map(|s| s.aliases.iter().copied());
     let plain = json!({ "enum": names.chain(aliases).collect::<Vec<_>>() });
-    let numbered = spellings.iter().filter(|s| s.number != Number::None);
-    let numbered: Vec<&str> = numbered.flat_map(|s| std::iter::once(s.name).chain(s.aliases.iter().copied())).collect();
-    if numbered.is_empty() {
-        return plain;
+    let names = |bounds: Bounds| -> Vec<&str> {
+        let rows = spellings.iter().filter(|s| s.number != Number::None && s.bounds == bounds);
+        rows.flat_map(|s| std::iter::once(s.name).chain(s.aliases.iter().copied())).collect()
+    };
+    let mut forms = vec![plain];
+    for (bounds, number) in [
+        (Bounds::None, format!("[-+]?{UNSIGNED}")),
+        (Bounds::NotNegative, format!(r"(\+?{UNSIGNED}|-(0+\.?0*|\.0+))")),
+        (Bounds::Positive, format!(r"\+?{POSITIVE}")),
+        (Bounds::Unit, format!("[-+]?{UNIT}")),
+    ] {
+        let names = names(bounds);
+        if !names.is_empty() {
+            let pattern = format!(r"^\s*({})\s*\(\s*{number}\s*\)\s*$", names.join("|"));
+            forms.push(json!({ "type": "string", "pattern": pattern }));
+        }
     }
-    let pattern = format!(r"^\s*({})\s*\(\s*({NUMBER})\s*\)\s*$", numbered.join("|"));
-    json!({ "anyOf": [plain, { "type": "string", "pattern": pattern }] })
+    json!({ "anyOf": forms })
 }
 
 fn range() -> Json {

@@ -62,6 +62,17 @@ pub struct Spelling {
     pub name: &'static str,
     pub aliases: &'static [&'static str],
     pub number: Number,
+    pub bounds: Bounds,
+}
+
+/// What the number in parentheses may be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Bounds {
+    None,
+    NotNegative,
+    Positive,
+    /// -1 to 1.
+    Unit,
 }
 
 /// The number in parentheses behind a word.
@@ -87,7 +98,7 @@ impl Vocabulary {
 }
 
 fn plain<T>(row: &'static WordRow<T>) -> Spelling {
-    Spelling { name: row.name, aliases: row.aliases, number: Number::None }
+    Spelling { name: row.name, aliases: row.aliases, number: Number::None, bounds: Bounds::None }
 }
 
 macro_rules! plain_vocabulary {
@@ -126,8 +137,18 @@ pub const ACTIVATION: Vocabulary = Vocabulary {
     parse: |text| parse_activation(text).map(Setting::Activation),
     spellings: || {
         let number = |param: Option<activation::ParamRow>| param.map_or(Number::None, |p| Number::Optional(p.default));
-        let rows = activation::TABLE.iter();
-        rows.map(|row| Spelling { name: row.name, aliases: row.aliases, number: number(row.param) }).collect()
+        let bounds = |param: Option<activation::ParamRow>| match param {
+            Some(param) if param.min_inclusive => Bounds::NotNegative,
+            Some(_) => Bounds::Positive,
+            None => Bounds::None,
+        };
+        let spelling = |row: &activation::ActivationRow| Spelling {
+            name: row.name,
+            aliases: row.aliases,
+            number: number(row.param),
+            bounds: bounds(row.param),
+        };
+        activation::TABLE.iter().map(spelling).collect()
     },
 };
 
@@ -137,8 +158,15 @@ pub const INIT: Vocabulary = Vocabulary {
     parse: parse_init,
     spellings: || {
         let number = |param: Option<&'static str>| param.map_or(Number::None, Number::Required);
-        let rows = init::TABLE.iter();
-        rows.map(|row| Spelling { name: row.name, aliases: row.aliases, number: number(row.param) }).collect()
+        // Only `constant` has a sign.
+        let bounds = |kind| if kind == InitKind::Constant { Bounds::None } else { Bounds::NotNegative };
+        let spelling = |row: &init::InitRow| Spelling {
+            name: row.name,
+            aliases: row.aliases,
+            number: number(row.param),
+            bounds: bounds(row.kind),
+        };
+        init::TABLE.iter().map(spelling).collect()
     },
 };
 
@@ -147,8 +175,13 @@ pub const INPUT: Vocabulary = Vocabulary {
     list: "inputs",
     parse: parse_input,
     spellings: || {
-        let number = |word| if word == Input::CorrelatedPairs { Number::Required("c") } else { Number::None };
-        Input::TABLE.iter().map(|row| Spelling { number: number(row.word), ..plain(row) }).collect()
+        let spelling = |row| match plain(row) {
+            pairs if row.word == Input::CorrelatedPairs => {
+                Spelling { number: Number::Required("c"), bounds: Bounds::Unit, ..pairs }
+            }
+            other => other,
+        };
+        Input::TABLE.iter().map(spelling).collect()
     },
 };
 

@@ -8,8 +8,8 @@ use csv::ByteRecord;
 use super::export::{ExportError, TypedColumn, open};
 use crate::stats::catalog;
 
-/// Columns of the wide form that are left out: `networks.csv` has them, or they follow from the layer.
-const LEFT_OUT: [&str; 3] = ["configuration", "fan_in", "fan_out"];
+/// Columns of the wide form that are left out: they follow from the layer.
+const LEFT_OUT: [&str; 2] = ["fan_in", "fan_out"];
 
 /// Writes the table as CSV, and returns its number of rows. Cells without a value have no row.
 pub fn write_long(columns: &[TypedColumn], csv: impl Read, out: impl Write) -> Result<u64, ExportError> {
