@@ -10,13 +10,14 @@ use gradsweep::config::{KEYS, Overrides, SweepFile};
 use crate::python::run_script;
 
 /// Bodies of files that are good in every form of the grammar.
-const GOOD: [&str; 11] = [
+const GOOD: [&str; 12] = [
     "[[sweep]]",
     "schema_version = 1\nname = \"a.b-c_1\"\nseed = 9007199254740992\nreplicates = 3\nseeding = \"replicate\"\n[[sweep]]",
     "[defaults]\nreplicates = 2\nwidth = [4, 8]\n[[sweep]]\nname = \"a\"\nreplicates = 5\n[[sweep]]\nname = \"b\"",
     "[[sweep]]\ndepth = { range = [2, 10], step = 2 }\nwidth = { choice = [4, 8] }\ngain = { logspace = [0.1, 10], num = 3 }",
     "[[sweep]]\nzip = { activation = [\"elu( 2 )\", \"swish\"], init = [\"normal(2e-2)\", \"constant(-.5)\"] }",
     "[[sweep]]\nwhere = \"depth > 2\"\nresidual = \"post_act\"\nresidual_scale = [0.5, 1, \"1/sqrt(depth)\"]",
+    "[[sweep]]\nresidual = \"post_act\"\nresidual_scale = [\"1/ depth\", \" 1 / sqrt( depth )\"]\nnorm = \" none\"",
     "[[sweep]]\nwhere = [\"depth > 2\"]\ninput = [\"correlated_pairs(0.5)\", \"digits\"]\nbias = [true, false]",
     "[[sweep]]\ninput = [\"correlated_pairs(-1)\", \"correlated_pairs(+1.0)\", \"correlated_pairs( -.25 )\", \"correlated_pairs(25e-2)\", \"correlated_pairs(0)\"]",
     "[[sweep]]\ninit = [\"normal(-0.)\", \"normal(0)\", \"constant(-3)\"]\nactivation = [\"leaky_relu(0)\", \"elu(.5)\", \"elu(+1e-3)\", \"softplus(10.)\"]\ngain = [0, 0.0, 1e-100]",
@@ -25,7 +26,7 @@ const GOOD: [&str; 11] = [
 ];
 
 /// Bodies with one mistake that a schema can see.
-const BAD: [&str; 40] = [
+const BAD: [&str; 42] = [
     "name = \"no sweep\"",
     "schema_version = 2\n[[sweep]]",
     "name = \"a b\"\n[[sweep]]",
@@ -48,7 +49,9 @@ const BAD: [&str; 40] = [
     "[[sweep]]\ngain = -1",
     "[[sweep]]\ngain = { linspace = [0, 1] }",
     "[[sweep]]\ngain = { logspace = [0, 1], num = 3 }",
+    "[[sweep]]\ngain = { range = [1, 2], step = 0 }",
     "[[sweep]]\nresidual_scale = \"depth\"",
+    "[[sweep]]\nnorm = \"none(1)\"",
     "[[sweep]]\nlearning_rate = 0.1",
     "[[sweep]]\nzip = {}",
     "[[sweep]]\nzip = { activation = \"tanh\", init = [\"zeros\"] }",
@@ -100,6 +103,8 @@ fn the_schema_takes_good_files_and_refuses_bad_ones() {
             for spelling in (vocabulary.spellings)() {
                 let names = std::iter::once(&spelling.name).chain(spelling.aliases);
                 values.extend(names.flat_map(|name| [quoted(name), quoted(&format!("{name}(0.25)"))]));
+                let names = std::iter::once(&spelling.name).chain(spelling.aliases);
+                values.extend(names.flat_map(|name| [format!("\" {name} ()\""), format!("\"{name}\\t\"")]));
             }
         }
         all.extend(values.into_iter().map(|value| format!("[[sweep]]\n{} = {value}", row.name)));

@@ -138,6 +138,7 @@ fn value(row: &KeyRow) -> Json {
         Kind::ResidualScale => json!({ "anyOf": [
             number(LARGEST_SCALE),
             { "enum": ResidualScale::WORDS.map(|(word, _)| word) },
+            { "type": "string", "pattern": spaced(&ResidualScale::WORDS.map(|(word, _)| word)) },
         ] }),
     }
 }
@@ -147,17 +148,27 @@ fn number(largest: f64) -> Json {
     json!({ "anyOf": [{ "const": 0 }, { "type": "number", "minimum": SMALLEST_SCALE, "maximum": largest }] })
 }
 
-/// Canonical spellings first, which editors offer; then aliases, and words with their number.
+/// A pattern of words that may have spaces anywhere.
+fn spaced(words: &[&str]) -> String {
+    let letter = |c: char| if c.is_alphanumeric() { c.to_string() } else { format!("\\{c}") };
+    let spaced = |word: &&str| word.chars().map(letter).collect::<Vec<_>>().join(r"\s*");
+    format!(r"^\s*({})\s*$", words.iter().map(spaced).collect::<Vec<_>>().join("|"))
+}
+
+/// Canonical spellings first, which editors offer; then aliases, words with spaces or empty parentheses, and words with
+/// their number.
 fn words(spellings: &[Spelling]) -> Json {
     let bare = spellings.iter().filter(|s| !matches!(s.number, Number::Required(_)));
     let names = bare.clone().map(|s| s.name);
     let aliases = bare.flat_map(|s| s.aliases.iter().copied());
-    let plain = json!({ "enum": names.chain(aliases).collect::<Vec<_>>() });
+    let names: Vec<_> = names.chain(aliases).collect();
+    let loose = json!({ "type": "string", "pattern": format!(r"^\s*({})\s*(\(\s*\))?\s*$", names.join("|")) });
+    let plain = json!({ "enum": names });
     let names = |bounds: Bounds| -> Vec<&str> {
         let rows = spellings.iter().filter(|s| s.number != Number::None && s.bounds == bounds);
         rows.flat_map(|s| std::iter::once(s.name).chain(s.aliases.iter().copied())).collect()
     };
-    let mut forms = vec![plain];
+    let mut forms = vec![plain, loose];
     for (bounds, number) in [
         (Bounds::None, format!("[-+]?{UNSIGNED}")),
         (Bounds::NotNegative, format!(r"(\+?{UNSIGNED}|-(0+\.?0*|\.0+))")),
@@ -188,7 +199,7 @@ fn range() -> Json {
     json!({ "anyOf": [
         form("linspace", &pair, "num", &count),
         form("logspace", &positive, "num", &count),
-        form("range", &pair, "step", &json!({ "type": "number" })),
+        form("range", &pair, "step", &json!({ "type": "number", "not": { "const": 0 } })),
     ] })
 }
 

@@ -10,7 +10,7 @@
 use std::f64::consts::LOG10_E;
 
 use super::expectation::Moments;
-use super::recursion::{Trace, bias_square, weight_square};
+use super::recursion::{Trace, weight_share};
 use super::tabulated::{Pair, PairMaps, tabulated};
 use super::top_gradient::{Top, knows_top};
 use crate::network::{Input, NetworkSpec, WeightLaw};
@@ -219,12 +219,6 @@ impl Sum {
     }
 }
 
-/// The part of q_layer that comes of the weights: the rest is bias. `square` is the mean square of h_{layer-1}.
-fn weight_share(spec: &NetworkSpec, layer: u32, square: f64) -> Option<f64> {
-    let (w, b) = (weight_square(spec, layer)?, bias_square(spec, layer));
-    Some(if b == 0.0 || square.is_infinite() { 1.0 } else { w * square / (w * square + b) })
-}
-
 /// The part of q_{l+1} that is not bias, l = 0..=L.
 fn share(spec: &NetworkSpec, trace: &Trace, l: usize) -> Option<f64> {
     let known = l < spec.depth as usize || spec.loss.has_readout();
@@ -269,7 +263,7 @@ fn layers(spec: &NetworkSpec, trace: &Trace) -> Option<(Vec<Layer>, Top)> {
         let (m, q) = moments_at(spec, trace, l);
         let (before, after) = (share(spec, trace, l)?, share(spec, trace, l + 1)?);
         let fan_in = f64::from(spec.fan_in(l as u32 + 1));
-        let cosine = (trace.preact_covariance[l] / trace.preact_square[l]).clamp(-1.0, 1.0);
+        let cosine = trace.preact_cosine[l];
         if l == 0 {
             wander = (before * (1.0 - cosine * cosine)).powi(2) / fan_in;
         }
@@ -287,7 +281,7 @@ fn layers(spec: &NetworkSpec, trace: &Trace) -> Option<(Vec<Layer>, Top)> {
         pairs.push((pair, m, after, q));
     }
     let readout = match share(spec, trace, depth)? {
-        share if trace.act_square[depth] > 0.0 => share * trace.top_covariance / trace.act_square[depth] + 1.0 - share,
+        share if trace.act_square[depth] > 0.0 => share * trace.top_cosine + 1.0 - share,
         _ => 0.0,
     };
     let top = Top::of(spec, trace.act_square[depth], readout, wander)?;
@@ -372,7 +366,9 @@ fn alignments(layers: &[Layer], source: f64, n: f64) -> Vec<Gain> {
     let (mut alignment, mut to_source, mut chosen) = (source, 1.0, 0.0);
     let mut gains = vec![Gain::default(); layers.len()];
     for (layer, gain) in layers.iter().zip(&mut gains).rev() {
-        let factor = (1.0 + layer.overlap * (alignment - 1.0) / n).max(SMALLEST);
+        let factor = 1.0 + layer.overlap * (alignment - 1.0) / n;
+        // No number stays none, which `max` would make one.
+        let factor = if factor < SMALLEST { SMALLEST } else { factor };
         let share = layer.overlap / (n * factor);
         let mean = (factor + layer.overlap * chosen / n).ln();
         chosen = layer.chosen;

@@ -63,6 +63,6 @@ const SMALLEST: f64 = 1e-100;
 const LARGEST: f64 = 1e100;
 
 fn turned(spec: &NetworkSpec, layers: &[Layer], trace: &Trace) -> Option<Vec<f64>> {
-    let source = alignment(spec, *trace.act_square.last()?, trace.top_covariance)?;
+    let source = alignment(spec, *trace.act_square.last()?, trace.top_cosine)?;
     Some(turns(layers, source, spec.width))
 }

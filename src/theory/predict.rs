@@ -8,7 +8,7 @@ use super::inputs::Inputs;
 use super::mean_field::{MeanField, mean_field};
 use super::plain::{self, Width};
 use super::reach::Reach;
-use super::recursion::{Trace, bias_square, knows_moments, trace, weight_square, wide_for_batch};
+use super::recursion::{Trace, bias_square, knows_moments, trace, weight_share, weight_square, wide_for_batch};
 use crate::network::{Input, NetworkSpec, Norm, Residual};
 
 /// What theory says of a network before it is run. Ratios are of squared norms, as log10. Elements of vectors are no number
@@ -139,7 +139,7 @@ fn predict_from(spec: &NetworkSpec, inputs: &Inputs) -> Prediction {
     let couples =
         couples.as_deref().map(|couples| if couples.is_empty() { std::slice::from_ref(middle) } else { couples });
     if let Some(couples) = couples {
-        let cosine = |l: usize| mean_over(couples, &|t| t.preact_covariance[l] / t.preact_square[l]);
+        let cosine = |l: usize| mean_over(couples, &|t| t.preact_cosine[l]);
         prediction.preact_cos = (0..depth).map(cosine).collect();
     }
     if spec.loss.has_readout()
@@ -150,15 +150,20 @@ fn predict_from(spec: &NetworkSpec, inputs: &Inputs) -> Prediction {
         let z = mean(&|t| w * t.act_square[depth] + b);
         prediction.preact_rms.push(z.sqrt());
         if let Some(couples) = couples {
-            let cosine = |t: &Trace| (w * t.top_covariance + b) / (w * t.act_square[depth] + b);
+            let cosine = |t: &Trace| {
+                let share = weight_share(spec, spec.depth + 1, t.act_square[depth]).unwrap_or(1.0);
+                1.0 - share * (1.0 - t.top_cosine)
+            };
             prediction.preact_cos.push(mean_over(couples, &cosine));
         }
     }
-    // Squares below float64's range have no root; they are not zero.
-    let low: Vec<bool> = prediction.preact_rms.iter().map(|rms| *rms > SMALLEST_SIZE).collect();
-    leave_out(&mut prediction.preact_rms, &low);
-    leave_out(&mut prediction.preact_cos, &low);
-    prediction.act_rms.iter_mut().filter(|rms| **rms <= SMALLEST_SIZE).for_each(|rms| *rms = f64::NAN);
+    // Squares outside float64's range have no root; they are neither zero nor infinite.
+    let inside = |rms: &[f64]| rms.iter().map(|rms| *rms > SMALLEST_SIZE && rms.is_finite()).collect::<Vec<_>>();
+    let known = inside(&prediction.preact_rms);
+    leave_out(&mut prediction.preact_rms, &known);
+    leave_out(&mut prediction.preact_cos, &known);
+    let known = inside(&prediction.act_rms);
+    leave_out(&mut prediction.act_rms, &known);
     let wide: Vec<bool> = (0..=spec.depth).map(|l| wide_for_batch(spec, l)).collect();
     leave_out(&mut prediction.preact_cos, &wide);
     // Sums of squares over the samples.

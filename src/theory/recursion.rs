@@ -20,10 +20,11 @@ pub struct Trace {
     pub preact_square: Vec<f64>,
     /// Mean square of h_l, l = 0..=L.
     pub act_square: Vec<f64>,
-    /// Covariance of z_l between two samples, per unit, l = 1..=L.
-    pub preact_covariance: Vec<f64>,
+    /// Cosine of z_l between two samples, l = 1..=L. Beyond float64's range it is that of the last layer within: so deep,
+    /// rectifiers have long reached 1, and linear layers keep it.
+    pub preact_cosine: Vec<f64>,
     /// The same of h_L.
-    pub top_covariance: f64,
+    pub top_cosine: f64,
     /// The correlation maps at z_l, l = 1..=L; plain layers without norm only.
     pub maps: Vec<Arc<PairMaps>>,
     /// Moments at z_l, likewise.
@@ -60,6 +61,12 @@ pub fn bias_square(spec: &NetworkSpec, layer: u32) -> f64 {
         BiasLaw::Normal { std } => std * std,
         BiasLaw::Uniform { bound } => bound * bound / 3.0,
     }
+}
+
+/// The part of the mean square of z_layer that comes of the weights: the rest is bias. `square` is that of h_{layer-1}.
+pub(super) fn weight_share(spec: &NetworkSpec, layer: u32, square: f64) -> Option<f64> {
+    let (w, b) = (weight_square(spec, layer)?, bias_square(spec, layer));
+    Some(if b == 0.0 || square.is_infinite() { 1.0 } else { w * square / (w * square + b) })
 }
 
 /// Covariance of a gradient between the samples of a batch, per unit: `own` on the diagonal, `shared` for all pairs,
@@ -135,6 +142,26 @@ pub fn wide_for_batch(spec: &NetworkSpec, layers: u32) -> bool {
         || f64::from(spec.batch_size) * (layers + 2.0 / f64::from(spec.input_size)) <= LARGEST_BATCH
 }
 
+/// Cosines between two samples, layer by layer.
+struct Cosines {
+    preact: Vec<f64>,
+    /// The last one that is a number.
+    last: f64,
+}
+
+impl Cosines {
+    /// Of vectors of mean square `square`, which exceeds their covariance by `spread`.
+    fn of(&self, spread: f64, square: f64) -> f64 {
+        let part = spread / square;
+        if part.is_finite() { (1.0 - part).clamp(-1.0, 1.0) } else { self.last }
+    }
+
+    fn push(&mut self, spread: f64, square: f64) {
+        self.last = self.of(spread, square);
+        self.preact.push(self.last);
+    }
+}
+
 struct Recursion<'a> {
     spec: &'a NetworkSpec,
     table: Arc<Tabulated>,
@@ -190,7 +217,7 @@ impl Recursion<'_> {
         let mut mean = vec![0.0];
         let mut spread = vec![input_square * (1.0 - input_cosine)];
         let mut preact_square = Vec::with_capacity(depth);
-        let mut preact_covariance = Vec::with_capacity(depth);
+        let mut cosines = Cosines { preact: Vec::with_capacity(depth), last: input_cosine };
         let mut maps = LastMaps::default();
         let (mut all_maps, mut all_moments) = (Vec::new(), Vec::new());
         let mut arguments: Vec<Option<Argument>> = Vec::with_capacity(depth);
@@ -201,7 +228,7 @@ impl Recursion<'_> {
             if spec.is_linear_stem(l as u32) {
                 let z = w * square[0] + b;
                 preact_square.push(z);
-                preact_covariance.push(z - w * spread[0]);
+                cosines.push(w * spread[0], z);
                 arguments.push(None);
                 square.push(z);
                 mean.push(0.0);
@@ -234,7 +261,7 @@ impl Recursion<'_> {
                 Residual::PreAct => {
                     let z = w * m.square + b;
                     preact_square.push(z);
-                    preact_covariance.push(z - w * branch_spread);
+                    cosines.push(w * branch_spread, z);
                     square.push(square[l - 1] + a * a * z);
                     mean.push(0.0);
                     spread.push(spread[l - 1] + a * a * w * branch_spread);
@@ -242,14 +269,14 @@ impl Recursion<'_> {
                 Residual::PostAct => {
                     let from = l - spec.residual_every as usize;
                     preact_square.push(z);
-                    preact_covariance.push(z - z_spread);
+                    cosines.push(z_spread, z);
                     square.push(square[from] + 2.0 * a * mean[from] * m.mean + a * a * m.square);
                     mean.push(mean[from] + a * m.mean);
                     spread.push(spread[from] + a * a * branch_spread);
                 }
                 Residual::None => {
                     preact_square.push(z);
-                    preact_covariance.push(z - z_spread);
+                    cosines.push(z_spread, z);
                     square.push(m.square);
                     mean.push(m.mean);
                     spread.push(branch_spread);
@@ -258,7 +285,7 @@ impl Recursion<'_> {
         }
         let share = match (spec.norm, spec.residual) {
             (Norm::None, Residual::PostAct | Residual::PreAct) => {
-                aligned_share(spec, square[depth], square[depth] - spread[depth])?
+                aligned_share(spec, square[depth], cosines.of(spread[depth], square[depth]))?
             }
             _ => 0.0,
         };
@@ -271,9 +298,9 @@ impl Recursion<'_> {
         };
         Some(Trace {
             preact_square,
-            top_covariance: square[depth] - spread[depth],
+            top_cosine: cosines.of(spread[depth], square[depth]),
             act_square: square,
-            preact_covariance,
+            preact_cosine: cosines.preact,
             maps: all_maps,
             moments: all_moments,
             log10_delta_square,

@@ -1,7 +1,7 @@
 //! dLoss/dh_L as the theory of finite width wants it: how alike it is between samples, and how far it is aligned with the
 //! network's output, which a readout makes it. It knows nothing of the layers below.
 
-use super::recursion::{bias_square, weight_square};
+use super::recursion::{bias_square, weight_share, weight_square};
 use crate::network::{Loss, NetworkSpec, Target};
 use crate::sampler::{TensorId, normal, normal_integer, words};
 
@@ -49,7 +49,7 @@ impl Top {
         let target = target_square(spec);
         let (size, batch) = (f64::from(spec.output_size), f64::from(spec.batch_size));
         // y = part (y - d) + the rest, in Gaussians.
-        let part = if q + target > 0.0 { q / (q + target) } else { 1.0 };
+        let part = if q + target > 0.0 && q.is_finite() { q / (q + target) } else { 1.0 };
         let alike = (cosine * cosine + wander).min(1.0);
         let sources_alike = part * part * alike;
         // Samples count by their |y - d|^2, of `size` degrees each.
@@ -76,9 +76,8 @@ fn target_square(spec: &NetworkSpec) -> f64 {
     }
 }
 
-/// (source . y)^2/(q |source|^2) of the readout y, 1 for a source drawn at random. `square` and `covariance` are those of
-/// h_L.
-pub(super) fn alignment(spec: &NetworkSpec, square: f64, covariance: f64) -> Option<f64> {
+/// (source . y)^2/(q |source|^2) of the readout y, 1 for a source drawn at random. `square` and `cosine` are those of h_L.
+pub(super) fn alignment(spec: &NetworkSpec, square: f64, cosine: f64) -> Option<f64> {
     if !spec.loss.has_readout() {
         return Some(1.0);
     }
@@ -87,23 +86,27 @@ pub(super) fn alignment(spec: &NetworkSpec, square: f64, covariance: f64) -> Opt
     match spec.loss {
         _ if q == 0.0 => Some(1.0),
         Loss::CrossEntropy => Some(cross_entropy_alignment(spec.output_size, q)),
-        _ => Some(Top::of(spec, square, (w * covariance + b) / q, 0.0)?.alignment),
+        _ => {
+            let share = weight_share(spec, spec.depth + 1, square)?;
+            Some(Top::of(spec, square, 1.0 - share * (1.0 - cosine), 0.0)?.alignment)
+        }
     }
 }
 
 /// What dLoss/dh_L has along h_L, of its square, beyond 1/width of it.
-pub(super) fn aligned_share(spec: &NetworkSpec, square: f64, covariance: f64) -> Option<f64> {
-    let alignment = alignment(spec, square, covariance)?;
+pub(super) fn aligned_share(spec: &NetworkSpec, square: f64, cosine: f64) -> Option<f64> {
+    let alignment = alignment(spec, square, cosine)?;
     if alignment == 1.0 {
         return Some(0.0);
     }
-    let (w, b) = (weight_square(spec, spec.depth + 1)?, bias_square(spec, spec.depth + 1));
-    Some((alignment - 1.0) * w * square / (w * square + b) / f64::from(spec.width))
+    Some((alignment - 1.0) * weight_share(spec, spec.depth + 1, square)? / f64::from(spec.width))
 }
 
 /// (source . y)^2/(q |source|^2) of the softmax less a label drawn at random, at outputs y of variance q: the mean over a
 /// fixed set of drawn outputs, known to about 5 %.
 fn cross_entropy_alignment(size: u32, q: f64) -> f64 {
+    // The softmax of outputs so large is 0 and 1: it depends on their directions alone.
+    let q = q.min(1e200);
     let (count, draws) = (f64::from(size), (16_384 / size.max(1)).clamp(16, 512));
     let (mut along, mut whole) = (0.0, 0.0);
     let mut y = vec![0.0; size as usize];

@@ -2,7 +2,7 @@
 
 use super::super::simulation::spec;
 use super::*;
-use crate::network::{Activation, ActivationKind, InitKind, Loss, activation::TABLE};
+use crate::network::{Activation, ActivationKind, InitKind, Loss, Target, activation::TABLE};
 
 fn he() -> f64 {
     2f64.sqrt()
@@ -227,6 +227,43 @@ fn every_row_of_every_table_is_a_number_or_nothing() {
             }
         }
     }
+}
+
+#[test]
+fn a_readout_of_activations_beyond_float64_turns_the_gradient_as_any_other() {
+    // Far above its target an output's gradient is the output; with targets of 0 it is at any size.
+    for (kind, layers) in [(ActivationKind::Linear, 512), (ActivationKind::Relu, 512), (ActivationKind::LeakyRelu, 200)]
+    {
+        for init in [InitKind::Normal, InitKind::Orthogonal] {
+            let mut large = NetworkSpec { depth: layers, width: 2048, loss: Loss::Mse, ..spec(kind, 1.0) };
+            (large.init.kind, large.init.param) = (init, 1.0);
+            large.input_size = large.width;
+            let step = if init == InitKind::Normal { 2048f64.log10() } else { 0.0 };
+            large.init.gain = if init == InitKind::Orthogonal { 40.0 } else { 1.0 };
+            let step = step + 2.0 * large.init.gain.log10();
+            let mut even = large.clone();
+            even.target = Target::Zeros;
+            even.init.gain *= libm::exp10(-0.5 * step);
+            let name = format!("{kind:?} {init:?}");
+            let [large, even] = [large, even].map(|s| predict(&s));
+            let (got, want) = (&large.log10_grad_ratios, &even.log10_grad_ratios);
+            assert_eq!(got.len(), layers as usize - 1, "{name}");
+            for (got, want) in got.iter().zip(want) {
+                assert!((got - want - step).abs() < 2e-3, "{name}: {got} {want} {step}");
+            }
+            // What has no number has no cell.
+            assert!(large.act_rms.last().is_some_and(|rms| rms.is_nan()), "{name}");
+            assert!(large.preact_cos.last().is_some_and(|cosine| cosine.is_nan()), "{name}");
+            assert!(!large.preact_rms.iter().chain(&large.act_rms).any(|rms| rms.is_infinite()), "{name}");
+        }
+    }
+    // A softmax of outputs so large is 0 and 1 with depth 100, q = 1e200, and without a number.
+    let top = |depth| {
+        let s = NetworkSpec { depth, loss: Loss::CrossEntropy, ..spec(ActivationKind::Relu, 10.0 * he()) };
+        *predict(&s).log10_grad_ratios.last().expect("theory is known")
+    };
+    assert!((top(100) - top(300)).abs() < 1e-4, "{} {}", top(100), top(300));
+    assert!(top(300) > 2.003);
 }
 
 #[test]
