@@ -58,6 +58,18 @@ def full(browser, path):
             tick(page, figure, "linear")
             assert before != ticks(), figure
         tick(page, "depth", "logX")
+        bar = lambda: (shown(page, "#phase .cbtitle"), texts(page, "#phase .cbaxis text"))
+        assert bar()[0].startswith("log"), bar()
+        before = bar()
+        tick(page, "phase", "linear")
+        assert not bar()[0].startswith("log") and bar()[1] != before[1], (before, bar())
+        choose(page, "phase", "metric", "trainable depth (layers)")
+        linear = bar()
+        tick(page, "phase", "linear")
+        assert bar()[0] == linear[0] and bar()[1] != linear[1], (linear, bar())
+        choose(page, "phase", "metric", "measured − predicted, in seed scatters")
+        assert not page.locator('#phase [data-control="linear"]').count(), "a difference is linear"
+        choose(page, "phase", "metric", before[0])
 
         # Colours and what is held.
         legend = lambda figure: texts(page, f"#{figure} .legendtext")

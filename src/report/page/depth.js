@@ -195,7 +195,7 @@ const depthFigure = {
       layout,
       controls,
       summary: depthSummary({ shown, all, lines, held, beyond, unnamed }, options),
-      table: { header: [...keyHeader(), "networks", `${options.metric}_median`, "p10", "p90", "dead", "predicted"], rows },
+      table: () => ({ header: [...keyHeader(), "networks", `${options.metric}_median`, "p10", "p90", "dead", "predicted"], rows }),
     };
   },
 };

@@ -89,7 +89,7 @@ const distributionFigure = {
       layout,
       controls,
       summary: distributionSummary(c, quantities),
-      table: {
+      table: () => ({
         header: [
           ...keyHeader(),
           "quantity",
@@ -99,7 +99,7 @@ const distributionFigure = {
           ...["p05", "p25", "p50", "p75", "p95"].map((p) => `log10_abs_${p}`),
         ],
         rows,
-      },
+      }),
     };
   },
 };

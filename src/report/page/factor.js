@@ -46,22 +46,9 @@ const factorFigure = {
     ];
     if (!shown.length) return { message: "No configuration with both passes the filters.", controls };
 
-    const points = [],
-      deadPoints = [],
-      rows = [];
-    for (const c of shown) {
-      const profile = profiles.of(c),
-        { zeros } = profile.gradient;
-      profile.layers.forEach((layer, i) => {
-        const [expected, measured] = [profile[options.source][i] ?? null, profile.factor?.[i] ?? null];
-        // Where the norms of the gradient were not recorded nobody knows.
-        const dead = zeros?.[i] ?? (profile.gradient.median.length ? 0 : null);
-        if (expected === null || (measured === null && !dead)) return;
-        if (measured !== null) points.push({ c, layer, expected, measured });
-        if (dead) deadPoints.push({ c, layer, expected, dead });
-        rows.push([...keyCells(c), layer, run.configurations[c].networks, measured, dead, expected]);
-      });
-    }
+    const all = factorPoints(shown, options.source),
+      points = all.filter((p) => p.measured !== null),
+      deadPoints = all.filter((p) => p.dead);
     if (!points.length) {
       const dead = deadSentence(shown, "where a network dies it counts as lowest, below that it has no factor");
       return {
@@ -131,16 +118,39 @@ const factorFigure = {
       layout,
       controls,
       summary: factorSummary(shown, points, every, held),
-      table: {
+      table: () => ({
         header: [...keyHeader(), "layer", "networks", "measured_log10", "dead", "predicted_log10"],
-        rows,
-      },
+        rows: all.map(({ c, layer, measured, dead, expected }) => [
+          ...keyCells(c),
+          layer,
+          run.configurations[c].networks,
+          measured,
+          dead,
+          expected,
+        ]),
+      }),
     };
   },
 };
 
+// Every layer of these configurations that has a prediction, and a factor or dead networks.
+function factorPoints(configurations, source) {
+  const points = [];
+  for (const c of configurations) {
+    const profile = profiles.of(c),
+      { zeros, median } = profile.gradient;
+    profile.layers.forEach((layer, i) => {
+      const [expected, measured] = [profile[source][i] ?? null, profile.factor?.[i] ?? null];
+      // Where the norms of the gradient were not recorded nobody knows.
+      const dead = zeros?.[i] ?? (median.length ? 0 : null);
+      if (expected !== null && (measured !== null || dead)) points.push({ c, layer, expected, measured, dead });
+    });
+  }
+  return points;
+}
+
 function factorSummary(shown, points, every, held) {
-  const gaps = points.map((p) => Math.abs(p.measured - p.expected)).sort((a, b) => a - b);
+  const gaps = Float64Array.from(points, (p) => Math.abs(p.measured - p.expected)).sort();
   const at = (q) => format(Number(gaps[Math.floor(q * (gaps.length - 1))].toPrecision(3)));
   const seeds = shown.some((c) => run.configurations[c].networks > 1);
   const parts = [

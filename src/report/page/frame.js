@@ -1,5 +1,5 @@
 // The card of a figure: its title, controls, drawing, the summary that screen readers speak, and downloads. A figure is
-// { id, title, controls(card), draw(card, colors) -> { traces, layout, summary, table } | { message } }.
+// { id, title, draw(card, colors) -> { traces, layout, controls, summary, table() -> { header, rows } } | { message, controls } }.
 
 const element = (tag, attributes = {}, ...children) => {
   const node = document.createElement(tag);
@@ -253,7 +253,7 @@ class Card {
   }
 
   saveTable() {
-    save(`${this.figure.id}.csv`, csv(this.table), "text/csv");
+    save(`${this.figure.id}.csv`, csv(this.table()), "text/csv");
   }
 
   async savePicture(kind) {

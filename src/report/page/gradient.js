@@ -153,7 +153,7 @@ const gradientFigure = {
       layout,
       controls,
       summary: gradientSummary(lines, shown, held, options, unnamed),
-      table: { header: [...keyHeader(), "layer", "networks", "median", "p10", "p90", "dead", "predicted"], rows },
+      table: () => ({ header: [...keyHeader(), "layer", "networks", "median", "p10", "p90", "dead", "predicted"], rows }),
     };
   },
 };

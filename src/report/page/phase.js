@@ -129,17 +129,18 @@ const phaseFigure = {
     if (!options.metric)
       return { message: "Not drawn: no network here has a number to show, because every gradient is exactly zero." };
     const { name: metricText, scale: kind } = metrics.find(({ column }) => column === options.metric);
-
-    const colored = (x) => (x === null ? null : kind === "log" ? (x > 0 ? Math.log10(x) : null) : x);
+    const scale = metricScale(shown, options, kind);
+    if (scale.offersLinear)
+      controls.push(
+        tick("linear", "linear", scale.linear, (on) => {
+          options.linear = on;
+          card.change();
+        }),
+      );
     const z = grid.cells.map((row) =>
-      row.map((c) => (c === null ? null : colored(metricOf(c, options.metric).median))),
+      row.map((c) => (c === null ? null : scale.place(metricOf(c, options.metric).median))),
     );
-    const flat = z
-      .flat()
-      .filter((x) => x !== null)
-      .sort((a, b) => a - b);
-    const most = Math.max(...flat.map(Math.abs), 1e-9);
-    const ticks = kind === "log" ? logTicks(flat[0], flat.at(-1)) : null;
+    const known = z.flat().filter((x) => x !== null);
     const traces = [
       {
         type: "heatmap",
@@ -148,13 +149,13 @@ const phaseFigure = {
         z,
         hoverinfo: "text",
         text: grid.cells.map((row) => row.map((c) => (c === null ? "" : cellText(c, metricText, options.metric)))),
-        colorscale: kind === "diverging" ? divergingScale(colors) : sequentialScale(colors.dark),
-        ...(kind === "diverging" ? { zmin: -most, zmax: most } : {}),
+        ...scale.colors(known, colors),
         colorbar: {
-          title: { text: metricText, side: "right" },
+          title: { text: scale.linear ? metricText.replace("log₁₀ ", "") : metricText, side: "right" },
           thickness: 16,
           outlinewidth: 0,
-          ...(ticks ? { tickvals: ticks.map(Math.log10), ticktext: ticks.map(String) } : {}),
+          exponentformat: "power",
+          ...scale.ticks(known),
         },
       },
     ];
@@ -201,7 +202,7 @@ const phaseFigure = {
       layout,
       controls,
       summary: phaseSummary(shown, held, options, metricText, deadCells.length, emptyCells.length),
-      table: {
+      table: () => ({
         header: [...keyHeader(), "networks", `${options.metric}_median`, "p10", "p90", "dead", "chi_1", "xi_grad"],
         rows: shown.map((c) => {
           const m = metricOf(c, options.metric);
@@ -216,10 +217,36 @@ const phaseFigure = {
             predictionOf(c, "xi_grad"),
           ];
         }),
-      },
+      }),
     };
   },
 };
+
+// How colours show a metric: lengths by their logarithm and logarithms as they are, or either on a linear scale, which has
+// no place for what exceeds float64.
+function metricScale(shown, options, kind) {
+  const logarithm = options.metric.startsWith("log10_");
+  const fits = () => shown.every((c) => (metricOf(c, options.metric).median ?? 0) < 308);
+  const offersLinear = kind === "log" || (logarithm && fits());
+  const linear = offersLinear && Boolean(options.linear);
+  const [diverging, lengths] = [kind === "diverging" && !linear, kind === "log" && !linear];
+  const place = (x) => {
+    if (x === null) return null;
+    if (lengths) return x > 0 ? Math.log10(x) : null;
+    return linear && logarithm ? 10 ** x : x;
+  };
+  const colors = (values, theme) => {
+    if (!diverging) return { colorscale: sequentialScale(theme.dark) };
+    const most = values.reduce((most, x) => Math.max(most, Math.abs(x)), 1e-9);
+    return { colorscale: divergingScale(theme), zmin: -most, zmax: most };
+  };
+  const ticks = (values) => {
+    if (!lengths || !values.length) return {};
+    const some = logTicks(Math.min(...values), Math.max(...values));
+    return { tickvals: some.map(Math.log10), ticktext: some.map(String) };
+  };
+  return { offersLinear, linear, place, colors, ticks };
+}
 
 // 1, 2 and 5 times powers of ten between two powers of ten; powers alone where they are many.
 function logTicks(low, high) {
