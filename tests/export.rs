@@ -68,6 +68,8 @@ fn what_cannot_be_exported_says_why_and_leaves_no_file() {
         assert!(!Path::new(&place.path("layers.parquet")).exists());
     };
     export(&["."], 2, "no finished run");
+    export(&["nowhere"], 2, "there is no such directory");
+    export(&["sweep.toml"], 2, "is a file; name the directory");
     fs::write(place.path("manifest.json"), "{}").expect("writable");
     export(&["."], 3, "not finished");
     let fields = [("layer", "integer"), ("chi", "number")];

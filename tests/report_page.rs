@@ -240,6 +240,8 @@ fn what_is_no_finished_run_is_explained() {
     let missing = report("nowhere");
     assert_eq!((code(&missing), stderr(&missing).contains("there is no such directory")), (2, true));
     fs::create_dir(place.path("empty")).unwrap();
+    let is_file = report("sweep.toml");
+    assert_eq!((code(&is_file), stderr(&is_file).contains("is a file; name the directory")), (2, true));
     let empty = report("empty");
     assert_eq!((code(&empty), stderr(&empty).contains("no networks.csv here")), (2, true));
     fs::write(place.path("empty/networks.csv"), "network,configuration,status\n").unwrap();
@@ -263,6 +265,9 @@ fn an_unfinished_run_is_told_from_a_finished_one() {
     manifest["identity"]["networks"] = 7.into();
     fs::write(place.path("out/manifest.json"), manifest.to_string()).unwrap();
     look("plain", &report(&place), &["this run is not complete: the page shows 2 of 7 networks"]);
+    let streamed = place.run(&["report", "out", "-o", "-"]);
+    assert!(code(&streamed) == 0 && streamed.stdout.starts_with(b"<!"), "{}", stderr(&streamed));
+    assert_eq!(streamed.stdout.len(), place.read("out/report.html").len());
     fs::remove_file(place.path("out/networks.csv")).unwrap();
     let output = place.run(&["report", "out"]);
     assert_eq!(
@@ -345,6 +350,8 @@ fn wishes_that_a_run_cannot_fulfil_are_explained() {
         (&["--kind", "gradient", "--color-by", "widht"], "did you mean `width`"),
         (&["--kind", "gradient", "--color-by", "depth"], "has one value in this run"),
         (&["--kind", "gradient", "--where", "width=5"], "is never `5` in this run; it has 4, 8"),
+        (&["--kind", "gradient", "--x", "width"], "--x: a figure of kind gradient has no such axis to choose"),
+        (&["--kind", "depth", "--y", "width"], "--y: a figure of kind depth has no such axis to choose"),
         (&["--kind", "gradient", "-o", "x.pdf"], "written as .svg or .png"),
         (&["--kind", "gradient", "--size", "10x10"], "expected WIDTHxHEIGHT"),
     ] {

@@ -227,7 +227,9 @@ fn mistakes_of_the_command_line_are_usage_errors() {
     for (args, part) in [
         (&["--activation", "tanhh"][..], "did you mean `tanh`?"),
         (&["--activation", "tanh", "--sigma-w", "-1"], "a scale is a number"),
-        (&[], "required"),
+        (&["--activation", "tanh", "--line", "--sigma-b", "1"], "cannot be used with"),
+        (&["sweep.toml", "--sigma-w", "2"], "cannot be used with"),
+        (&[], "give a sweep file, or one activation with --activation"),
         (&["absent.toml"], "cannot read absent.toml"),
         (&["--line", "x.toml"], "cannot be used with"),
     ] {

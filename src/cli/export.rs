@@ -43,6 +43,7 @@ enum Format {
 }
 
 pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
+    files::expect_directory(&args.directory)?;
     let package = package(&args.directory)?;
     let layers = || {
         let table = package.resources.iter().find(|table| table.name == "layers");
@@ -94,7 +95,11 @@ fn package(directory: &Path) -> Result<Package, Failure> {
                 directory.display()
             ),
         )),
-        Err(e) => Err(Failure::usage(format!("no finished run in {}: {}: {e}", directory.display(), path.display()))),
+        Err(e) if e.kind() == ErrorKind::NotFound => Err(Failure::usage(format!(
+            "{}: no finished run here, which has a datapackage.json; name the directory of one",
+            directory.display()
+        ))),
+        Err(e) => Err(Failure::usage(format!("cannot read {}: {e}", path.display()))),
     }
 }
 

@@ -5,6 +5,17 @@ use std::path::Path;
 
 use super::exit::{Exit, Failure};
 
+/// Fails where there is no directory, as the one that a run was written to.
+pub fn expect_directory(path: &Path) -> Result<(), Failure> {
+    let wrong = match path.metadata() {
+        Ok(found) if found.is_dir() => return Ok(()),
+        Ok(_) => "is a file; name the directory of the run".to_string(),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => "there is no such directory".to_string(),
+        Err(e) => e.to_string(),
+    };
+    Err(Failure::usage(format!("{}: {wrong}", path.display())))
+}
+
 /// A temporary file beside `path`, to be renamed to it. It has the permissions of any new file (by itself `tempfile` keeps
 /// others from reading it).
 pub fn temporary_for(path: &Path) -> std::io::Result<tempfile::NamedTempFile> {
@@ -16,7 +27,11 @@ pub fn temporary_for(path: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     };
     #[cfg(not(unix))]
     let file = tempfile::NamedTempFile::new_in(parent);
-    file
+    // Its name would tell nobody anything: the cause alone.
+    file.map_err(|e| match e.get_ref().and_then(|named| named.source()) {
+        Some(cause) => std::io::Error::new(e.kind(), cause.to_string()),
+        None => e,
+    })
 }
 
 /// Writes a file that appears complete or not at all; a device such as /dev/null is written as it is, because a rename would

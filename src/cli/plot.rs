@@ -95,6 +95,13 @@ pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
     if !["svg", "png"].contains(&extension.as_str()) {
         return Err(Failure::usage(format!("{}: a figure is written as .svg or .png", file.display())));
     }
+    let kind = Kind::from(args.kind);
+    for (given, flag, kinds) in [(&args.x, "--x", &[Kind::Phase, Kind::Depth][..]), (&args.y, "--y", &[Kind::Phase])] {
+        if given.is_some() && !kinds.contains(&kind) {
+            return Err(Failure::usage(format!("{flag}: a figure of kind {name} has no such axis to choose")));
+        }
+    }
+    files::expect_directory(&args.directory)?;
     let run = report::read(&args.directory, Budget::PLOT)?;
     let wish = Wish {
         x: args.x.clone(),
@@ -104,7 +111,7 @@ pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
         title: args.title.clone(),
         size: args.size,
     };
-    let (drawing, shown) = svg(&run, args.kind.into(), &wish)?;
+    let (drawing, shown) = svg(&run, kind, &wish)?;
     let bytes = if extension == "png" { png(&drawing)? } else { drawing.into_bytes() };
     files::write_whole(&file, |file| file.write_all(&bytes))?;
     console.status("Wrote", &format!("{} ({}): {shown}", file.display(), human::bytes(bytes.len() as f64)));

@@ -23,12 +23,18 @@ pub struct Args {
     /// Directory of a finished run
     #[arg(value_name = "DIR")]
     directory: PathBuf,
-    /// File to write [default: DIR/report.html]
+    /// File to write; `-` is standard output [default: DIR/report.html]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
 pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
+    files::expect_directory(&args.directory)?;
+    if args.output.as_ref().is_some_and(|file| file.as_os_str() == "-") {
+        let page = report::page(&report::read(&args.directory, Budget::PAGE)?);
+        std::io::stdout().lock().write_all(page.as_bytes())?;
+        return Ok(Exit::Done);
+    }
     let file = args.output.clone().unwrap_or_else(|| args.directory.join("report.html"));
     let is_page = |name: &str| ["html", "htm"].iter().any(|end| name.eq_ignore_ascii_case(end));
     let regular = !file.exists() || file.is_file();

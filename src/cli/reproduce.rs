@@ -33,7 +33,7 @@ use crate::store::{Begin, Disk, Opened, RunDirectory};
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
-  gradsweep reproduce                    every paper, a few minutes on two cores
+  gradsweep reproduce                    every paper, in less than a minute on two cores
   gradsweep reproduce hanin_2018 --full  one paper at the published size
   gradsweep reproduce --list             what there is
   gradsweep reproduce -o runs/papers     keep the runs, and use those that are there")]

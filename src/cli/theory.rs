@@ -31,7 +31,7 @@ Examples:
   gradsweep theory --activation tanh --line           the edge of chaos: sigma_w against sigma_b")]
 pub struct Args {
     /// Sweep file (TOML); `-` reads standard input
-    #[arg(value_name = "SWEEP", required_unless_present = "activation")]
+    #[arg(value_name = "SWEEP")]
     sweep: Option<PathBuf>,
     /// File to write; `-` is standard output
     #[arg(short, long, value_name = "FILE", default_value = "-", hide_default_value = true, requires = "sweep")]
@@ -52,10 +52,10 @@ pub struct Args {
     #[arg(long, value_name = "NAME", conflicts_with = "sweep", help_heading = "One activation")]
     activation: Option<String>,
     /// Weight scale: weights have standard deviation sigma_w / sqrt(fan_in)
-    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = scale, allow_negative_numbers = true, help_heading = "One activation")]
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = scale, allow_negative_numbers = true, conflicts_with_all = ["sweep", "line"], help_heading = "One activation")]
     sigma_w: f64,
     /// Standard deviation of the biases
-    #[arg(long, value_name = "X", default_value_t = 0.0, value_parser = scale, allow_negative_numbers = true, help_heading = "One activation")]
+    #[arg(long, value_name = "X", default_value_t = 0.0, value_parser = scale, allow_negative_numbers = true, conflicts_with_all = ["sweep", "line"], help_heading = "One activation")]
     sigma_b: f64,
     /// Print the edge of chaos, where chi_1 = 1, for sigma_b from 0 to 1
     #[arg(long, requires = "activation", conflicts_with = "sweep", help_heading = "One activation")]
