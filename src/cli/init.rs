@@ -1,11 +1,11 @@
 //! `gradsweep init`: a commented sweep file to start from.
 
-use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 
 use super::console::{Console, NO_JSON};
 use super::exit::{Exit, Failure};
+use super::files;
 
 /// Write a commented sweep file to start from
 #[derive(clap::Args, Debug)]
@@ -41,18 +41,20 @@ pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
         let inside = args.file.join("sweep.toml");
         return Err(Failure::usage(format!("{name} is a directory; name a file, such as {}", inside.display())));
     }
-    let mut options = fs::File::options();
-    options.write(true).create(true).truncate(true);
-    if !args.force {
-        options.create_new(true);
+    if args.force {
+        files::write_whole(&args.file, |file| file.write_all(TEMPLATE.as_bytes()))?;
+    } else {
+        let written = files::temporary_for(&args.file).and_then(|mut file| {
+            file.write_all(TEMPLATE.as_bytes())?;
+            file.persist_noclobber(&args.file).map_err(|e| e.error)
+        });
+        written.map_err(|e| match e.kind() {
+            std::io::ErrorKind::AlreadyExists => {
+                Failure::usage(format!("{name} exists; --force overwrites it, or name another file"))
+            }
+            _ => Failure::new(Exit::Disk, format!("cannot write {name}: {e}")),
+        })?;
     }
-    let written = options.open(&args.file).and_then(|mut file| file.write_all(TEMPLATE.as_bytes()));
-    written.map_err(|e| match e.kind() {
-        std::io::ErrorKind::AlreadyExists => {
-            Failure::usage(format!("{name} exists; --force overwrites it, or name another file"))
-        }
-        _ => Failure::new(Exit::Disk, format!("cannot write {name}: {e}")),
-    })?;
     if console.json {
         writeln!(console.out(), "{:#}", serde_json::json!({ "file": name.to_string() }))?;
     }

@@ -230,7 +230,10 @@ impl Filter {
             };
             scope.push_dynamic(variable.name(), value);
         }
-        engine().eval_ast_with_scope::<bool>(&mut scope, &self.ast).map_err(|error| error.to_string())
+        engine().eval_ast_with_scope::<bool>(&mut scope, &self.ast).map_err(|error| match *error {
+            EvalAltResult::ErrorRuntime(message, _) => message.to_string(),
+            other => other.to_string(),
+        })
     }
 }
 

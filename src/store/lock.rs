@@ -3,8 +3,13 @@
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::{Attempt, StoreError};
+
+/// How long a lock that is held is waited for: a killed process keeps its own until the system has taken it down, which
+/// is some 40 ms.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Holds the lock until dropped.
 #[derive(Debug)]
@@ -18,10 +23,15 @@ impl Lock {
 
     pub fn acquire(directory: &Path) -> Result<Lock, StoreError> {
         let path = directory.join(Self::FILE_NAME);
+        let start = Instant::now();
         loop {
             let file = File::options().write(true).create(true).truncate(false).open(&path).attempt("create", &path)?;
             match file.try_lock() {
                 Ok(()) => {}
+                Err(TryLockError::WouldBlock) if start.elapsed() < PATIENCE => {
+                    std::thread::sleep(PATIENCE / 50);
+                    continue;
+                }
                 Err(TryLockError::WouldBlock) => return Err(StoreError::Locked(directory.to_path_buf())),
                 // Some network file systems cannot lock: one process at a time is then up to the user.
                 Err(TryLockError::Error(e)) if e.kind() == std::io::ErrorKind::Unsupported => {}

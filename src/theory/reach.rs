@@ -32,7 +32,7 @@ const LARGEST_TAIL: f64 = 0.5;
 /// Variance, between networks, of the relative error of E phi'^2 over the units of one layer, beyond which a few units
 /// make up the mean. Measured at width 64 and 16 samples, tanh at sigma_w = 30, where it is 0.6, loses 0.08 decades per layer
 /// less than the mean; at 100, where it is 2, 0.5; at 1000, where most layers have no unit left that is not saturated, 13.
-const FEWEST_UNITS: f64 = 1.0;
+pub(super) const FEWEST_UNITS: f64 = 1.0;
 
 /// `input` is the variance of ln q_1 between samples, and `scatter` the standard deviation of ln |delta_l|^2/|delta_L|^2
 /// (natural logarithm) over seeds, l = 1 ..= L, where that is known: a prediction may err by as much. `level` tells whether

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::aligned::{self, Forward};
 use super::batch_norm::{BatchMoments, batch_moments};
 use super::expectation::{Moments, homogeneous};
+use super::reach::FEWEST_UNITS;
 use super::sample_norm::norm_turns;
 use super::tabulated::{PairMaps, Tabulated, tabulated};
 use super::top_gradient::aligned_share;
@@ -36,6 +37,8 @@ pub struct Trace {
     /// What width adds to log10 |delta_l|^2/|delta_{l+1}|^2 under layer and rms norm without skips, l = 1..L-1; empty
     /// elsewhere.
     pub norm_turns: Vec<f64>,
+    /// Whether dLoss/dx (at 0) and delta_l, l = 1..=L, are means over many units; residual sums only, empty elsewhere.
+    pub many: Vec<bool>,
 }
 
 /// The factor by which `W_layer` maps mean squares, E|z|^2/fan_out = w E|h|^2/fan_in, which is also |W^T delta|^2 =
@@ -130,13 +133,11 @@ const LARGEST_BATCH: f64 = 4.0;
 /// Whether width and features are many enough for the batch: for a factor per layer, and for a product over `layers`.
 pub fn wide_for_batch(spec: &NetworkSpec, layers: u32) -> bool {
     let skips = spec.residual != Residual::None;
-    let factor = if homogeneous(&spec.activation).is_some() && spec.activation.kind != ActivationKind::Linear {
-        1.0 / 3.0
-    } else {
-        1.0
-    };
+    // 0 of a rectifier, 1 of a line.
+    let straight = homogeneous(&spec.activation).map(|[below, above]| (below / above).abs().min(1.0));
+    let factor = straight.map_or(1.0, |straight| (1.0 + 2.0 * straight) / 3.0);
     // Linear layers keep what the ones below have made.
-    let layers = if spec.activation.kind == ActivationKind::Linear { spec.depth - 1 } else { layers };
+    let layers = if straight.is_some_and(|straight| straight > 0.5) { spec.depth - 1 } else { layers };
     let layers = if skips { 0.0 } else { factor * f64::from(layers) / f64::from(spec.width) };
     spec.norm != Norm::Batch
         || f64::from(spec.batch_size) * (layers + 2.0 / f64::from(spec.input_size)) <= LARGEST_BATCH
@@ -161,6 +162,9 @@ impl Cosines {
         self.preact.push(self.last);
     }
 }
+
+/// What branches of few units may add to the square of the gradient, all together, and be left out.
+const LARGEST_MISSED: f64 = 0.1;
 
 struct Recursion<'a> {
     spec: &'a NetworkSpec,
@@ -306,6 +310,7 @@ impl Recursion<'_> {
             log10_delta_square,
             log10_input_grad_square,
             norm_turns: norm_turns(spec, &weights, &known),
+            many: if spec.residual == Residual::None { Vec::new() } else { self.many_units(&weights, &arguments) },
         })
     }
 
@@ -423,6 +428,27 @@ impl Recursion<'_> {
             }
         }
         (deltas, grads[0].trace(self.batch).log10() + taken)
+    }
+
+    /// Where a branch is saturated but for less than a unit of a layer, its mean gradient is none that a network has. A skip
+    /// passes it by: what is below stands unless such branches would add to it.
+    fn many_units(&self, weights: &[f64], arguments: &[Option<Argument>]) -> Vec<bool> {
+        let (n, depth) = (f64::from(self.spec.width), weights.len());
+        let a = self.spec.residual_scale;
+        let mut many = vec![true; depth + 1];
+        let mut all = true;
+        for l in (1..=depth).rev() {
+            let form = self.spec.layer_residual(l as u32);
+            let few = |m: &Moments| m.derivative_fourth / m.derivative_square.powi(2) - 1.0 > FEWEST_UNITS * n;
+            let few = arguments[l - 1].filter(|argument| few(&argument.moments));
+            many[l] = all && (few.is_none() || form == Residual::PreAct);
+            all &= few.is_none_or(|argument| {
+                let gain = a * a * weights[l - 1] * argument.moments.derivative_square * argument.inverse_square;
+                form != Residual::None && gain * depth as f64 <= LARGEST_MISSED
+            });
+        }
+        many[0] = all;
+        many
     }
 
     /// A gradient at phi(u) taken back through phi and the norm.

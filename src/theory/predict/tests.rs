@@ -295,3 +295,31 @@ fn extreme_scales_and_depths_stay_finite() {
     let wide = NetworkSpec { width: 1 << 20, ..spec(ActivationKind::Sigmoid, 1e3) };
     assert!(predict(&wide).log10_grad_ratio_total.is_some());
 }
+
+#[test]
+fn what_less_than_one_unit_of_a_layer_decides_is_left_empty() {
+    // All units of all branches are saturated: a network has |g| of the skips alone, and the mean 10^140 of it.
+    let saturated = |kind, residual, scale: f64, gain| {
+        predict(&NetworkSpec { residual, residual_scale: gain, loss: Loss::Cotangent, ..spec(kind, scale) })
+    };
+    for kind in [ActivationKind::Tanh, ActivationKind::Softsign, ActivationKind::HardTanh] {
+        for residual in [Residual::PreAct, Residual::PostAct] {
+            let name = format!("{kind:?} {residual:?}");
+            let far = saturated(kind, residual, 1e20, 1.0);
+            assert_eq!((far.log10_grad_ratio_total, far.log10_act_grad_ratio_total), (None, None), "{name}");
+            assert!(saturated(kind, residual, 1.5, 1.0).log10_grad_ratio_total.is_some(), "{name}");
+        }
+    }
+    // The skips alone are left of branches that are small besides.
+    let small = saturated(ActivationKind::Tanh, Residual::PostAct, 1e4, 1e-6);
+    close(small.log10_act_grad_ratio_total, 0.0, 1e-2);
+    assert_eq!(small.log10_grad_ratio_total, None, "delta is the gradient of those units");
+    // Slopes that are nearly one: batch norm's samples stay as they lie, as in linear layers.
+    let normed = |slope| {
+        let mut s = NetworkSpec { norm: Norm::Batch, depth: 64, width: 128, ..spec(ActivationKind::LeakyRelu, 1.0) };
+        (s.activation.param, s.input_size, s.batch_size) = (slope, 128, 16);
+        predict(&s).log10_grad_ratio_total
+    };
+    assert!(normed(0.01).is_some());
+    assert_eq!(normed(0.9), None);
+}
