@@ -37,7 +37,7 @@ pub(super) struct Noise {
     pub(super) slope: f64,
     pub(super) mixed: f64,
     /// Of the Gaussians that the gradient is multiplied by.
-    gradient: f64,
+    pub(super) gradient: f64,
 }
 
 /// One layer, in terms of u = ln q.

@@ -21,8 +21,9 @@ pub(super) struct Reach {
 const SIZE: f64 = 0.1;
 const RATIO: f64 = 0.15;
 
-/// ln q of a sample over seeds beyond which its mean square is made by a few of them: the logarithm's mean lies further
-/// from the logarithm of the mean than its standard deviation.
+/// Variance over seeds of ln q of a sample, and of its ln |delta_l|^2/|delta_L|^2 where the scatter is not known, beyond
+/// which the mean square is made by a few of them: the logarithm's mean lies further from the logarithm of the mean than its
+/// standard deviation.
 const LARGEST_VARIANCE: f64 = 4.0;
 
 /// Variance of ln |delta_l|^2/|delta_L|^2 that the size of the activations makes, beyond which a few seeds make up the mean
@@ -62,7 +63,8 @@ pub(super) fn reach(
     // ln E |delta_l|^2/|delta_L|^2 as a function of ln q_l: slope, curvature, and what it has gained on the mean field.
     let (mut slope, mut curvature, mut gain) = (0.0, 0.0, 0.0);
     let mut reach = Reach { preact, ratios: Vec::new(), to_last: vec![true; depth], readout };
-    let mut sound = true;
+    // Variance of ln |delta_l|^2/|delta_L|^2 that slopes and weights make by themselves.
+    let (mut sound, mut noise) = (true, 0.0);
     for l in (0..depth.saturating_sub(1)).rev() {
         let (layer, (variance, size)) = (&layers[l], forward[l]);
         let [f, bend] = layer.growth;
@@ -81,7 +83,8 @@ pub(super) fn reach(
         let known = reach.preact[l] || level(l, 0.5 * variance + 4.0 * variance.sqrt());
         let followed = known && layer.own.slope / n <= FEWEST_UNITS;
         sound &= followed && (gain + over(slope, curvature)).abs() <= allowed;
-        sound &= scatter.is_some() || variance * slope * slope <= LARGEST_TAIL;
+        noise += (layer.own.slope + layer.own.gradient) / n;
+        sound &= scatter.is_some() || (variance * slope * slope <= LARGEST_TAIL && noise <= LARGEST_VARIANCE);
         reach.to_last[l] = sound;
         let ratio = over(layer.slope[0], layer.slope[1]) + layer.excess[1] / n;
         reach.ratios.push(followed && ratio.abs() <= RATIO * LN_10);

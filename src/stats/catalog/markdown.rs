@@ -63,12 +63,15 @@ where width is too small for it. In plain networks ln q_l has a variance of orde
 the second order in it adds: sizes and cosines are left out from the layer on where that is more than 0.1 decades of the
 root mean square, or the variance more than 4; gradients where it is more than 0.15 decades, or the scatter over seeds where
 that is known and larger, where q_l is left out and the slope depends on it, or where so few units of a layer are not
-saturated that the squared slope's mean over them scatters by more than itself (tanh with sigma_w = 100 at width 64). So deep networks of GELU, SiLU and softplus
-with `he_normal`, whose infinite-width orbit is unstable, have predictions for their first layers alone. Under layer and rms
-norm without skips they end where width adds more than 1.1 decades, with skips 1.5 width layers below the last one. Under batch norm the samples of a layer must be few against
-its width: gradients are left out where batch_size ((layers to the last one) / width + 2 / input_size) is above 4, with a third
-of the first term for ReLU and leaky ReLU, all layers for linear ones, and none with skips, and cosines likewise by
-the layers below. Also empty: batch norm where eps matters
+saturated that the squared slope's mean over them scatters by more than itself (tanh with sigma_w = 100 at width 64; in
+residual sums where such branches would add to the gradient). Where the scatter over seeds is not known, gradients end where
+the slopes and weights of the layers above make a variance of ln |delta_l|^2 of more than 4 (ReLU: 0.8 width layers below the
+last one). So deep networks of GELU, SiLU and softplus with `he_normal`, whose infinite-width orbit is unstable, have
+predictions for their first layers alone. Under layer and rms norm they end 1.5 width layers below the last one, and without
+skips also where width adds more than 1.1 decades. Under batch norm the samples of a layer must be few against its width:
+gradients are left out where batch_size ((layers to the last one) / width + 2 / input_size) is above 4, with a third of the
+first term for ReLU, (1 + 2 a) / 3 of it for leaky ReLU of slope a, all layers for linear ones (and from a = 0.5 on), and
+none with skips, and cosines likewise by the layers below. Also empty: batch norm where eps matters
 (hard_sigmoid with `pytorch_default`, whose units hardly differ between samples), sizes below 1e-150 and numbers outside
 float64 (residual sums with `normal(1e20)`). Inputs of up to 24 gaussian features, which differ in size from sample to
 sample, are averaged over their sizes and angles.
