@@ -99,6 +99,15 @@ impl Piece<'_> {
     }
 }
 
+/// Vectors of [`LANES`], where the processor has them: with longer ones sums would be other bits.
+fn four_lanes() -> Arch {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    if let Some(simd) = pulp::x86::V3::try_new() {
+        return Arch::V3(simd);
+    }
+    Arch::new()
+}
+
 fn total(lanes: &[f64]) -> f64 {
     lanes.iter().sum()
 }
@@ -245,7 +254,7 @@ pub fn maps(activation: &Activation, q: f64) -> Maps {
         let value: f64 = activation.value(u);
         [value, activation.derivative(u).powi(2), value * value / m.square]
     };
-    let [value, derivative, square] = coefficients(Arch::new(), activation, q, functions);
+    let [value, derivative, square] = coefficients(four_lanes(), activation, q, functions);
     let mixed = std::array::from_fn(|k| square[k] * derivative[k] / m.derivative_square);
     Maps {
         value: PowerMap::new(&value, m.square, Some(q * m.derivative_square)),
@@ -279,8 +288,10 @@ mod tests {
     fn coefficients_are_the_same_bits_with_any_instructions() {
         let tanh = ActivationKind::Tanh.into();
         let functions = |u: f64| [libm::tanh(u), u * u, libm::exp(-u)];
-        let [got, plain] = [Arch::new(), Arch::Scalar].map(|arch| coefficients(arch, &tanh, 1.7, functions));
+        let [got, four, plain] =
+            [Arch::new(), four_lanes(), Arch::Scalar].map(|arch| coefficients(arch, &tanh, 1.7, functions));
         assert_eq!(got, plain);
+        assert_eq!(four, plain);
     }
 
     #[test]
