@@ -129,6 +129,11 @@ impl Init {
 }
 
 impl WeightLaw {
+    /// Whether an element depends on its own draw alone, not on its place or on other elements.
+    pub fn is_elementwise(&self) -> bool {
+        !matches!(self, WeightLaw::Orthogonal { .. } | WeightLaw::Diagonal { .. })
+    }
+
     /// The number that scales the draws.
     pub fn scale(&self) -> f64 {
         match *self {

@@ -6,6 +6,8 @@
 //! is row-major in the logical tensor. A draw is an integer `i` with |i| <= 2^24 (so its conversion to f32 is exact)
 //! times a power of two.
 
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 pub mod normal;
 pub mod orthogonal;
 pub mod philox;

@@ -1,7 +1,13 @@
 //! Philox4x32-10, the counter-based generator of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011).
 
-const MULTIPLIER: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
+pub(super) const MULTIPLIER: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
+
+/// The keys of the ten rounds.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn round_keys(key: [u32; 2]) -> [[u32; 2]; 10] {
+    std::array::from_fn(|round| std::array::from_fn(|i| key[i].wrapping_add(WEYL[i].wrapping_mul(round as u32))))
+}
 
 /// Ten rounds of Philox4x32.
 #[inline(always)]

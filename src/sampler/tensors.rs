@@ -1,6 +1,8 @@
 //! The tensors of a network that come before any arithmetic: weights, biases, inputs, targets and cotangents, as f32
 //! values that every engine agrees on bit for bit. An engine that draws on its own device must reproduce these.
 
+#[cfg(target_arch = "x86_64")]
+use super::avx512;
 use super::philox::philox4x32_blocks;
 use super::{
     NORMAL_SCALE_LOG2, TensorId, UNIFORM_SCALE_LOG2, below, normal, normal::normal_integers, orthogonal::orthogonal,
@@ -53,12 +55,27 @@ impl Draw for UniformDraw {
     }
 }
 
+/// One tensor of a network, or the part of it from element `first` on, a multiple of [`DRAWS`].
+#[derive(Clone, Copy)]
+struct Place {
+    seed: u64,
+    tensor: TensorId,
+    layer: u32,
+    first: usize,
+}
+
+fn whole(spec: &NetworkSpec, tensor: TensorId, layer: u32) -> Place {
+    Place { seed: spec.seed, tensor, layer, first: 0 }
+}
+
 /// Fills `out` (row-major) with the integer draws of one tensor, times `unit`. Inlined into the caller's SIMD dispatch.
 #[inline(always)]
-fn fill(out: &mut [f32], seed: u64, tensor: TensorId, layer: u32, unit: f32, draw: &impl Draw) {
+fn fill(out: &mut [f32], place: Place, unit: f32, draw: &impl Draw) {
+    let Place { seed, tensor, layer, first } = place;
     let key = [seed as u32, (seed >> 32) as u32];
     for (group, part) in out.chunks_mut(DRAWS).enumerate() {
-        let blocks = philox4x32_blocks::<{ DRAWS / 4 }>([(group * DRAWS / 4) as u32, layer, tensor as u32, 0], key);
+        let block = ((first + group * DRAWS) / 4) as u32;
+        let blocks = philox4x32_blocks::<{ DRAWS / 4 }>([block, layer, tensor as u32, 0], key);
         let words = std::array::from_fn(|i| (blocks[i / 4][i / 2 % 2] >> (32 * (i % 2))) as u32);
         let integers = draw.integers(&words);
         if let Ok(whole) = <&mut [f32; DRAWS]>::try_from(&mut *part) {
@@ -79,26 +96,44 @@ fn unit(scale: f32, k: i32) -> f32 {
 }
 
 #[inline(always)]
-fn fill_normal(out: &mut [f32], seed: u64, tensor: TensorId, layer: u32, scale: f32) {
-    fill(out, seed, tensor, layer, unit(scale, NORMAL_SCALE_LOG2), &NormalDraw(&normal::STEPS));
+fn fill_normal(mut out: &mut [f32], mut place: Place, scale: f32) {
+    let unit = unit(scale, NORMAL_SCALE_LOG2);
+    #[cfg(target_arch = "x86_64")]
+    if avx512::available() {
+        let Place { seed, tensor, layer, first } = place;
+        let (counter, key) = ([(first / 4) as u32, layer, tensor as u32, 0], [seed as u32, (seed >> 32) as u32]);
+        // SAFETY: the processor has the instructions.
+        let filled = unsafe { avx512::fill_normal(out, counter, key, unit, &normal::STEPS) };
+        out = &mut out[filled..];
+        place.first += filled;
+    }
+    fill(out, place, unit, &NormalDraw(&normal::STEPS));
 }
 
 /// Fills `out` with W of `layer`, [fan_out, fan_in] row-major, and returns the exponent e: W = out * 2^e.
 #[inline(always)]
 pub fn fill_weight(spec: &NetworkSpec, layer: u32, out: &mut [f32]) -> i32 {
+    assert_eq!(out.len(), (spec.fan_out(layer) * spec.fan_in(layer)) as usize, "the buffer holds the whole matrix");
+    fill_weight_part(spec, layer, 0, out)
+}
+
+/// [`fill_weight`] for the elements from `first` on, a multiple of 32. Laws that are not elementwise fill the whole matrix.
+#[inline(always)]
+pub fn fill_weight_part(spec: &NetworkSpec, layer: u32, first: usize, out: &mut [f32]) -> i32 {
     let (rows, cols) = (spec.fan_out(layer) as usize, spec.fan_in(layer) as usize);
-    assert_eq!(out.len(), rows * cols, "the buffer holds the whole matrix");
     let law = spec.weight_law(layer);
+    assert!(first.is_multiple_of(DRAWS) && first + out.len() <= rows * cols, "a part of the matrix");
+    assert!(law.is_elementwise() || out.len() == rows * cols, "the buffer holds the whole matrix");
     let scale = stored_scale(law.scale());
-    let (seed, id) = (spec.seed, TensorId::Weight);
+    let place = Place { seed: spec.seed, tensor: TensorId::Weight, layer, first };
     match law {
-        WeightLaw::Normal { .. } => fill_normal(out, seed, id, layer, scale),
-        WeightLaw::Uniform { .. } => fill(out, seed, id, layer, unit(scale, UNIFORM_SCALE_LOG2), &UniformDraw),
+        WeightLaw::Normal { .. } => fill_normal(out, place, scale),
+        WeightLaw::Uniform { .. } => fill(out, place, unit(scale, UNIFORM_SCALE_LOG2), &UniformDraw),
         WeightLaw::TruncatedNormal { .. } => {
-            fill(out, seed, id, layer, unit(scale, NORMAL_SCALE_LOG2), &TruncatedDraw(&normal::TABLE));
+            fill(out, place, unit(scale, NORMAL_SCALE_LOG2), &TruncatedDraw(&normal::TABLE));
         }
         WeightLaw::Orthogonal { .. } => {
-            fill_normal(out, seed, id, layer, 1.0);
+            fill_normal(out, place, 1.0);
             let draws: Vec<f64> = out.iter().map(|&x| f64::from(x)).collect();
             for (x, q) in out.iter_mut().zip(orthogonal(&draws, rows, cols)) {
                 *x = q as f32 * scale;
@@ -122,12 +157,12 @@ pub fn fill_bias(spec: &NetworkSpec, layer: u32, out: &mut [f32]) -> i32 {
             0
         }
         BiasLaw::Normal { std } => {
-            fill_normal(out, spec.seed, TensorId::Bias, layer, stored_scale(std));
+            fill_normal(out, whole(spec, TensorId::Bias, layer), stored_scale(std));
             scale_exponent(std)
         }
         BiasLaw::Uniform { bound } => {
             let scale = unit(stored_scale(bound), UNIFORM_SCALE_LOG2);
-            fill(out, spec.seed, TensorId::Bias, layer, scale, &UniformDraw);
+            fill(out, whole(spec, TensorId::Bias, layer), scale, &UniformDraw);
             scale_exponent(bound)
         }
     }
@@ -189,7 +224,7 @@ fn input(spec: &NetworkSpec, dataset: Option<&Dataset>, order: &[usize]) -> Vec<
         }
         return x;
     }
-    fill_normal(&mut x, spec.seed, TensorId::Input, 0, 1.0);
+    fill_normal(&mut x, whole(spec, TensorId::Input, 0), 1.0);
     match spec.input {
         Input::Gaussian | Input::Digits => {}
         Input::Sphere => {
@@ -219,12 +254,12 @@ fn target(spec: &NetworkSpec, dataset: Option<&Dataset>, order: &[usize], input:
     match spec.loss {
         Loss::Cotangent => {
             let mut g = vec![0.0; batch * width];
-            fill_normal(&mut g, spec.seed, TensorId::Cotangent, 0, 1.0);
+            fill_normal(&mut g, whole(spec, TensorId::Cotangent, 0), 1.0);
             return TargetData::Cotangent(g);
         }
         Loss::CotangentShared => {
             let mut g = vec![0.0; width];
-            fill_normal(&mut g, spec.seed, TensorId::Cotangent, 0, 1.0);
+            fill_normal(&mut g, whole(spec, TensorId::Cotangent, 0), 1.0);
             return TargetData::Cotangent(g.repeat(batch));
         }
         Loss::Mse | Loss::CrossEntropy => {}
@@ -233,7 +268,7 @@ fn target(spec: &NetworkSpec, dataset: Option<&Dataset>, order: &[usize], input:
         Target::Zeros => vec![0.0; batch * outputs],
         Target::Gaussian => {
             let mut d = vec![0.0; batch * outputs];
-            fill_normal(&mut d, spec.seed, TensorId::Target, 0, 1.0);
+            fill_normal(&mut d, whole(spec, TensorId::Target, 0), 1.0);
             d
         }
         Target::Teacher => teacher(spec, input),
@@ -265,7 +300,7 @@ fn target(spec: &NetworkSpec, dataset: Option<&Dataset>, order: &[usize], input:
 fn teacher(spec: &NetworkSpec, input: &[f32]) -> Vec<f32> {
     let (n, outputs) = (spec.input_size as usize, spec.output_size as usize);
     let mut t = vec![0.0; outputs * n];
-    fill_normal(&mut t, spec.seed, TensorId::Teacher, 0, (1.0 / n as f64).sqrt() as f32);
+    fill_normal(&mut t, whole(spec, TensorId::Teacher, 0), (1.0 / n as f64).sqrt() as f32);
     let mut d = Vec::with_capacity(spec.batch_size as usize * outputs);
     for x in input.chunks_exact(n) {
         d.extend(
@@ -310,6 +345,22 @@ mod tests {
             (0..20).map(|i| permuted(1, 0, i, 1797)).collect::<Vec<_>>(),
             (0..20).map(|i| permuted(2, 0, i, 1797)).collect::<Vec<_>>()
         );
+    }
+
+    #[test]
+    fn a_matrix_in_parts_is_the_whole_matrix() {
+        use crate::network::{Init, InitKind};
+        for kind in [InitKind::HeNormal, InitKind::XavierUniform, InitKind::TruncatedNormal, InitKind::Constant] {
+            let init = Init { kind, param: 0.3, gain: 1.0, sigma_w: 1.0, sigma_b: None };
+            let spec = NetworkSpec { init, ..NetworkSpec::plain(2, 37, 6) };
+            let mut whole = vec![f32::NAN; 37 * 37];
+            fill_weight(&spec, 2, &mut whole);
+            let mut parts = vec![f32::NAN; 37 * 37];
+            for (i, part) in parts.chunks_mut(5 * DRAWS).enumerate() {
+                fill_weight_part(&spec, 2, i * 5 * DRAWS, part);
+            }
+            assert_eq!(whole, parts, "{kind:?}");
+        }
     }
 
     #[test]
