@@ -42,7 +42,7 @@ impl<W: Write> Sink for Stream<W> {
     fn commit(&mut self, chunk: u32, fingerprint: &str, rows: &[NetworkRows], tally: Tally) -> Result<(), StoreError> {
         let footer = Footer::new(chunk, "", fingerprint, rows, tally);
         let last = footer.index.iter().copied().max().unwrap_or(0);
-        let part = Part::write(&Scratch, self.waiting.path(), footer, rows).map_err(StoreError::of_stream)?;
+        let part = Part::write(&Scratch, self.waiting.path(), footer, rows, false).map_err(StoreError::of_stream)?;
         if !self.rows.add(&part) {
             return Err(StoreError::Internal(format!("chunk {chunk}: a network outside the plan")));
         }

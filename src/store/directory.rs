@@ -262,7 +262,9 @@ impl RunDirectory {
     ) -> Result<(), StoreError> {
         self.settle()?;
         let footer = Footer::new(chunk, &self.identity_hash, fingerprint, rows, tally);
-        let part = Part::write(&*self.storage, &self.path.join(PARTS), footer, rows)?;
+        // After the last chunk the tables follow.
+        let lasting = self.tally.networks + footer.tally.networks < self.identity.networks;
+        let part = Part::write(&*self.storage, &self.path.join(PARTS), footer, rows, lasting)?;
         self.tally.add(&part.footer.tally);
         if !self.index.add(&part) {
             return Err(StoreError::Internal(format!("chunk {chunk}: a network outside the plan")));

@@ -94,19 +94,24 @@ fn name(chunk: u32, hash: &blake3::Hash) -> String {
 }
 
 impl Part {
-    /// Writes the rows of one chunk into `directory`. The part has its name only once its bytes are on the disk.
+    /// Writes the rows of one chunk into `directory`. A part that is to last has its name only once its bytes are on the
+    /// disk; one whose rows are copied into tables at once need not wait for that: if the power fails before these are
+    /// complete, its name shows that its bytes are not.
     pub fn write(
         storage: &dyn Storage,
         directory: &Path,
         footer: Footer,
         rows: &[NetworkRows],
+        lasting: bool,
     ) -> Result<Part, StoreError> {
         let temporary = directory.join(format!("{:06}.tmp", footer.chunk));
-        let written = write_content(storage, &temporary, rows, &footer).attempt("write", &temporary);
+        let written = write_content(storage, &temporary, rows, &footer, lasting).attempt("write", &temporary);
         let hash = discard_on_error(storage, &temporary, written)?;
         let path = directory.join(name(footer.chunk, &hash));
         storage.rename(&temporary, &path).attempt("rename", &temporary)?;
-        storage.sync_dir(directory).attempt("synchronise", directory)?;
+        if lasting {
+            storage.sync_dir(directory).attempt("synchronise", directory)?;
+        }
         Ok(Part { path, footer })
     }
 
@@ -132,6 +137,7 @@ fn write_content(
     path: &Path,
     rows: &[NetworkRows],
     footer: &Footer,
+    lasting: bool,
 ) -> io::Result<blake3::Hash> {
     let mut file = storage.create(path)?;
     let mut hasher = blake3::Hasher::new();
@@ -148,7 +154,9 @@ fn write_content(
     }
     hasher.update(&buffer);
     storage.write(&mut file, &buffer)?;
-    storage.sync(&file)?;
+    if lasting {
+        storage.sync(&file)?;
+    }
     Ok(hasher.finalize())
 }
 
