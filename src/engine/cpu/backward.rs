@@ -7,7 +7,7 @@ use faer::MatRef;
 use pulp::Simd;
 
 use super::kernels::{column_sums, paths_above};
-use super::moments::{Accumulator, block_rows};
+use super::moments::Accumulator;
 use super::network::{Runner, typical_product};
 use super::product::product;
 use super::real::Real;
@@ -197,7 +197,7 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
             MatRef::from_row_major_slice(&delta.data, batch, fan_out),
             MatRef::from_row_major_slice(&weight.data, fan_out, fan_in),
         );
-        product(self.simd, &mut grad.data, left, right, power::<T>(-shift));
+        product(self.team, self.simd, &mut grad.data, left, right, power::<T>(-shift));
         grad.abs_max = Tensor::<T>::UNKNOWN;
         self.give(layer, src, &mut grad, 1.0);
         self.recycle(grad);
@@ -259,24 +259,12 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
             MatRef::from_row_major_slice(rows, batch, fan_out),
             MatRef::from_row_major_slice(&source.data, batch, fan_in),
         );
-        product(simd, &mut grad.data, left.transpose(), right, power::<T>(-shift));
+        product(self.team, simd, &mut grad.data, left.transpose(), right, power::<T>(-shift));
         let mut acc = Accumulator::new(self.detail(Quantity::WeightGrad));
         let weight = &self.workspace.layers[layer as usize].weight;
         let squares = &mut self.workspace.squares;
         squares.clear();
-        let weight_dot_grad = T::dispatch(
-            simd,
-            #[inline(always)]
-            || {
-                let mut dot = 0.0;
-                let block = block_rows(fan_in) * fan_in;
-                for (g, w) in grad.data.chunks(block).zip(weight.data.chunks(block)) {
-                    acc.rows(simd, g, fan_in, squares);
-                    dot += T::dot(simd, g, w);
-                }
-                dot
-            },
-        );
+        let weight_dot_grad = acc.matrix(self.team, simd, &grad.data, fan_in, Some(&weight.data), squares);
         let exponent = grad.exponent + weight.exponent;
         self.set_sum(layer, Sum::WeightDotGrad, Scaled::new(weight_dot_grad, exponent));
         self.record(layer).moments[Quantity::WeightGrad as usize] = acc.finish(grad.exponent);

@@ -41,12 +41,12 @@ pub fn plain_phi<T: Real>(u: &[T], d: &[T], threshold: T, knee: [T; 2]) -> PhiRe
 /// Per column: sums of |x| and of x^2, and the maximum of |x|.
 pub type UnitSums<'a, T> = (&'a mut [f64], &'a mut [f64], &'a mut [T]);
 
-/// Adds the columns from `first` on of a few rows.
+/// Adds as many columns of a few rows as there are sums, from column `first` on.
 #[inline(always)]
 pub fn plain_units<T: Real>(x: &[T], columns: usize, first: usize, (abs, square, max): UnitSums<'_, T>) {
-    for j in first..columns {
+    for j in 0..max.len() {
         let (mut s, mut q, mut m) = (T::ZERO, T::ZERO, max[j]);
-        for v in x.iter().skip(j).step_by(columns) {
+        for v in x.iter().skip(first + j).step_by(columns) {
             let a = v.magnitude();
             s += a;
             q += a * a;
@@ -69,33 +69,34 @@ fn widen<S: Simd>(v: S::f32s, sums: &mut [f64]) {
 
 /// [`plain_units`] with vectors.
 #[inline(always)]
-pub fn units<S: Simd>(simd: S, x: &[f32], columns: usize, (abs, square, max): UnitSums<'_, f32>) {
-    let vectors = if S::F32_LANES < 4 { 0 } else { columns / S::F32_LANES };
+pub fn units<S: Simd>(simd: S, x: &[f32], columns: usize, first: usize, (abs, square, max): UnitSums<'_, f32>) {
+    let vectors = if S::F32_LANES < 4 { 0 } else { max.len() / S::F32_LANES };
     // Two at a time, because each sum waits for its last addition.
-    for first in (0..vectors / 2 * 2).step_by(2) {
-        unit_vectors::<S, 2>(simd, x, columns, first, (abs, square, max));
+    for vector in (0..vectors / 2 * 2).step_by(2) {
+        unit_vectors::<S, 2>(simd, x, columns, (first, vector), (abs, square, max));
     }
     if vectors % 2 == 1 {
-        unit_vectors::<S, 1>(simd, x, columns, vectors - 1, (abs, square, max));
+        unit_vectors::<S, 1>(simd, x, columns, (first, vectors - 1), (abs, square, max));
     }
-    plain_units(x, columns, vectors * S::F32_LANES, (abs, square, max));
+    let whole = vectors * S::F32_LANES;
+    plain_units(x, columns, first + whole, (&mut abs[whole..], &mut square[whole..], &mut max[whole..]));
 }
 
-/// Adds `K` vectors of columns from vector `first` on.
+/// Adds `K` vectors of columns from vector `vector` of column `first` on.
 #[inline(always)]
 fn unit_vectors<S: Simd, const K: usize>(
     simd: S,
     x: &[f32],
     columns: usize,
-    first: usize,
+    (first, vector): (usize, usize),
     (abs, square, max): UnitSums<'_, f32>,
 ) {
     let lanes = S::F32_LANES;
-    let range = first * lanes..(first + K) * lanes;
+    let range = vector * lanes..(vector + K) * lanes;
     let (mut s, mut q, mut m) = ([simd.splat_f32s(0.0); K], [simd.splat_f32s(0.0); K], [simd.splat_f32s(0.0); K]);
     m.copy_from_slice(S::as_simd_f32s(&max[range.clone()]).0);
     for row in x.chunks_exact(columns) {
-        let row = &S::as_simd_f32s(row).0[first..first + K];
+        let row = &S::as_simd_f32s(&row[first..]).0[vector..vector + K];
         for k in 0..K {
             let a = simd.abs_f32s(row[k]);
             s[k] = simd.add_f32s(s[k], a);
@@ -158,7 +159,7 @@ pub fn phi<S: Simd>(
         for (u, d) in u.chunks_exact(columns).zip(d.chunks_exact(columns)) {
             total.join(&plain_phi(&u[whole..], &d[whole..], threshold, knee));
         }
-        plain_units(d, columns, whole, (abs, square, max));
+        plain_units(d, columns, whole, (&mut abs[whole..], &mut square[whole..], &mut max[whole..]));
     }
     total
 }
@@ -191,8 +192,14 @@ mod tests {
             let mut want = fresh();
             plain_units(&d, columns, 0, (&mut want.0, &mut want.1, &mut want.2));
             let mut got = fresh();
-            units(simd, &d, columns, (&mut got.0, &mut got.1, &mut got.2));
+            units(simd, &d, columns, 0, (&mut got.0, &mut got.1, &mut got.2));
             same(&got, &want);
+            let mut parts = fresh();
+            let shares = parts.0.chunks_mut(16).zip(parts.1.chunks_mut(16)).zip(parts.2.chunks_mut(16));
+            for (i, ((abs, square), max)) in shares.enumerate() {
+                units(simd, &d, columns, 16 * i, (abs, square, max));
+            }
+            assert_eq!(parts, got, "in parts of 16 columns");
             let (threshold, knee) = (0.015, [-1.0, 1.0]);
             let mut got = fresh();
             let a = phi(simd, (&u, &d), columns, threshold, knee, (&mut got.0, &mut got.1, &mut got.2));

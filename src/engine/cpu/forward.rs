@@ -98,7 +98,7 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
             MatRef::from_row_major_slice(&x.data, batch, fan_in),
             MatRef::from_row_major_slice(&weight.data, fan_out, fan_in),
         );
-        product(simd, &mut z.data, left, right.transpose(), alpha);
+        product(self.team, simd, &mut z.data, left, right.transpose(), alpha);
         if let (false, Some(b)) = (z.rows.is_empty(), bias.log2_max()) {
             z.raise_rows(fan_out, b + bias.exponent);
         }
@@ -110,12 +110,13 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         let bias = &self.workspace.layers[layer as usize].bias.data;
         let squares = &mut self.workspace.squares;
         squares.clear();
+        let biased = bias.iter().any(|b| *b != T::ZERO);
         T::dispatch(
             simd,
             #[inline(always)]
             || {
                 for block in z.data.chunks_mut(block_rows(fan_out) * fan_out) {
-                    for row in block.chunks_exact_mut(fan_out) {
+                    for row in block.chunks_exact_mut(fan_out).filter(|_| biased) {
                         let bias_scale = scales.next().unwrap_or(bias_scale);
                         for (z, b) in row.iter_mut().zip(bias) {
                             *z += *b * bias_scale;

@@ -4,9 +4,13 @@
 use pulp::Simd;
 
 use super::columns::UnitSums;
+use super::moments::SHARED;
 use super::real::Real;
+use super::team::Team;
 
 const LANES: usize = 8;
+/// Columns of a matrix that one thread takes at a time.
+const UNIT_SHARE: usize = 256;
 /// Rows between two flushes of a float32 column accumulator into float64.
 const FLUSH: usize = 32;
 
@@ -149,8 +153,26 @@ impl<T: Real> UnitStats<T> {
     pub fn fill<S: Simd>(&mut self, simd: S, x: &[T], columns: usize) {
         self.clear(columns);
         for block in x.chunks(FLUSH * columns) {
-            T::units(simd, block, columns, self.sums());
+            T::units(simd, block, columns, 0, self.sums());
         }
+    }
+
+    /// [`UnitStats::fill`] of a matrix of any size, whose columns threads can share: the same bits.
+    pub fn matrix<S: Simd>(&mut self, team: &Team, simd: S, x: &[T], columns: usize) {
+        self.clear(columns);
+        let share = if x.len() < SHARED { columns } else { UNIT_SHARE };
+        let (abs, square) = (self.abs.chunks_mut(share), self.square.chunks_mut(share));
+        team.each(abs.zip(square).zip(self.max.chunks_mut(share)).enumerate(), |(i, ((abs, square), max))| {
+            T::dispatch(
+                simd,
+                #[inline(always)]
+                || {
+                    for block in x.chunks(FLUSH * columns) {
+                        T::units(simd, block, columns, i * share, (&mut *abs, &mut *square, &mut *max));
+                    }
+                },
+            );
+        });
     }
 
     pub fn sums(&mut self) -> UnitSums<'_, T> {

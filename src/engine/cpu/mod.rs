@@ -1,5 +1,5 @@
-//! The native CPU engine: one network per thread, matrix products by faer, everything else in fused vectorised passes;
-//! float32, or float64 as the oracle for everything.
+//! The native CPU engine: one network per thread, or several threads a network where networks are few and large; matrix
+//! products by faer, everything else in fused vectorised passes; float32, or float64 as the oracle for everything.
 
 mod activate;
 mod backward;
@@ -18,6 +18,7 @@ mod product;
 mod real;
 mod rows;
 mod simd;
+mod team;
 mod tensor;
 mod trace;
 mod workspace;
@@ -38,6 +39,7 @@ use crate::sampler::tensors::{NetworkData, TargetData, network_data};
 use crate::stats::{Quantity, Record, RecordMask, Scaled};
 use network::{Outcome, Runner};
 use real::Real;
+use team::Team;
 pub use trace::NamedTensor;
 use trace::Trace;
 use workspace::Workspace;
@@ -48,6 +50,7 @@ pub struct CpuEngine {
     info: EngineInfo,
     arch: Arch,
     pool: Arc<rayon::ThreadPool>,
+    team: Arc<Team>,
     in_flight: VecDeque<InFlight>,
 }
 
@@ -92,7 +95,13 @@ impl CpuEngine {
             batch_flops: 2e10,
             notes: Vec::new(),
         };
-        Ok(CpuEngine { info, arch, pool: Arc::new(pool), in_flight: VecDeque::new() })
+        Ok(CpuEngine {
+            info,
+            arch,
+            pool: Arc::new(pool),
+            team: Arc::new(Team::new(threads)),
+            in_flight: VecDeque::new(),
+        })
     }
 }
 
@@ -132,12 +141,18 @@ impl Engine for CpuEngine {
         let program = Arc::new(Program::new(batch.key));
         let (arch, precision) = (self.arch, self.info.precision);
         let flops: f64 = batch.networks.iter().map(NetworkSpec::flops).sum();
+        self.team.begin(expected);
         let group = group_size(expected, flops, self.pool.current_num_threads());
         for first in (0..expected).step_by(group) {
-            let (batch, program, sender) = (batch.clone(), program.clone(), sender.clone());
+            let (batch, program, sender, team) = (batch.clone(), program.clone(), sender.clone(), self.team.clone());
             self.pool.spawn_fifo(move || {
                 let slots = first..(first + group).min(expected);
-                let results = slots.map(|slot| run_slot(&batch, &program, slot, arch, precision)).collect();
+                let run = |slot| {
+                    let result = run_slot(&batch, &program, slot, (arch, precision), &team);
+                    team.end();
+                    result
+                };
+                let results = slots.map(run).collect();
                 // The receiver is gone only when the whole run has been given up.
                 let _ = sender.send(results);
             });
@@ -172,12 +187,18 @@ fn group_size(networks: usize, flops: f64, threads: usize) -> usize {
 }
 
 /// Runs one network of a batch; a failure is a result as well.
-fn run_slot(batch: &Batch, program: &Program, slot: usize, arch: Arch, precision: Precision) -> NetworkResult {
+fn run_slot(
+    batch: &Batch,
+    program: &Program,
+    slot: usize,
+    (arch, precision): (Arch, Precision),
+    team: &Team,
+) -> NetworkResult {
     let spec = &batch.networks[slot];
     let given = batch.given.as_ref().map(|g| &g[slot]);
     let run = || match precision {
-        Precision::F32 => SINGLE.with_borrow_mut(|w| run_network(spec, program, batch, given, arch, w, None)),
-        Precision::F64 => DOUBLE.with_borrow_mut(|w| run_network(spec, program, batch, given, arch, w, None)),
+        Precision::F32 => SINGLE.with_borrow_mut(|w| run_network(spec, program, batch, given, (arch, team), w)),
+        Precision::F64 => DOUBLE.with_borrow_mut(|w| run_network(spec, program, batch, given, (arch, team), w)),
     };
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(outcome) => collect(batch, slot, outcome),
@@ -207,6 +228,7 @@ struct Job<'a, T: Real> {
     mask: RecordMask,
     data: &'a NetworkData<T>,
     given: Option<&'a GivenTensors>,
+    team: &'a Team,
     workspace: &'a mut Workspace<T>,
     trace: Option<&'a mut Trace>,
 }
@@ -214,8 +236,8 @@ struct Job<'a, T: Real> {
 impl<T: Real> WithSimd for Job<'_, T> {
     type Output = Outcome;
     fn with_simd<S: Simd>(self, simd: S) -> Outcome {
-        let Job { spec, program, mask, data, given, workspace, trace } = self;
-        Runner { spec, program, mask, simd, workspace, records: Vec::new(), trace, given }.run(data)
+        let Job { spec, program, mask, data, given, team, workspace, trace } = self;
+        Runner { spec, program, mask, simd, team, workspace, records: Vec::new(), trace, given }.run(data)
     }
 }
 
@@ -239,15 +261,14 @@ fn run_network<T: Real>(
     program: &Program,
     batch: &Batch,
     given: Option<&GivenTensors>,
-    arch: Arch,
+    (arch, team): (Arch, &Team),
     workspace: &mut Workspace<T>,
-    trace: Option<&mut Trace>,
 ) -> Outcome {
     let data = match given {
         Some(given) => given.data.map(T::from_f64),
         None => arch.dispatch(DrawData { spec, dataset: batch.dataset.as_deref() }).map(T::from_f32),
     };
-    T::launch(arch, Job { spec, program, mask: batch.mask, data: &data, given, workspace, trace })
+    T::launch(arch, Job { spec, program, mask: batch.mask, data: &data, given, team, workspace, trace: None })
 }
 
 fn collect(batch: &Batch, slot: usize, outcome: Outcome) -> NetworkResult {
@@ -285,8 +306,8 @@ fn layer_tensors<T: Real>(
     let program = Program::new(ProgramKey::of(spec));
     let (mut workspace, mut trace) = (Workspace::<T>::default(), Trace::default());
     let (mask, data) = (RecordMask::BASIC, data.map(T::from_f64));
-    let (workspace, watch) = (&mut workspace, Some(&mut trace));
-    T::launch(Arch::new(), Job { spec, program: &program, mask, data: &data, given, workspace, trace: watch });
+    let (workspace, watch, team) = (&mut workspace, Some(&mut trace), &Team::new(rayon::current_num_threads()));
+    T::launch(Arch::new(), Job { spec, program: &program, mask, data: &data, given, team, workspace, trace: watch });
     trace.tensors
 }
 

@@ -6,6 +6,7 @@ use pulp::Simd;
 
 use super::real::Real;
 use super::simd::RowReduction;
+use super::team::Team;
 use crate::stats::Moments;
 use crate::stats::histogram::{BINS, bin, quantiles};
 
@@ -77,13 +78,81 @@ impl Accumulator {
             let first = squares.len();
             squares.resize(first + block.len() / columns, 0.0);
             let sums = T::reduce_rows(simd, block, columns, T::from_f64(self.shift), &mut squares[first..]);
-            let [low, high] = T::SQUARES;
-            if squares[first..].iter().all(|&square| square > low && square < high) {
-                self.add(block, &sums);
-            } else {
-                for (row, square) in block.chunks_exact(columns).zip(&mut squares[first..]) {
-                    *square = self.row(simd, row).square;
-                }
+            self.take(simd, block, columns, &sums, &mut squares[first..]);
+        }
+    }
+
+    /// [`Accumulator::rows`] of a matrix of any size, whose blocks threads can share; returns the sum of its products with
+    /// the elements of `other`, if there is one. Sums are added in the order of the rows, whoever formed them.
+    pub fn matrix<T: Real, S: Simd>(
+        &mut self,
+        team: &Team,
+        simd: S,
+        x: &[T],
+        columns: usize,
+        other: Option<&[T]>,
+        squares: &mut Vec<f64>,
+    ) -> f64 {
+        let block = block_rows(columns) * columns;
+        let of = |blocks: std::ops::Range<usize>| blocks.start * block..(blocks.end * block).min(x.len());
+        let count = x.len().div_ceil(block);
+        if x.len() < SHARED {
+            return T::dispatch(
+                simd,
+                #[inline(always)]
+                || {
+                    self.rows(simd, x, columns, squares);
+                    let Some(other) = other else { return 0.0 };
+                    x.chunks(block).zip(other.chunks(block)).map(|(x, y)| T::dot(simd, x, y)).sum()
+                },
+            );
+        }
+        self.start(simd, &x[..columns]);
+        let shift = T::from_f64(self.shift);
+        squares.clear();
+        squares.resize(x.len() / columns, 0.0);
+        let mut sums = vec![(RowReduction::ZERO, 0.0); count];
+        let rows = block / columns;
+        let shares = sums.chunks_mut(SHARE).zip(squares.chunks_mut(SHARE * rows)).enumerate();
+        team.each(shares, |(i, (sums, squares))| {
+            T::dispatch(
+                simd,
+                #[inline(always)]
+                || {
+                    for (j, (sum, squares)) in sums.iter_mut().zip(squares.chunks_mut(rows)).enumerate() {
+                        let at = of(i * SHARE + j..i * SHARE + j + 1);
+                        *sum = (
+                            T::reduce_rows(simd, &x[at.clone()], columns, shift, squares),
+                            other.map_or(0.0, |other| T::dot(simd, &x[at.clone()], &other[at])),
+                        );
+                    }
+                },
+            );
+        });
+        let mut products = 0.0;
+        for ((x, (sums, product)), squares) in x.chunks(block).zip(&sums).zip(squares.chunks_mut(rows)) {
+            self.take(simd, x, columns, sums, squares);
+            products += product;
+        }
+        products
+    }
+
+    /// Adds a block of rows whose sums are at hand, or its rows one by one where they leave the ordinary range.
+    #[inline(always)]
+    fn take<T: Real, S: Simd>(
+        &mut self,
+        simd: S,
+        block: &[T],
+        columns: usize,
+        sums: &RowReduction,
+        squares: &mut [f64],
+    ) {
+        let [low, high] = T::SQUARES;
+        if squares.iter().all(|&square| square > low && square < high) {
+            self.add(block, sums);
+        } else {
+            for (row, square) in block.chunks_exact(columns).zip(squares) {
+                *square = self.row(simd, row).square;
             }
         }
     }
@@ -182,6 +251,10 @@ impl Accumulator {
         }
     }
 }
+
+/// Elements from which threads share a matrix, and blocks that one of them takes at a time.
+pub const SHARED: usize = 1 << 18;
+const SHARE: usize = 32;
 
 /// Rows whose sums share float32 registers: few enough for their rounding not to show.
 pub fn block_rows(columns: usize) -> usize {

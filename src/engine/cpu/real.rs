@@ -59,8 +59,9 @@ pub trait Real:
     fn shifted<S: Simd>(simd: S, a: &[Self], scale: Self, b: &[Self], acc: &mut [Self]) -> f64;
     /// [`Real::shifted`] of four rows.
     fn shifted_four<S: Simd>(simd: S, a: &[Self], scales: &[Self; 4], b: &[Self], acc: &mut [Self]) -> f64;
-    /// Adds the sums of |x| and x^2 of every column of a few rows to `abs` and `square`, and raises `max`.
-    fn units<S: Simd>(simd: S, x: &[Self], columns: usize, out: UnitSums<'_, Self>);
+    /// Adds the sums of |x| and x^2 of the columns of a few rows, from `first` on as many as there are sums, to `abs` and
+    /// `square`, and raises `max`.
+    fn units<S: Simd>(simd: S, x: &[Self], columns: usize, first: usize, out: UnitSums<'_, Self>);
     /// Sum of phi', saturated and active elements of a few rows of (u, phi'), and the columns of phi' as in
     /// [`Real::units`].
     fn phi<S: Simd>(
@@ -134,8 +135,8 @@ impl Real for f32 {
         simd::shifted_four(simd, a, scales, b, acc)
     }
     #[inline(always)]
-    fn units<S: Simd>(simd: S, x: &[f32], columns: usize, out: UnitSums<'_, f32>) {
-        columns::units(simd, x, columns, out);
+    fn units<S: Simd>(simd: S, x: &[f32], columns: usize, first: usize, out: UnitSums<'_, f32>) {
+        columns::units(simd, x, columns, first, out);
     }
     #[inline(always)]
     fn phi<S: Simd>(
@@ -204,8 +205,8 @@ impl Real for f64 {
     fn shifted_four<S: Simd>(_: S, a: &[f64], scales: &[f64; 4], b: &[f64], acc: &mut [f64]) -> f64 {
         a.chunks_exact(b.len()).zip(scales).map(|(row, &scale)| simd::plain_shifted(row, scale, b, acc)).sum()
     }
-    fn units<S: Simd>(_: S, x: &[f64], columns: usize, out: UnitSums<'_, f64>) {
-        columns::plain_units(x, columns, 0, out);
+    fn units<S: Simd>(_: S, x: &[f64], columns: usize, first: usize, out: UnitSums<'_, f64>) {
+        columns::plain_units(x, columns, first, out);
     }
     fn phi<S: Simd>(
         _: S,

@@ -19,6 +19,8 @@ pub struct RowReduction {
 }
 
 impl RowReduction {
+    pub const ZERO: Self = RowReduction { deviation: 0.0, deviation_square: 0.0, square: 0.0, abs_max: 0.0, zeros: 0 };
+
     fn join(&mut self, part: &RowReduction) {
         self.deviation += part.deviation;
         self.deviation_square += part.deviation_square;
@@ -132,7 +134,7 @@ pub fn reduce_rows<S: Simd>(simd: S, x: &[f32], columns: usize, shift: f32, squa
     let k = simd.splat_f32s(shift);
     let zero = simd.splat_f32s(0.0);
     let (mut a, mut b) = (Running::new(simd), Running::new(simd));
-    let mut rest = RowReduction { deviation: 0.0, deviation_square: 0.0, square: 0.0, abs_max: 0.0, zeros: 0 };
+    let mut rest = RowReduction::ZERO;
     for (row, square) in x.chunks_exact(columns).zip(squares) {
         let (head, tail) = S::as_simd_f32s(row);
         let (pairs, last) = pulp::as_arrays::<2, _>(head);
@@ -178,7 +180,7 @@ fn head_zeros<S: Simd>(simd: S, x: &[f32], columns: usize) -> u64 {
 /// [`reduce_rows`] in plain code.
 #[inline(always)]
 pub fn plain_reduce_rows<T: Real>(x: &[T], columns: usize, shift: T, squares: &mut [f64]) -> RowReduction {
-    let mut total = RowReduction { deviation: 0.0, deviation_square: 0.0, square: 0.0, abs_max: 0.0, zeros: 0 };
+    let mut total = RowReduction::ZERO;
     for (row, square) in x.chunks_exact(columns).zip(squares) {
         let part = plain_reduce(row, shift);
         *square = part.square;
