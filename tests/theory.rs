@@ -154,7 +154,18 @@ replicates = 3
     for row in theory.iter().filter(|row| row["init"] == "constant(0.1)") {
         assert!(row.iter().all(|(name, cell)| !name.starts_with("predicted_") || cell.is_empty()), "{row:?}");
     }
-    let deviations = networks.iter().filter_map(|row| number(row, "grad_ratio_deviation"));
+    let deviations =
+        networks.iter().filter_map(|row| number(row, "grad_ratio_deviation").map(|deviation| (row, deviation)));
+    for (row, deviation) in deviations.clone() {
+        let [measured, mean, shift, scatter] = [
+            "log10_grad_ratio_total",
+            "predicted_log10_grad_ratio_total",
+            "predicted_finite_width_shift",
+            "predicted_seed_scatter",
+        ]
+        .map(|column| number(row, column).expect("known where the deviation is"));
+        assert!((deviation * scatter - (measured - mean - shift)).abs() < 1e-9, "{row:?}");
+    }
     assert_eq!(deviations.count(), networks.iter().filter(|r| r["depth"] == "3" && r["init"] == "he_normal").count());
     let short = program().arg("theory").arg(&file).args(["--per", "configuration"]).output().expect("it starts");
     for (row, full) in rows(&short.stdout).iter().zip(unique(&networks)) {

@@ -9,7 +9,8 @@ use crate::config::schema::json_schema;
 /// Print the JSON Schema of sweep files, for editors
 ///
 /// With it an editor completes keys and words of a sweep file and marks mistakes. It is draft-07, as TOML extensions want
-/// it. What a schema cannot say, such as which keys go together, `gradsweep plan` checks.
+/// it. What a schema cannot say `gradsweep plan` checks: which keys go together, say, or that `width = 4.0` is no integer,
+/// which it is to JSON.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:

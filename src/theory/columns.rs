@@ -159,7 +159,7 @@ macro_rules! of_field {
 }
 
 /// The predicted columns of `networks.csv`, in the order of the file.
-pub static NETWORK_COLUMNS: [NetworkColumn; 10] = [
+pub static NETWORK_COLUMNS: [NetworkColumn; 11] = [
     of_field!(
         "q_star",
         q_star,
@@ -215,10 +215,20 @@ pub static NETWORK_COLUMNS: [NetworkColumn; 10] = [
         value: |theory, _| TheoryCell::Number(theory.finite_width_shift),
     },
     NetworkColumn {
+        name: "predicted_seed_scatter",
+        unit: "log10",
+        doc: "standard deviation of log10_grad_ratio_total that theory expects between seeds, to first order in depth / \
+              width: of a single sample in networks of ReLU without a loss sqrt(5 (L-1) / width) / ln 10 (Hanin 2018); empty \
+              where predicted_finite_width_shift is",
+        exists: |known| known.width,
+        compares: false,
+        value: |theory, _| TheoryCell::Number(theory.seed_scatter),
+    },
+    NetworkColumn {
         name: "grad_ratio_deviation",
         unit: "ratio",
-        doc: "(log10_grad_ratio_total - predicted_log10_grad_ratio_total - predicted_finite_width_shift) over the \
-              standard deviation that theory expects between seeds",
+        doc: "(log10_grad_ratio_total - predicted_log10_grad_ratio_total - predicted_finite_width_shift) / \
+              predicted_seed_scatter: measured less predicted, in units of the scatter expected between seeds",
         exists: |known| known.width,
         compares: true,
         value: |theory, measured| TheoryCell::Number(theory.deviation(measured)),

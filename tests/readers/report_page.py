@@ -85,6 +85,10 @@ def full(browser, path):
         assert len(heading()) == 1 and re.search(r"one colour.*differ in.*norm", heading()[0]), heading()
         assert "Lines of one colour differ in norm" in page.inner_text("#gradient-summary")
         assert any("activation = " in t for t in legend("gradient")), legend("gradient")
+        # In its 30 pixels the legend shows that a line is dashed.
+        dashes = "nodes => nodes.map(n => n.style.strokeDasharray).filter(Boolean).map(text => text.split(',').map(parseFloat))"
+        drawn_dashes = page.eval_on_selector_all("#gradient .legend .legendlines path", dashes)
+        assert drawn_dashes and all(sum(lengths[:2]) <= 20 for lengths in drawn_dashes), drawn_dashes
         # Not by colour alone: every value has a symbol of its own.
         symbols = "#gradient .legend .legendpoints path"
         shapes = page.eval_on_selector_all(symbols, "nodes => nodes.map(n => n.getAttribute('d'))")

@@ -82,6 +82,8 @@ def everywhere(page):
         assert hidden == summary.startswith(("Not drawn", "No configuration")), (name, summary)
         assert page.get_attribute(f"#{name}-plot", "aria-describedby") == f"{name}-summary"
     assert page.eval_on_selector("#trouble", "n => n.hidden")
+    seen = page.eval_on_selector_all("[hidden]", "nodes => nodes.filter(n => n.getClientRects().length).map(n => n.id)")
+    assert not seen, f"hidden, and seen all the same: {seen}"
     return drawn
 
 

@@ -61,22 +61,24 @@ const factorFigure = {
     const unit = (x) => (options.linear ? 10 ** x : x);
     const traces = paint.values.flatMap((v) => {
       const some = drawn.filter((p) => paint.valueOf(p.c) === v);
+      const group = { type: "scatter", mode: "markers", legendgroup: `v${v}` },
+        look = { color: paint.of(v), symbol: paint.symbol(v) };
       return some.length
         ? [
             {
-              type: "scatter",
-              mode: "markers",
-              name: plain(paint.name(v)),
-              showlegend: paint.legend,
+              ...group,
+              showlegend: false,
               x: some.map((p) => unit(p.expected)),
               y: some.map((p) => unit(p.measured)),
-              marker: { color: paint.of(v), size: 5, opacity: 0.65, symbol: paint.symbol(v) },
+              marker: { ...look, size: 5, opacity: 0.65 },
               hoverinfo: "text",
               text: some.map(
                 (p) =>
                   `layer ${p.layer}: predicted ${format(p.expected)}, measured ${format(p.measured)}<br>${configurationText(p.c)}`,
               ),
             },
+            // The legend shows them larger.
+            { ...group, name: plain(paint.name(v)), showlegend: paint.legend, x: [null], y: [null], marker: { ...look, size: 10 } },
           ]
         : [];
     });

@@ -61,7 +61,7 @@ const baseLayout = (colors) => ({
   margin: { l: 76, r: 20, t: 14, b: 56 },
   hovermode: "closest",
   hoverlabel: { align: "left" },
-  legend: { x: 1.02, xanchor: "left", y: 1, tracegroupgap: 0, itemsizing: "constant" },
+  legend: { x: 1.02, xanchor: "left", y: 1, tracegroupgap: 0 },
 });
 // The legend of what `coloring` made: above it the keys whose values alone it shows, and what it does not tell.
 const legendOf = (paint, colors, unnamed = "") => {
@@ -176,7 +176,7 @@ function narrowed(layout) {
     small[name] = { ...part, title: { ...part.title, text: text.length > 40 ? text : part.title.text } };
   }
   if (layout.legend && layout.legend.orientation !== "h")
-    small.legend = { ...layout.legend, orientation: "h", x: 0, xanchor: "left", y: -0.22, yanchor: "top" };
+    small.legend = { ...layout.legend, orientation: "h", x: 0, xanchor: "left", y: -0.16, yanchor: "top" };
   if (small.legend) small.legend = { ...small.legend, title: { ...small.legend.title, side: "top" } };
   return small;
 }
