@@ -1,5 +1,8 @@
 //! The `gradsweep` program: everything is in the library.
 
-fn main() -> std::process::ExitCode {
+#[global_allocator]
+static ALLOCATOR: gradsweep::cli::Allocator = gradsweep::cli::Allocator;
+
+fn main() {
     gradsweep::cli::main()
 }

@@ -10,7 +10,7 @@ use gradsweep::config::{KEYS, Overrides, SweepFile};
 use crate::python::run_script;
 
 /// Bodies of files that are good in every form of the grammar.
-const GOOD: [&str; 12] = [
+const GOOD: [&str; 13] = [
     "[[sweep]]",
     "schema_version = 1\nname = \"a.b-c_1\"\nseed = 9007199254740992\nreplicates = 3\nseeding = \"replicate\"\n[[sweep]]",
     "[defaults]\nreplicates = 2\nwidth = [4, 8]\n[[sweep]]\nname = \"a\"\nreplicates = 5\n[[sweep]]\nname = \"b\"",
@@ -21,6 +21,7 @@ const GOOD: [&str; 12] = [
     "[[sweep]]\nwhere = [\"depth > 2\"]\ninput = [\"correlated_pairs(0.5)\", \"digits\"]\nbias = [true, false]",
     "[[sweep]]\ninput = [\"correlated_pairs(-1)\", \"correlated_pairs(+1.0)\", \"correlated_pairs( -.25 )\", \"correlated_pairs(25e-2)\", \"correlated_pairs(0)\"]",
     "[[sweep]]\ninit = [\"normal(-0.)\", \"normal(0)\", \"constant(-3)\"]\nactivation = [\"leaky_relu(0)\", \"elu(.5)\", \"elu(+1e-3)\", \"softplus(10.)\"]\ngain = [0, 0.0, 1e-100]",
+    "[[sweep]]\nresidual = \"post_act\"\nresidual_scale = [0, 1e-30, 1e30]",
     "[[sweep]]\n[record]\nsteps = [0]\nstatistics = [\"preact_grad\", \"rms\", \"chi\"]\nlayers = { range = [0, 10], step = 5 }",
     "[[sweep]]\n[record]\nstatistics = \"full\"\nlayers = [0, 3]\ntimes = \"all\"\n[verdict]\ndecades = 1",
 ];

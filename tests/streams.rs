@@ -83,6 +83,34 @@ fn the_limit_of_a_shell_on_files_is_a_full_disk() {
     assert_eq!(code(&place.run(&["run", "sweep.toml", "--device", "cpu", "-o", "out"])), 0);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn refused_memory_has_its_exit_code_and_loses_nothing() {
+    let place = Place::new(SWEEP);
+    let large = "name = \"large\"\n[[sweep]]\ndepth = 64\nwidth = 64\nbatch_size = 4096\n";
+    fs::write(place.path("large.toml"), large).expect("writable");
+    let arguments = ["run", "large.toml", "--device", "cpu", "--jobs", "1", "-o", "out"];
+    let run = format!("ulimit -v 200000; exec {} {}", env!("CARGO_BIN_EXE_gradsweep"), arguments.join(" "));
+    let limited = Command::new("sh").args(["-c", &run]).current_dir(place.path("")).output().expect("starts");
+    assert_eq!(code(&limited), 5, "{}", stderr(&limited));
+    let text = stderr(&limited);
+    assert!(text.contains("error: out of memory: the system refused "), "{text}");
+    assert!(text.ends_with(" run the same command again with more memory, or with fewer --jobs\n"), "{text}");
+    assert_eq!(code(&place.run(&arguments)), 0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_sweep_file_without_end_is_refused() {
+    let place = Place::new(SWEEP);
+    let zero = fs::File::open("/dev/zero").expect("Linux has it");
+    for plan in [place.run(&["plan", "/dev/zero"]), place.command(&["plan", "-"]).stdin(zero).output().expect("starts")]
+    {
+        assert_eq!(code(&plan), 2, "{}", stderr(&plan));
+        assert!(stderr(&plan).contains("more than 256 MiB"), "{}", stderr(&plan));
+    }
+}
+
 /// Mounts a small file system; `None` where that is not permitted.
 fn small_disk(at: &Path, size: &str) -> Option<()> {
     fs::create_dir_all(at).expect("writable");

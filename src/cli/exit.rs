@@ -119,15 +119,20 @@ pub fn report_panics() {
 
 /// Ends the process. An interrupted run leaves engines at work on their threads; running the exit handlers of a graphics
 /// driver beside them can crash, so the process ends without.
-pub fn leave(exit: Exit) -> std::process::ExitCode {
+pub fn leave(exit: Exit) -> ! {
     let _ = io::stdout().flush();
+    end(exit)
+}
+
+/// Ends the process at once: nothing is flushed, nothing is freed.
+pub fn end(exit: Exit) -> ! {
     #[cfg(unix)]
-    // SAFETY: _exit takes any status and does not return; nothing that is buffered is left.
+    // SAFETY: _exit takes any status and does not return.
     unsafe {
         libc::_exit(exit as i32)
     }
     #[cfg(not(unix))]
-    std::process::ExitCode::from(exit as u8)
+    std::process::exit(exit as i32)
 }
 
 /// Short help, as if asked for.

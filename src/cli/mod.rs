@@ -5,6 +5,7 @@ mod difference;
 mod estimate;
 mod exit;
 mod files;
+mod memory;
 mod options;
 mod planning;
 mod table;
@@ -26,12 +27,11 @@ mod run;
 mod schema;
 mod theory;
 
-use std::process::ExitCode;
-
 use clap::{Parser, Subcommand};
 
 use console::Console;
 use exit::Exit;
+pub use memory::Allocator;
 
 /// Sweeps thousands of small deep networks at initialisation and writes per-layer gradient statistics to CSV.
 #[derive(Parser)]
@@ -81,7 +81,7 @@ fn command() -> clap::Command {
 }
 
 /// Runs the command line of this process.
-pub fn main() -> ExitCode {
+pub fn main() -> ! {
     exit::report_panics();
     prepare_environment();
     outlive_file_limits();

@@ -80,16 +80,13 @@ impl SweepArgs {
     /// The sweep file's text and the name that errors call it by.
     pub fn read(&self) -> Result<(String, String), Failure> {
         if self.sweep.as_os_str() == "-" {
-            let mut bytes = Vec::new();
-            std::io::stdin()
-                .lock()
-                .read_to_end(&mut bytes)
+            let bytes = bounded(std::io::stdin().lock())
                 .map_err(|e| Failure::usage(format!("cannot read the sweep file from standard input: {e}")))?;
             let name = "<stdin>".to_string();
             return Ok((utf_8(bytes, &name)?, name));
         }
         let name = self.sweep.display().to_string();
-        let bytes = std::fs::read(&self.sweep).map_err(|e| {
+        let bytes = std::fs::File::open(&self.sweep).and_then(bounded).map_err(|e| {
             let hint = match e.kind() {
                 std::io::ErrorKind::NotFound => "; `gradsweep init` writes one to start from",
                 _ => "",
@@ -111,6 +108,16 @@ impl SweepArgs {
         list.extend(self.only.iter().map(|s| format!("--only {s}")));
         list.extend(self.limit.map(|n| format!("--limit {n}")));
         list
+    }
+}
+
+/// All bytes of a sweep file. A device that never ends, or a file taken for another, does not take the memory.
+fn bounded(file: impl Read) -> std::io::Result<Vec<u8>> {
+    const LARGEST: u64 = 256 << 20;
+    let mut bytes = Vec::new();
+    match file.take(LARGEST + 1).read_to_end(&mut bytes)? as u64 {
+        ..=LARGEST => Ok(bytes),
+        _ => Err(std::io::Error::other("it has more than 256 MiB, which no sweep file has")),
     }
 }
 

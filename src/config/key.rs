@@ -3,6 +3,7 @@
 
 use super::setting::{
     ACTIVATION, ARCHITECTURE, INIT, INPUT, LOSS, NORM, RESIDUAL, ResidualScale, Setting, TARGET, Vocabulary,
+    residual_in_range, scale_in_range,
 };
 use crate::data;
 use crate::network::{InitKind, NetworkSpec, Norm, Residual};
@@ -293,9 +294,12 @@ impl KeyRow {
         if v > max {
             return Err(format!("`{name}` must be at most {max:?}, not {v:?}"));
         }
-        if scale {
-            super::setting::scale_in_range(v).map_err(|e| format!("`{name}` {e}"))?;
-        }
+        let in_range = match self.kind {
+            Kind::ResidualScale => residual_in_range(v),
+            _ if scale => scale_in_range(v),
+            _ => Ok(()),
+        };
+        in_range.map_err(|e| format!("`{name}` {e}"))?;
         // -0.0 is written as 0.0.
         let v = v + 0.0;
         Ok(match self.kind {

@@ -7,7 +7,9 @@ use serde_json::{Map, Value as Json, json};
 
 use super::key::{KEYS, KeyRow, Kind};
 use super::section_key::Section;
-use super::setting::{Bounds, LARGEST_SCALE, Number, ResidualScale, SMALLEST_SCALE, Spelling};
+use super::setting::{
+    Bounds, LARGEST_RESIDUAL, LARGEST_SCALE, Number, ResidualScale, SMALLEST_RESIDUAL, SMALLEST_SCALE, Spelling,
+};
 use super::{LARGEST_PLAN, SCHEMA_VERSION, Seeding};
 use crate::stats::catalog;
 
@@ -132,11 +134,11 @@ fn list(row: &KeyRow) -> Json {
 fn value(row: &KeyRow) -> Json {
     match &row.kind {
         Kind::Int { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
-        Kind::Float { max, .. } => number(max.min(LARGEST_SCALE)),
+        Kind::Float { max, .. } => number(SMALLEST_SCALE, max.min(LARGEST_SCALE)),
         Kind::Bool => json!({ "type": "boolean" }),
         Kind::Word(vocabulary) => words(&(vocabulary.spellings)()),
         Kind::ResidualScale => json!({ "anyOf": [
-            number(LARGEST_SCALE),
+            number(SMALLEST_RESIDUAL, LARGEST_RESIDUAL),
             { "enum": ResidualScale::WORDS.map(|(word, _)| word) },
             { "type": "string", "pattern": spaced(&ResidualScale::WORDS.map(|(word, _)| word)) },
         ] }),
@@ -144,8 +146,8 @@ fn value(row: &KeyRow) -> Json {
 }
 
 /// 0 or a scale.
-fn number(largest: f64) -> Json {
-    json!({ "anyOf": [{ "const": 0 }, { "type": "number", "minimum": SMALLEST_SCALE, "maximum": largest }] })
+fn number(smallest: f64, largest: f64) -> Json {
+    json!({ "anyOf": [{ "const": 0 }, { "type": "number", "minimum": smallest, "maximum": largest }] })
 }
 
 /// A pattern of words that may have spaces anywhere.

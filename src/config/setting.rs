@@ -138,7 +138,7 @@ pub const ACTIVATION: Vocabulary = Vocabulary {
     spellings: || {
         let number = |param: Option<activation::ParamRow>| param.map_or(Number::None, |p| Number::Optional(p.default));
         let bounds = |param: Option<activation::ParamRow>| match param {
-            Some(param) if param.min_inclusive => Bounds::NotNegative,
+            Some(param) if param.min == 0.0 => Bounds::NotNegative,
             Some(_) => Bounds::Positive,
             None => Bounds::None,
         };
@@ -189,6 +189,9 @@ pub const INPUT: Vocabulary = Vocabulary {
 const LARGEST_PARAM: f64 = 1e6;
 pub const LARGEST_SCALE: f64 = 1e100;
 pub const SMALLEST_SCALE: f64 = 1e-100;
+/// The same of branches: they are multiplied by it in the precision of the engine.
+pub const LARGEST_RESIDUAL: f64 = 1e30;
+pub const SMALLEST_RESIDUAL: f64 = 1e-30;
 
 /// `name`, `name(number)` or `name()` as name and number.
 fn split(text: &str) -> Result<(&str, Option<f64>), String> {
@@ -242,11 +245,9 @@ pub fn parse_activation(text: &str) -> Result<Activation, String> {
     match (number, row.param) {
         (Some(_), None) => return Err(format!("activation `{name}` takes no parameter")),
         (Some(v), Some(param)) => {
-            let above = if param.min_inclusive { v >= param.min } else { v > param.min };
-            if !above || v > LARGEST_PARAM {
-                let bound = if param.min_inclusive { "at least" } else { "above" };
+            if !(param.min..=LARGEST_PARAM).contains(&v) {
                 return Err(format!(
-                    "{} of `{name}` must be {bound} {} and at most {LARGEST_PARAM:e}, not {v}",
+                    "{} of `{name}` must be between {:?} and {LARGEST_PARAM:e}, not {v:?}",
                     param.name, param.min
                 ));
             }
@@ -294,12 +295,21 @@ fn parse_input(text: &str) -> Result<Setting, String> {
     }
 }
 
-/// Checks that a scale is zero or of a size that no arithmetic loses.
+/// Checks that a scale of weights, biases or eps is zero or of a size that no arithmetic loses.
 pub fn scale_in_range(v: f64) -> Result<(), String> {
-    if v == 0.0 || (SMALLEST_SCALE..=LARGEST_SCALE).contains(&v) {
+    zero_or_between(v, SMALLEST_SCALE, LARGEST_SCALE)
+}
+
+/// The same of a scale of residual branches.
+pub fn residual_in_range(v: f64) -> Result<(), String> {
+    zero_or_between(v, SMALLEST_RESIDUAL, LARGEST_RESIDUAL)
+}
+
+fn zero_or_between(v: f64, smallest: f64, largest: f64) -> Result<(), String> {
+    if v == 0.0 || (smallest..=largest).contains(&v) {
         Ok(())
     } else {
-        Err(format!("must be 0 or between {SMALLEST_SCALE:e} and {LARGEST_SCALE:e}, not {v:?}"))
+        Err(format!("must be 0 or between {smallest:e} and {largest:e}, not {v:?}"))
     }
 }
 

@@ -36,7 +36,12 @@ pub fn flops(n: f64) -> String {
 /// `41.3 GFLOP/s`
 pub fn gflops(per_second: f64) -> String {
     let giga = per_second / 1e9;
-    if giga < 10.0 { format!("{giga:.2} GFLOP/s") } else { format!("{} GFLOP/s", count(giga.round() as u64)) }
+    match giga {
+        // Tiny networks: 0.00 would say that nothing happens.
+        ..0.01 => format!("{giga:.4} GFLOP/s"),
+        ..10.0 => format!("{giga:.2} GFLOP/s"),
+        _ => format!("{} GFLOP/s", count(giga.round() as u64)),
+    }
 }
 
 fn scaled(n: f64, base: f64, units: &[&str]) -> String {
@@ -83,6 +88,7 @@ mod tests {
         assert_eq!([plural(1, "network"), plural(0, "entry")], ["1 network", "0 entries"]);
         assert_eq!([bytes(17.0), bytes(1536.0), bytes(1023.99 * 1024.0)], ["17 B", "1.5 KiB", "1.0 MiB"]);
         assert_eq!([flops(2.5e12), gflops(4.2e10), gflops(3.21e9)], ["2.5 TFLOP", "42 GFLOP/s", "3.21 GFLOP/s"]);
+        assert_eq!([gflops(0.0), gflops(5.1e5)], ["0.0000 GFLOP/s", "0.0005 GFLOP/s"]);
         assert_eq!([seconds(0.04), seconds(61.0), seconds(7620.0)], ["40 ms", "1 min 01 s", "2 h 07 min"]);
     }
 }

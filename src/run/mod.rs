@@ -9,7 +9,7 @@ pub mod stream;
 mod worker;
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -23,7 +23,7 @@ use crate::stats::RecordMask;
 use crate::store::{Extra, Headers, Identity, NetworkRows, RunDirectory, StoreError, SweepIdentity, Tally};
 use progress::{Progress, Snapshot};
 use queue::Queue;
-use worker::{Finished, Message, Shared};
+use worker::{Done, Finished, Message, Shared};
 pub use worker::{Reopen, Station};
 
 /// Where finished chunks go.
@@ -161,8 +161,7 @@ pub fn execute(job: Job, sink: &mut dyn Sink, progress: &mut Progress) -> Result
         dataset: OnceLock::new(),
         queue: Queue::new(order),
         stop: AtomicBool::new(job.stop.load(Ordering::Relaxed)),
-        networks_done: AtomicU64::new(0),
-        megaflops_done: AtomicU64::new(0),
+        done: Done::default(),
     });
     let mut working = job.stations.len();
     let (sender, receiver) = mpsc::sync_channel(2);
@@ -237,8 +236,8 @@ struct Tracker {
 impl Tracker {
     fn look(&mut self, shared: &Shared) -> &Snapshot {
         let s = &mut self.snapshot;
-        s.done = s.before + shared.networks_done.load(Ordering::Relaxed);
-        s.flops_done = s.flops_before + shared.megaflops_done.load(Ordering::Relaxed) as f64 * 1e6;
+        s.done = s.before + shared.done.networks();
+        s.flops_done = s.flops_before + shared.done.flops();
         self.common()
     }
 

@@ -33,10 +33,40 @@ pub struct Shared {
     pub dataset: OnceLock<Option<Arc<Dataset>>>,
     pub queue: Queue,
     pub stop: AtomicBool,
-    /// Networks that an engine has finished, committed or not.
-    pub networks_done: AtomicU64,
-    /// Floating point operations of these, in units of 1e6.
-    pub megaflops_done: AtomicU64,
+    pub done: Done,
+}
+
+/// What engines have finished, committed or not.
+#[derive(Default)]
+pub struct Done {
+    networks: AtomicU64,
+    /// The bits of an f64: the networks of a sweep may have a few operations each, or more than 2^64 together.
+    flops: AtomicU64,
+}
+
+impl Done {
+    pub fn networks(&self) -> u64 {
+        self.networks.load(Ordering::Relaxed)
+    }
+
+    pub fn flops(&self) -> f64 {
+        f64::from_bits(self.flops.load(Ordering::Relaxed))
+    }
+
+    fn add(&self, networks: u64, flops: f64) {
+        self.networks.fetch_add(networks, Ordering::Relaxed);
+        self.change_flops(flops);
+    }
+
+    fn take_back(&self, networks: u64, flops: f64) {
+        self.networks.fetch_sub(networks, Ordering::Relaxed);
+        self.change_flops(-flops);
+    }
+
+    fn change_flops(&self, by: f64) {
+        let changed = |bits| Some((f64::from_bits(bits) + by).to_bits());
+        let _ = self.flops.fetch_update(Ordering::Relaxed, Ordering::Relaxed, changed);
+    }
 }
 
 impl Shared {
@@ -139,14 +169,13 @@ impl Worker<'_> {
         let fingerprint = self.station.engine.info().fingerprint.as_str().into();
         let waiting = Vec::new();
         let mut sink =
-            Collect { flight, waiting, shared, messages: self.messages, fingerprint, counted: (0, 0), heard: true };
+            Collect { flight, waiting, shared, messages: self.messages, fingerprint, counted: (0, 0.0), heard: true };
         let outcome = self.station.engine.next(&mut sink);
         sink.flush();
         let (counted, heard) = (sink.counted, sink.heard);
         if let Err(error) = outcome {
             // These networks will run, and count, again.
-            shared.networks_done.fetch_sub(counted.0, Ordering::Relaxed);
-            shared.megaflops_done.fetch_sub(counted.1, Ordering::Relaxed);
+            shared.done.take_back(counted.0, counted.1);
             return Err(error);
         }
         if let Some(left) = flight.networks.iter().flatten().next() {
@@ -240,8 +269,8 @@ struct Collect<'a> {
     shared: &'a Shared,
     messages: &'a SyncSender<Message>,
     fingerprint: Arc<str>,
-    /// Networks and 1e6 floating point operations counted so far.
-    counted: (u64, u64),
+    /// Networks and floating point operations counted so far.
+    counted: (u64, f64),
     /// False when the run is over and nobody listens.
     heard: bool,
 }
@@ -250,11 +279,10 @@ impl ResultSink for Collect<'_> {
     fn network(&mut self, result: NetworkResult) {
         // A slot outside the batch leaves another one empty, which is reported.
         let Some(spec) = self.flight.batch.networks.get(result.slot) else { return };
-        let megaflops = (spec.flops() / 1e6).round() as u64;
+        let flops = spec.flops();
         self.counted.0 += 1;
-        self.counted.1 += megaflops;
-        self.shared.networks_done.fetch_add(1, Ordering::Relaxed);
-        self.shared.megaflops_done.fetch_add(megaflops, Ordering::Relaxed);
+        self.counted.1 += flops;
+        self.shared.done.add(1, flops);
         self.waiting.push(result);
     }
 
@@ -277,5 +305,25 @@ impl ResultSink for Collect<'_> {
         if !finished.is_empty() {
             self.heard &= self.messages.send(Message::Finished(finished)).is_ok();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_of_twelve_operations_counts_and_can_be_taken_back() {
+        let done = Done::default();
+        assert_eq!((done.networks(), done.flops()), (0, 0.0));
+        for _ in 0..5 {
+            done.add(1, 12.0);
+        }
+        assert_eq!((done.networks(), done.flops()), (5, 60.0));
+        done.take_back(2, 24.0);
+        assert_eq!((done.networks(), done.flops()), (3, 36.0));
+        // More than 2^64 in all.
+        done.add(1, 1e21);
+        assert_eq!(done.flops(), 1e21);
     }
 }

@@ -30,7 +30,7 @@ fn every_mistake_in_a_sweep_is_named_where_it_stands() {
         ("activation = \"rleu\"", "4:14: unknown activation `rleu`; did you mean `relu`? (gradsweep list activations)"),
         ("activation = [\"tanh\", 3]", "4:23: `activation` takes a word in quotes, not the integer 3"),
         ("activation = [[\"tanh\"]]", "4:15: `activation` takes a word in quotes, not a list"),
-        ("activation = \"elu(0)\"", "4:14: alpha of `elu` must be above 0 and at most 1e6, not 0"),
+        ("activation = \"elu(0)\"", "4:14: alpha of `elu` must be between 1e-6 and 1e6, not 0.0"),
         ("activation = \"tanh(1)\"", "4:14: activation `tanh` takes no parameter"),
         ("activation = \"elu(1\"", "4:14: `elu(1` lacks its closing parenthesis"),
         ("depth = 0", "4:9: `depth` must be between 1 and 1024, not 0"),
@@ -50,7 +50,13 @@ fn every_mistake_in_a_sweep_is_named_where_it_stands() {
         ("gain = inf", "4:8: `gain` must be a finite number, not inf"),
         ("gain = 1e200", "4:8: `gain` must be 0 or between 1e-100 and 1e100, not 1e200"),
         ("norm_eps = -1e-5", "4:12: `norm_eps` must not be negative, but is -1e-5"),
+        ("activation = \"softplus(1e-100)\"", "4:14: beta of `softplus` must be between 1e-6 and 1e6, not 1e-100"),
+        (
+            "activation = \"leaky_relu(-1)\"",
+            "4:14: negative_slope of `leaky_relu` must be between 0.0 and 1e6, not -1.0",
+        ),
         ("residual_scale = -1", "4:18: `residual_scale` must not be negative, but is -1.0"),
+        ("residual_scale = 1e39", "4:18: `residual_scale` must be 0 or between 1e-30 and 1e30, not 1e39"),
         (
             "residual_scale = \"1/dep\"",
             "4:18: `residual_scale` takes a number, \"1/sqrt(depth)\" or \"1/depth\", not \"1/dep\"",

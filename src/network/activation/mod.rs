@@ -18,9 +18,8 @@ pub struct Activation {
 pub struct ParamRow {
     pub name: &'static str,
     pub default: f64,
-    /// Smallest value, exclusive unless `min_inclusive`.
+    /// Smallest value: with a smaller one the knee lies where float32 cannot tell it from a straight line.
     pub min: f64,
-    pub min_inclusive: bool,
 }
 
 /// A straight line `slope * u + intercept`.

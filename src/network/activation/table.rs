@@ -98,9 +98,9 @@ fn softplus(u: f64, beta: f64) -> f64 {
     (v.max(0.0) + libm::log1p(libm::exp(-v.abs()))) / beta
 }
 
-const SLOPE: ParamRow = ParamRow { name: "negative_slope", default: 0.01, min: 0.0, min_inclusive: true };
-const ALPHA: ParamRow = ParamRow { name: "alpha", default: 1.0, min: 0.0, min_inclusive: false };
-const BETA: ParamRow = ParamRow { name: "beta", default: 1.0, min: 0.0, min_inclusive: false };
+const SLOPE: ParamRow = ParamRow { name: "negative_slope", default: 0.01, min: 0.0 };
+const ALPHA: ParamRow = ParamRow { name: "alpha", default: 1.0, min: 1e-6 };
+const BETA: ParamRow = ParamRow { name: "beta", default: 1.0, min: 1e-6 };
 
 macro_rules! row {
     ($kind:ident, $name:literal, $aliases:expr, $param:expr, $value:expr, $parts:expr, $facts:expr, $doc:literal, $source:literal) => {
