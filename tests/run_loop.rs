@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use gradsweep::config::{Overrides, SweepFile};
-use gradsweep::engine::{Batch, Engine, EngineError, EngineInfo, NetworkResult, Precision, ResultSink, Row};
+use gradsweep::engine::{
+    BATCH_ROWS, Batch, Engine, EngineError, EngineInfo, NetworkResult, Precision, ResultSink, Row,
+};
 use gradsweep::plan::Plan;
 use gradsweep::program::ProgramKey;
 use gradsweep::run::progress::{Mode, Progress};
@@ -74,6 +76,7 @@ fn fake(memory_budget: u64, batch_flops: f64, faults: &Arc<Faults>) -> Fake {
         fingerprint: "fake f32".into(),
         memory_budget,
         batch_flops,
+        batch_rows: BATCH_ROWS,
         notes: Vec::new(),
     };
     Fake { info, in_flight: VecDeque::new(), faults: Arc::clone(faults) }

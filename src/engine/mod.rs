@@ -138,6 +138,8 @@ pub struct EngineInfo {
     pub memory_budget: u64,
     /// A batch should have at least this many floating point operations to be worth a submission.
     pub batch_flops: f64,
+    /// Rows of results that a batch may have, so that those that wait for their text stay few; at most [`BATCH_ROWS`].
+    pub batch_rows: u64,
     /// What start-up probes found: sentences for `doctor`.
     pub notes: Vec<String>,
 }

@@ -1,12 +1,12 @@
 //! Cutting the plan's chunks into batches: whole chunks of one key together until a batch is worth a submission, and a
-//! chunk that does not fit the engine's memory in pieces. None of it changes a number: a network's results depend on
+//! chunk that is too large for the engine in pieces. None of it changes a number: a network's results depend on
 //! its own configuration and seed alone.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Mutex;
 
-use crate::engine::{BATCH_FLOPS, BATCH_ROWS, Engine};
+use crate::engine::{BATCH_FLOPS, Engine};
 use crate::plan::Plan;
 use crate::program::ProgramKey;
 use crate::stats::RecordMask;
@@ -43,6 +43,7 @@ pub struct Queue {
 pub struct Limits {
     pub bytes: u64,
     pub flops: f64,
+    pub rows: u64,
     /// The part of a chunk's networks that may run at once: below 1 after a device was lost over a whole one.
     pub share: f64,
 }
@@ -62,7 +63,7 @@ impl Queue {
         let key = chunk.key;
         let mut depths: Vec<u32> = chunk.members.clone().map(depth).collect();
         let mut work = Work { key, pieces: vec![Piece { chunk: first, members: chunk.members.clone() }] };
-        if limits.share < 1.0 || engine.bytes(&key, &depths, mask) > limits.bytes {
+        if limits.share < 1.0 || chunk.rows > limits.rows || engine.bytes(&key, &depths, mask) > limits.bytes {
             drop(pending);
             return split(work, depth, engine, limits, mask);
         }
@@ -70,7 +71,7 @@ impl Queue {
         while flops < limits.flops {
             let Some(&next) = pending.front() else { break };
             let chunk = &plan.chunks[next as usize];
-            if chunk.key != key || rows + chunk.rows > BATCH_ROWS || flops + chunk.flops > BATCH_FLOPS {
+            if chunk.key != key || rows + chunk.rows > limits.rows || flops + chunk.flops > BATCH_FLOPS {
                 break;
             }
             depths.extend(chunk.members.clone().map(depth));
@@ -86,7 +87,7 @@ impl Queue {
     }
 }
 
-/// Cuts work into works within the limits of memory and share, at least one network each.
+/// Cuts work into works within the limits of memory, rows and share, at least one network each.
 pub fn split(
     work: Work,
     depth: &dyn Fn(usize) -> u32,
@@ -98,7 +99,10 @@ pub fn split(
     let mut works = Vec::new();
     for piece in &work.pieces {
         let depths: Vec<u32> = piece.members.clone().map(depth).collect();
-        let most = ((depths.len() as f64 * limits.share).ceil() as usize).max(1);
+        // Every network counts as one of the deepest, which come first.
+        let rows = u64::from(depths.first().copied().unwrap_or(0)) + 2;
+        let of_rows = (limits.rows / rows) as usize;
+        let most = ((depths.len() as f64 * limits.share).ceil() as usize).min(of_rows).max(1);
         let mut start = 0;
         while start < depths.len() {
             // The largest count that fits: memory never falls as networks are added.

@@ -217,6 +217,7 @@ impl Worker<'_> {
         Limits {
             bytes: (info.memory_budget as f64 * self.shrink) as u64,
             flops: info.batch_flops * self.share,
+            rows: info.batch_rows,
             share: self.share,
         }
     }

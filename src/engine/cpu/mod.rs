@@ -93,6 +93,7 @@ impl CpuEngine {
             // Two batches are in flight.
             memory_budget: memory::available() / 2,
             batch_flops: 2e10,
+            batch_rows: 3072,
             notes: Vec::new(),
         };
         Ok(CpuEngine {

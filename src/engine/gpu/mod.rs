@@ -25,7 +25,7 @@ pub use device::{AdapterDescription, adapters};
 pub use execute::Commands;
 pub use kernels::{Kernel, Products, Tile};
 
-use super::{Batch, Engine, EngineError, EngineInfo, LayerSelection, Precision, ResultSink};
+use super::{BATCH_ROWS, Batch, Engine, EngineError, EngineInfo, LayerSelection, Precision, ResultSink};
 use crate::network::{Activation, Loss, NetworkSpec};
 use crate::program::ProgramKey;
 use crate::stats::RecordMask;
@@ -89,6 +89,7 @@ impl GpuEngine {
             ),
             memory_budget: device.budget,
             batch_flops,
+            batch_rows: BATCH_ROWS,
             notes: vec![loops],
         };
         Ok(GpuEngine { info, device, executor, products, in_flight: VecDeque::new() })
