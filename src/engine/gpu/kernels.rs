@@ -90,24 +90,26 @@ pub struct KernelRow {
 
 kernels! {
     Activation "activation" 6
-        ["scale", "math", "activation", "regime", "records", "strip", "bins", "counting", "moments", "strip_moments"] None;
+        ["scale", "math", "activation", "regime", "phi", "records", "strip", "bins", "counting", "moments", "strip_moments"]
+        None;
     ActivationBack "activation_back" 8
-        ["scale", "row_scale", "math", "activation", "regime", "records", "strip", "bins", "counting", "moments"] None;
+        ["scale", "row_scale", "math", "activation", "regime", "slope", "records", "strip", "bins", "counting", "moments",
+        "phi_record"] None;
     ActivationRewrite "activation_rewrite" 6
-        ["scale", "math", "activation", "regime", "records", "strip", "bins", "counting", "moments"] None;
+        ["scale", "math", "activation", "regime", "phi", "records", "strip", "bins", "counting", "moments"] None;
     ActivationTable "activation_table" 2 ["math", "activation"] None;
     Add "add" 7 ["scale", "records", "strip", "bins", "counting", "moments", "strip_moments"] None;
     AddBack "add_back" 7 ["scale", "row_scale", "records", "row", "lanes", "bins", "counting", "moments"] None;
     Centre "centre" 4 ["scale", "math", "activation", "regime", "norm", "strip"] None;
     Copy "copy" 5 ["scale", "row_scale", "records", "lanes", "bins", "counting", "moments"] None;
-    Cosines "cosines" 4 ["strip"] None;
+    Cosines "cosines" 4 ["strip", "unit_vectors"] None;
     CrossEntropy "cross_entropy" 7
         ["scale", "row_scale", "math", "regime", "records", "lanes", "bins", "counting", "moments"] None;
     CrossEntropyRows "cross_entropy_rows" 6 ["scale", "row_scale", "math", "regime"] None;
     Draw "draw" 7 ["scale", "row_scale", "rng", "drawing", "records", "lanes", "bins", "counting", "moments"] None;
     DrawWeights "draw_weights" 8 ["scale", "rng", "drawing", "records", "strip", "bins", "counting", "moments"] None;
     Linear "linear" 7
-        ["scale", "row_scale", "records", "block", "lanes", "bins", "counting", "moments", "tile_moments"] Some([true, true]);
+        ["scale", "row_scale", "affine", "records", "block", "lanes", "bins", "counting", "moments", "tile_moments"] Some([true, true]);
     LinearBack "linear_back" 6
         ["scale", "row_scale", "records", "block", "lanes", "bins", "counting", "moments", "tile_moments"] Some([true, false]);
     LoopProbe "loop_probe" 1 [] None;
@@ -121,8 +123,8 @@ kernels! {
         ["scale", "row_scale", "norm", "records", "row", "lanes", "bins", "counting", "moments"] None;
     PathsAboveOne "paths_above_one" 6 ["scale", "math", "activation", "regime", "records"] None;
     Quantiles "quantiles" 2 ["bins"] None;
-    RowPowers "row_powers" 5 ["scale", "row_scale", "math", "activation", "regime"] None;
-    SampleDirections "sample_directions" 5 ["scale", "row_scale", "math", "records"] None;
+    RowPowers "row_powers" 5 ["scale", "row_scale", "math", "activation", "regime", "slope"] None;
+    SampleDirections "sample_directions" 5 ["scale", "row_scale", "math", "records", "directions"] None;
     WeightGrad "weight_grad" 6
         ["scale", "row_scale", "records", "block", "lanes", "bins", "counting", "moments"] Some([false, false]);
 }
