@@ -50,13 +50,19 @@ fn record_phi(
     let column_top = max_column(thread, seen.highest);
     var share = vec4<f32>(0.0);
     var units = vec4<f32>(0.0);
-    var weight_exponent = 0;
+    // The weights' sums come in strips of 32 columns with an exponent each.
+    var weight_exponent = -ROW_LIMIT;
+    let of_layer = (next_layer * params.networks + network) * params.path_stride;
+    for (var i = column - thread % LANES; paths && i < min(column - thread % LANES + LANES, params.columns); i += 32u) {
+        weight_exponent = max(weight_exponent, i32(columns[of_layer + i].w));
+    }
     if (inside && thread < LANES) {
         units = vec4<f32>(1.0, select(0.0, 1.0, column_sums.w == 0.0), 0.0, 0.0);
         if (paths) {
-            let of_weights = columns[(next_layer * params.networks + network) * params.path_stride + column];
-            weight_exponent = i32(of_weights.w);
+            let of_weights = columns[of_layer + column];
+            let down = pow2(i32(of_weights.w) - weight_exponent);
             share = vec4<f32>(of_weights.x * column_sums.y, of_weights.y * column_sums.z, of_weights.z * column_top, 0.0);
+            share *= vec4<f32>(down, down * down, down, 0.0);
         }
     }
     // A loop, so that a compiler meets the barriers once. `share` and `units` are 0 beyond the first slice.
