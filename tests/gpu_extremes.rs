@@ -10,7 +10,7 @@ use gradsweep::network::{ActivationKind, InitKind, Loss, NetworkSpec, Norm, Targ
 use gradsweep::program::ProgramKey;
 use gradsweep::stats::{Count, Quantity, RecordMask, Scaled};
 
-use crate::gpu_support::{on_each_adapter, on_each_adapter_tiled};
+use crate::gpu_support::{on_each_adapter, on_each_adapter_small, on_each_adapter_tiled};
 use crate::range::range_case;
 use crate::support::{batch, run_batch, run_cpu, spec};
 
@@ -76,7 +76,7 @@ fn meets_float64(networks: &[NetworkSpec], tolerance: f64) {
         list.push(network.clone());
         wanted.push(on_cpu(network, Precision::F64));
     }
-    on_each_adapter(|name, engine| {
+    let run = |name: &str, engine: &mut GpuEngine| {
         let mut found = Vec::new();
         for (networks, wanted) in batches.values() {
             for ((spec, got), want) in networks.iter().zip(run_basic(engine, networks)).zip(wanted) {
@@ -84,7 +84,9 @@ fn meets_float64(networks: &[NetworkSpec], tolerance: f64) {
             }
         }
         check(&found);
-    });
+    };
+    on_each_adapter(run);
+    on_each_adapter_small(run);
 }
 
 fn check(found: &[String]) {
@@ -147,7 +149,7 @@ fn tails_and_flat_sides_survive_large_gains() {
     }
     let wanted: Vec<Vec<_>> =
         batches.values().map(|list| list.iter().map(|spec| on_cpu(spec, Precision::F64)).collect()).collect();
-    on_each_adapter(|name, engine| {
+    let run = |name: &str, engine: &mut GpuEngine| {
         for (networks, wanted) in batches.values().zip(&wanted) {
             for ((spec, got), want) in networks.iter().zip(run_basic(engine, networks)).zip(wanted) {
                 let name = format!("{name} {} seed {}", name_of(spec), spec.seed);
@@ -168,7 +170,9 @@ fn tails_and_flat_sides_survive_large_gains() {
                 assert!(same, "{name}: ratio 1e{:?}, want 1e{:?}", ratio(&got), ratio(want));
             }
         }
-    });
+    };
+    on_each_adapter(run);
+    on_each_adapter_small(run);
 }
 
 #[test]

@@ -1,25 +1,30 @@
 //! Saturated layers on the GPU engine: samples thousands of decades apart, against plain loops over numbers with an exponent
 //! each that start from the device's own forward values; and weights before a batch norm whose layer hardly moves.
 
-use gradsweep::engine::Precision;
 use gradsweep::engine::gpu::GpuEngine;
+use gradsweep::engine::{Batch, Precision};
 use gradsweep::network::{ActivationKind, InitKind, NetworkSpec, Norm};
 use gradsweep::sampler::tensors::{TargetData, fill_weight, network_data};
-use gradsweep::stats::Quantity;
+use gradsweep::stats::{Quantity, RecordMask};
 use std::sync::Arc;
 
-use crate::gpu_support::{on_each_adapter, on_each_adapter_tiled};
+use crate::gpu_support::{on_each_adapter, on_each_adapter_small, on_each_adapter_tiled};
 use crate::range::range_case;
 use crate::saturation::{case, deepest, differences_of, structures};
 use crate::support::{batch, log10_l2, run_batch};
 use crate::wide::Forward;
 
 fn differences(name: &str, engine: &mut GpuEngine, networks: Vec<NetworkSpec>) -> Vec<String> {
-    let results = run_batch(engine, batch(networks.clone(), None));
+    differences_at(name, engine, networks, RecordMask::FULL)
+}
+
+fn differences_at(name: &str, engine: &mut GpuEngine, networks: Vec<NetworkSpec>, mask: RecordMask) -> Vec<String> {
+    let of = |networks: Vec<NetworkSpec>| Batch { mask, ..batch(networks, None) };
+    let results = run_batch(engine, of(networks.clone()));
     let mut found = Vec::new();
     for (spec, result) in networks.iter().zip(&results) {
         let mut forward = Forward::of(spec, Precision::F32);
-        for (tensor, values, exponent) in engine.forward_tensors(Arc::new(batch(vec![spec.clone()], None))).unwrap() {
+        for (tensor, values, exponent) in engine.forward_tensors(Arc::new(of(vec![spec.clone()]))).unwrap() {
             forward.replace(&tensor, values, exponent);
         }
         // Rounding of products and of phi' by layer; decays and logarithms of thousands are float32 themselves.
@@ -45,6 +50,7 @@ fn saturated_layers_keep_every_sample_at_any_scale() {
         }
     }
     on_each_adapter(|name, engine| check(&differences(name, engine, networks.clone())));
+    on_each_adapter_small(|name, engine| check(&differences_at(name, engine, networks.clone(), RecordMask::BASIC)));
     // The tiled products read and write rows on their own.
     networks.truncate(10);
     on_each_adapter_tiled(|name, engine| check(&differences(name, engine, networks.clone())));
@@ -59,6 +65,9 @@ fn sigmoid_is_followed_through_1024_layers_at_any_scale() {
         let networks = networks.iter().map(|s| NetworkSpec { depth, ..s.clone() }).collect();
         check(&differences(name, engine, networks));
     });
+    on_each_adapter_small(|name, engine| {
+        check(&differences_at(name, engine, networks.clone(), RecordMask::BASIC));
+    });
 }
 
 #[test]
@@ -68,6 +77,10 @@ fn saturated_samples_are_followed_through_losses_biases_skips_and_norms() {
     on_each_adapter(|name, engine| {
         let found: Vec<String> = networks.iter().flat_map(|s| differences(name, engine, vec![s.clone()])).collect();
         check(&found);
+    });
+    on_each_adapter_small(|name, engine| {
+        let run = |s: &NetworkSpec| differences_at(name, engine, vec![s.clone()], RecordMask::BASIC);
+        check(&networks.iter().flat_map(run).collect::<Vec<_>>());
     });
 }
 

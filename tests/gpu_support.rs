@@ -3,7 +3,7 @@
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use gradsweep::engine::gpu::{AdapterDescription, GpuEngine, Products, adapters};
+use gradsweep::engine::gpu::{AdapterDescription, GpuEngine, Products, Small, adapters};
 
 /// Names of the software adapters that the test command installs.
 const REQUIRED: [&str; 2] = ["llvmpipe", "SwiftShader"];
@@ -28,11 +28,11 @@ fn found() -> &'static [AdapterDescription] {
 
 type Shared = Vec<(String, Mutex<GpuEngine>)>;
 
-fn open(products: Products) -> Shared {
+fn open(products: Products, small: Small) -> Shared {
     found()
         .iter()
         .map(|a| {
-            let mut engine = GpuEngine::open_with(a, products).unwrap_or_else(|e| panic!("{}: {e}", a.name));
+            let mut engine = GpuEngine::open_with(a, products, small).unwrap_or_else(|e| panic!("{}: {e}", a.name));
             // Not a number, and no stamp: what a kernel leaves unwritten does not look like an earlier batch's result.
             engine.fill_memory(u32::MAX);
             (a.name.clone(), Mutex::new(engine))
@@ -40,12 +40,18 @@ fn open(products: Products) -> Shared {
         .collect()
 }
 
-/// Every software adapter with the given products; empty (loudly) where there is none.
+/// Every software adapter with the given products, no network run whole in a workgroup; empty (loudly) where there is none.
 fn engines(products: Products) -> &'static Shared {
     static FLAT: OnceLock<Shared> = OnceLock::new();
     static TILED: OnceLock<Shared> = OnceLock::new();
     let shared = if products == Products::Flat { &FLAT } else { &TILED };
-    shared.get_or_init(|| open(products))
+    shared.get_or_init(|| open(products, Small(0)))
+}
+
+/// The same where small networks run whole in a workgroup, as on real GPUs.
+fn small_engines() -> &'static Shared {
+    static SMALL: OnceLock<Shared> = OnceLock::new();
+    SMALL.get_or_init(|| open(Products::Flat, Small(64)))
 }
 
 /// Runs `test` on every software adapter with the products that suit it.
@@ -59,6 +65,13 @@ pub fn on_each_adapter(mut test: impl FnMut(&str, &mut GpuEngine)) {
 pub fn on_each_adapter_tiled(mut test: impl FnMut(&str, &mut GpuEngine)) {
     for (name, engine) in engines(Products::Tiled) {
         test(&format!("{name}, tiled"), &mut lock(engine));
+    }
+}
+
+/// The same where small networks run whole in a workgroup.
+pub fn on_each_adapter_small(mut test: impl FnMut(&str, &mut GpuEngine)) {
+    for (name, engine) in small_engines() {
+        test(&format!("{name}, small"), &mut lock(engine));
     }
 }
 

@@ -18,6 +18,7 @@ mod gpu_extremes;
 mod gpu_random;
 mod gpu_range;
 mod gpu_saturation;
+mod gpu_small;
 mod gpu_support;
 mod gradients;
 mod interruption;

@@ -3,6 +3,8 @@
 
 // The exponent of a row of zeros, and of a tensor of such rows (common/row_scale.wgsl).
 const NO_ROW: i32 = -1073741824;
+// Sums over a batch of at most 4096 products of numbers below 4 stay below 2 after this power of two.
+const SUM_SHIFT: i32 = 13;
 
 struct Scale {
     shift: i32,

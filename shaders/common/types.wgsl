@@ -6,6 +6,7 @@ const NONE: u32 = 0xffffffffu;
 // Bits of Params.flags.
 const FLAG_HISTOGRAM: u32 = 2u;
 const FLAG_CENTRE: u32 = 8u;
+const FLAG_COSINES: u32 = 16u;
 const FLAG_PATHS: u32 = 32u;
 const FLAG_SPREAD: u32 = 64u;
 // The tensors have an exponent a row.
@@ -59,6 +60,15 @@ struct Params {
     readout_row_pad: u32,
     // Which of two sets of row exponents each tensor uses, a bit each (common/row_scale.wgsl).
     slots: u32,
+    // A dispatch over a range of layers, `layer` the first. Tensors of its layers lie one after the other, [layer, networks of
+    // a layer, ..], and so do their heads, draws and records. 0 networks: no range.
+    stacked: u32,
+    last_layer: u32,
+    // Logical columns of the range's input; word offsets in the stack (W stands first).
+    source_columns: u32,
+    biases: u32,
+    preacts: u32,
+    acts: u32,
 }
 
 // Scale of one tensor of one network, [head, network]. A tensor is stored as x' with x = x' * 2^exponent.

@@ -19,23 +19,8 @@ fn activation(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
     let column = group.x * LANES + thread % LANES;
     let base = network * params.row_pad * params.column_pad + column;
     let scale = scale_of(params.source_head, network);
-    let kind = networks[network].activation;
-    let p = networks[network].param;
-    let at_zero = networks[network].at_zero;
-    let near = vec2<f32>(networks[network].slope_below, networks[network].slope_above);
-    let far = vec2<f32>(networks[network].far_slope_below, networks[network].far_slope_above);
-    let offset = vec2<f32>(networks[network].far_intercept_below, networks[network].far_intercept_above);
-    let tiny = !scale.zero && scale.exponent < TINY;
-    let huge = !scale.zero && scale.exponent > HUGE;
-    let bounded = far.x == 0.0 && far.y == 0.0;
-    // The exponent stays with u where h is proportional to it.
-    let kept = (tiny && at_zero == 0.0) || (huge && !bounded);
-    let exponent = select(0, scale.exponent, kept);
-    // Arguments below 2^61 pass unchanged; beyond, a bounded phi no longer changes.
-    let limit = pow2(select(HUGE + 2, 100, kind == SINE));
-    // A decay of DECAY_START needs |u| >= 9; with u^3 (gelu_tanh) in the exponent 6; a parameter may multiply u.
-    let steep = kind == 9u;
-    let decaying = activation_has_tail(kind) && !tiny && (scale.exponent >= select(3, 2, steep) || kind == 12u);
+    let f = phi_of(network, scale);
+    let exponent = phi_exponent(f);
     if (thread == 0u) {
         atomicStore(&most_tail, 0u);
         atomicStore(&any_grown, 0u);
@@ -51,30 +36,12 @@ fn activation(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
             var h = 0.0;
             if (row < params.rows && column < params.columns) {
                 let raw = source[base + row * params.column_pad];
-                let x = raw * pow2(scale.shift);
-                let above = x > 0.0;
-                if (!is_finite(raw)) {
-                    h = raw;
-                } else if (tiny) {
-                    let slope = select(near.x, near.y, above);
-                    h = select(at_zero + slope * (x * pow2(scale.exponent)), slope * x, kept);
-                } else if (huge && !bounded) {
-                    grown |= select(0u, 1u, x != 0.0 && select(far.x, far.y, above) != 0.0);
-                    if (exponent_of(abs_bits(x)) + scale.exponent > 20) {
-                        h = select(far.x, far.y, above) * x + select(offset.x, offset.y, above) * pow2(-scale.exponent);
-                    } else {
-                        h = activation_value(kind, x * pow2(scale.exponent), p) * pow2(-scale.exponent);
-                    }
-                } else {
-                    h = activation_value(kind, clamp(x * pow2(scale.exponent), -limit, limit), p);
-                }
+                h = phi_at(f, raw, false);
+                grown |= phi_grows(f, raw);
                 bits = max(bits, finite_bits(h));
                 lane_seen += seen(h, h);
-                if (decaying) {
-                    let tail = activation_tail(kind, grad_argument(raw, scale, kind), p);
-                    if (tail.x != 0.0 && is_finite(tail.x) && is_finite(tail.y)) {
-                        tail_bits = max(tail_bits, decay_word(tail.y));
-                    }
+                if (f.decaying) {
+                    tail_bits = max(tail_bits, phi_decay(f, raw));
                 }
             }
             values[base + row * params.column_pad] = h;

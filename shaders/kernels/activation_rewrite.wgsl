@@ -12,19 +12,6 @@
 @group(0) @binding(5) var<storage, read_write> records: array<u32>;
 @group(0) @binding(6) var<storage, read_write> histogram: array<atomic<u32>>;
 
-// Whether phi grows on one side, and on the other tends to a limit that is not zero.
-fn has_limit_and_growth(network: u32) -> bool {
-    let slope = vec2<f32>(networks[network].far_slope_below, networks[network].far_slope_above);
-    let limit = vec2<f32>(networks[network].far_intercept_below, networks[network].far_intercept_above);
-    return any(slope != vec2<f32>(0.0)) && any((slope == vec2<f32>(0.0)) & (limit != vec2<f32>(0.0)));
-}
-
-// For such a phi, whether u is huge and nothing of it on a side that grows: `activation` has collected that.
-fn all_flat(network: u32, scale: Scale, head: u32) -> bool {
-    let grown = atomicLoad(&heads[head * params.networks + network].grown);
-    return has_limit_and_growth(network) && !scale.zero && scale.exponent > HUGE && grown == 0u;
-}
-
 @compute @workgroup_size(256)
 fn activation_rewrite(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let network = params.first + group.z;
@@ -33,10 +20,8 @@ fn activation_rewrite(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_in
     let column = group.x * LANES + thread % LANES;
     let base = network * params.row_pad * params.column_pad + column;
     let scale = scale_of(params.source_head, network);
-    let kind = networks[network].activation;
-    let p = networks[network].param;
-    let flat = all_flat(network, scale, params.source_head);
-    let limit = pow2(HUGE + 2);
+    let f = phi_of(network, scale);
+    let flat = phi_all_flat(f, atomicLoad(&heads[params.source_head * params.networks + network].grown));
     clear_bins(thread);
     clear_largest(thread);
     var bits = 0u;
@@ -46,12 +31,9 @@ fn activation_rewrite(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_in
             let at = base + row * params.column_pad;
             var h = 0.0;
             if (flat) {
-                let x = source[at] * pow2(scale.shift);
-                h = select(x, activation_value(kind, clamp(x * pow2(scale.exponent), -limit, limit), p), is_finite(x));
+                h = phi_at(f, source[at], true);
             } else {
-                let parts = activation_tail(kind, grad_argument(source[at], scale, kind), p);
-                // Zeros decay less than anything else: their power may lie beyond f32.
-                h = select(parts.x * exp_scaled(-parts.y, tail), 0.0, parts.x == 0.0);
+                h = phi_of_tail(f, source[at], tail);
             }
             uncount(values[at]);
             values[at] = h;

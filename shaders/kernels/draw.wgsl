@@ -1,7 +1,8 @@
 // Draws one tensor of every network, or measures one that the host has uploaded; writes its head and, with FLAG_ROWS, the
 // exponents of its rows. Bindings: heads; networks; draws; table: normal nodes; records; target: [network, row_pad,
 // column_pad / 4]; histogram. With FLAG_MOMENTS a record a workgroup has the moments of its elements. One lane owns four
-// neighbouring elements of a row, padding included. Grid: (ceil(row_pad * column_pad / 256), in rows of DRAW_ACROSS, networks).
+// neighbouring elements of a row, padding included. Grid: (ceil(row_pad * column_pad / 256), in rows of DRAW_ACROSS,
+// networks), or of a range of layers (ceil(row_pad * column_pad / 256), layers, networks).
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> heads: array<Head>;
@@ -21,9 +22,12 @@ var<workgroup> largest: atomic<u32>;
 @compute @workgroup_size(64)
 fn draw(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let network = params.first + group.z;
-    let how = draws[params.draw * params.networks + network];
+    // Of a range of layers every row of the grid draws one, else they are one tensor's.
+    let layer = select(0u, group.y, params.stacked != 0u);
+    let how = draws[(params.draw + layer) * params.networks + network];
     let quads = params.column_pad / 4u;
-    let item = group.y * DRAW_ACROSS + group.x;
+    let item = (group.y - layer) * DRAW_ACROSS + group.x;
+    let head = params.target_head + layer;
     let quad = item * 64u + thread;
     let row = quad / quads;
     let column = (quad % quads) * 4u;
@@ -32,13 +36,13 @@ fn draw(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if (thread == 0u) {
         atomicStore(&largest, 0u);
         if (item == 0u) {
-            write_head(params.target_head, network, how.exponent);
+            write_head(head, network, how.exponent);
         }
     }
     workgroupBarrier(); // `largest` is 0
     var v = vec4<f32>(0.0);
     if (inside) {
-        let index = network * params.row_pad * quads + quad;
+        let index = (layer * params.stacked + network) * params.row_pad * quads + quad;
         if (how.law == LAW_GIVEN) {
             v = values[index];
         } else {
@@ -57,7 +61,7 @@ fn draw(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     workgroupBarrier(); // every lane has raised `largest`
     let top = atomicLoad(&largest);
     if (thread == 0u) {
-        raise_max(params.target_head, network, top);
+        raise_max(head, network, top);
     }
     if ((params.flags & FLAG_MOMENTS) != 0u) {
         var lane_seen = vec4<f32>(0.0);

@@ -3,7 +3,7 @@
 // heads; networks; draws; table: normal nodes; target: W [networks, row_pad, column_pad / 4]; columns: [networks,
 // path_stride] of (sum, square, max, their exponent), those of `path_layer`; records; histogram. Head: target. Record:
 // moments of the strip at its own exponent. One workgroup owns a strip, as 8 groups of four columns x 32 slices of rows.
-// Grid: (strips, 1, networks).
+// Grid: (strips, 1, networks), or (strips, layers, networks) for a range of layers.
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> heads: array<Head>;
@@ -44,12 +44,13 @@ fn max_rows(thread: u32, v: vec4<f32>) -> vec4<f32> {
 @compute @workgroup_size(256)
 fn draw_weights(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let network = params.first + group.z;
-    let how = draws[params.draw * params.networks + network];
+    let how = draws[(params.draw + group.y) * params.networks + network];
+    let head = params.target_head + group.y;
     let seed = vec2<u32>(networks[network].seed_low, networks[network].seed_high);
     let quads = params.column_pad / 4u;
     let column = group.x * LANES + (thread % GROUPS) * 4u;
     let slice = thread / GROUPS;
-    let base = network * params.row_pad * quads + column / 4u;
+    let base = (group.y * params.stacked + network) * params.row_pad * quads + column / 4u;
     clear_bins(thread);
     clear_largest(thread);
     var bits = 0u;
@@ -99,8 +100,10 @@ fn draw_weights(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
     let column_tops = max_rows(thread, tops);
     let exponent = how.exponent - c.shift;
     // The readout follows each network's own last layer.
-    let layer = select(params.path_layer, networks[network].depth + 1u, params.path_layer == NONE);
-    if (slice == 0u) {
+    let depth = networks[network].depth;
+    let layer = select(params.path_layer + group.y, depth + 1u, params.path_layer == NONE);
+    // In a range some networks may have ended.
+    if (slice == 0u && layer <= depth + select(1u, 0u, params.stacked != 0u)) {
         for (var i = 0u; i < 4u; i += 1u) {
             if (column + i < params.columns) {
                 let own = vec4<f32>(column_sums[i], column_squares[i], column_tops[i], f32(exponent));
@@ -108,12 +111,12 @@ fn draw_weights(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocati
             }
         }
     }
-    let at = params.record + network * params.record_stride + group.x * RECORD_WORDS;
+    let at = params.record + (group.y * params.stacked + network) * params.record_stride + group.x * RECORD_WORDS;
     record_moments(thread, network, at, c, powers, how.exponent);
     if (thread == 0u) {
-        raise_max(params.target_head, network, top);
+        raise_max(head, network, top);
         if (group.x == 0u) {
-            write_head(params.target_head, network, how.exponent);
+            write_head(head, network, how.exponent);
         }
     }
 }

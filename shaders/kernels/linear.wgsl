@@ -31,11 +31,8 @@ fn linear(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
     let h = scale_of(params.source_head, network);
     let w = scale_of(params.weight_head, network);
     let b = scale_of(params.bias_head, network);
-    let exponent = joined_exponent(h.exponent + w.exponent, h.zero || w.zero, b.exponent, b.zero);
-    let down = h.exponent + w.exponent - exponent;
-    let factor = pow2(select(down, 0, h.zero || w.zero));
-    let bias_factor = pow2(b.shift);
-    let bias_down = pow2(select(b.exponent - exponent, 0, b.zero));
+    let join = affine_of(h, w, b);
+    let exponent = join.exponent;
     var values = block_values();
     var bits = 0u;
     var lane_seen = vec4<f32>(0.0);
@@ -47,11 +44,7 @@ fn linear(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
                 if (column < columns) {
                     var v = vec4<f32>(0.0);
                     if (row < params.rows) {
-                        let raw = values[2u * r + half];
-                        v = ((raw * pow2(h.shift)) * pow2(w.shift)) * factor;
-                        if (!b.zero) {
-                            v += (bias[network * 8u * quads + column / 4u] * bias_factor) * bias_down;
-                        }
+                        v = affine(join, values[2u * r + half], bias[network * 8u * quads + column / 4u]);
                     }
                     product[(network * rows + row) * quads + column / 4u] = v;
                     values[2u * r + half] = v;

@@ -22,20 +22,11 @@ fn row_powers(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation
     let u = scale_of(params.other_head, network);
     let kind = networks[network].activation;
     let p = networks[network].param;
-    let decaying = activation_decays(kind);
     let limit = decay_floor(networks[network].depth);
     var top = NO_ROW;
     if (inside) {
         for (var c = lane; c < params.columns; c += 8u) {
-            let bits = finite_bits(grad[base + c]);
-            if (bits >= 0x00800000u) {
-                var power = exponent_of(bits);
-                if (decaying) {
-                    let decay = activation_grad(kind, grad_argument(argument[base + c], u, kind), p).y;
-                    power = select(power - whole_power(decay), NO_ROW, decay > limit);
-                }
-                top = max(top, power);
-            }
+            top = max(top, power_through(finite_bits(grad[base + c]), argument[base + c], u, kind, p, limit));
         }
     }
     tops[thread] = top;

@@ -14,9 +14,6 @@
 @group(0) @binding(5) var<storage, read_write> records: array<u32>;
 @group(0) @binding(6) var<storage, read_write> histogram: array<atomic<u32>>;
 
-// Sums over a batch of at most 4096 products of numbers below 4 stay below 2 after this power of two.
-const SUM_SHIFT: i32 = 13;
-
 var<workgroup> largest: atomic<u32>;
 var<workgroup> largest_bias: atomic<u32>;
 

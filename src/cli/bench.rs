@@ -226,7 +226,7 @@ fn kernel_table(peaks: &Peaks, kernels: &[KernelTime]) -> Vec<Vec<table::Cell>> 
 
 fn tile_name(time: &KernelTime) -> String {
     match time.tile {
-        Tile::Square(size) => size.to_string(),
+        Tile::Square(size) | Tile::Columns(size) => size.to_string(),
         Tile::Flat if time.flops > 0.0 => "flat".to_string(),
         Tile::Flat => String::new(),
     }

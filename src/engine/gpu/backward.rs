@@ -34,7 +34,14 @@ impl Builder<'_> {
             gradients.preact = Some(delta);
             self.layer_back(LayerSlot::Readout, &mut gradients);
         }
-        for layer in (1..=deepest).rev() {
+        let mut others = deepest;
+        if let Some(plan) = self.small.take().filter(|plan| plan.first <= deepest) {
+            let below = plan.first - 1;
+            let region = gradients.ring[below as usize % gradients.ring.len()];
+            gradients.acts[below as usize] = Some(self.backward_small(&plan, region));
+            others = below;
+        }
+        for layer in (1..=others).rev() {
             // The networks that end here take dLoss/dh_L.
             let (first, alive) = (self.alive(layer + 1), self.alive(layer));
             if alive > first {

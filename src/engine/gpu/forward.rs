@@ -32,7 +32,9 @@ impl Builder<'_> {
         }
         self.start();
         self.complete();
-        for layer in 1..=self.deepest() {
+        let small = self.plan_small();
+        let others = small.as_ref().map_or(self.deepest(), |plan| (plan.first - 1).min(self.deepest()));
+        for layer in 1..=others {
             let slot = LayerSlot::Hidden(layer);
             let alive = self.alive(layer);
             let act = self.ledger.tensor(key.batch_size, key.width, alive);
@@ -45,6 +47,9 @@ impl Builder<'_> {
                 self.copy(act, gathered, first, alive - first, None);
             }
             self.complete();
+        }
+        if let Some(plan) = small {
+            self.forward_small(plan);
         }
         if self.has_readout() {
             self.layer(LayerSlot::Readout);

@@ -12,6 +12,8 @@ pub enum Tile {
     Flat,
     /// Tiles of this size in workgroup memory.
     Square(u32),
+    /// A whole network of at most so many units in a workgroup.
+    Columns(u32),
 }
 
 /// Which product kernels an engine uses.
@@ -52,6 +54,7 @@ impl Tile {
         match self {
             Tile::Flat => ((rows / 8) * (columns / 8)).div_ceil(32),
             Tile::Square(n) => rows.div_ceil(n) * columns.div_ceil(n),
+            Tile::Columns(_) => 1,
         }
     }
 }
@@ -90,24 +93,32 @@ pub struct KernelRow {
 
 kernels! {
     Activation "activation" 6
-        ["scale", "math", "activation", "regime", "records", "strip", "bins", "counting", "moments", "strip_moments"] None;
+        ["scale", "math", "activation", "regime", "phi", "records", "strip", "bins", "counting", "moments", "strip_moments"]
+        None;
     ActivationBack "activation_back" 8
-        ["scale", "row_scale", "math", "activation", "regime", "records", "strip", "bins", "counting", "moments"] None;
+        ["scale", "row_scale", "math", "activation", "regime", "slope", "records", "strip", "bins", "counting", "moments",
+        "phi_record"] None;
     ActivationRewrite "activation_rewrite" 6
-        ["scale", "math", "activation", "regime", "records", "strip", "bins", "counting", "moments"] None;
+        ["scale", "math", "activation", "regime", "phi", "records", "strip", "bins", "counting", "moments"] None;
     ActivationTable "activation_table" 2 ["math", "activation"] None;
     Add "add" 7 ["scale", "records", "strip", "bins", "counting", "moments", "strip_moments"] None;
     AddBack "add_back" 7 ["scale", "row_scale", "records", "row", "lanes", "bins", "counting", "moments"] None;
+    BackwardSmall "backward_small" 8
+        ["scale", "row_scale", "math", "activation", "regime", "slope", "records", "whole", "uncounted", "moments",
+        "phi_record", "directions", "unit_vectors"] None;
     Centre "centre" 4 ["scale", "math", "activation", "regime", "norm", "strip"] None;
     Copy "copy" 5 ["scale", "row_scale", "records", "lanes", "bins", "counting", "moments"] None;
-    Cosines "cosines" 4 ["strip"] None;
+    Cosines "cosines" 4 ["strip", "unit_vectors"] None;
     CrossEntropy "cross_entropy" 7
         ["scale", "row_scale", "math", "regime", "records", "lanes", "bins", "counting", "moments"] None;
     CrossEntropyRows "cross_entropy_rows" 6 ["scale", "row_scale", "math", "regime"] None;
     Draw "draw" 7 ["scale", "row_scale", "rng", "drawing", "records", "lanes", "bins", "counting", "moments"] None;
     DrawWeights "draw_weights" 8 ["scale", "rng", "drawing", "records", "strip", "bins", "counting", "moments"] None;
+    ForwardSmall "forward_small" 5
+        ["scale", "math", "activation", "regime", "phi", "affine", "records", "whole", "uncounted", "moments", "directions",
+        "unit_vectors"] None;
     Linear "linear" 7
-        ["scale", "row_scale", "records", "block", "lanes", "bins", "counting", "moments", "tile_moments"] Some([true, true]);
+        ["scale", "row_scale", "affine", "records", "block", "lanes", "bins", "counting", "moments", "tile_moments"] Some([true, true]);
     LinearBack "linear_back" 6
         ["scale", "row_scale", "records", "block", "lanes", "bins", "counting", "moments", "tile_moments"] Some([true, false]);
     LoopProbe "loop_probe" 1 [] None;
@@ -121,8 +132,8 @@ kernels! {
         ["scale", "row_scale", "norm", "records", "row", "lanes", "bins", "counting", "moments"] None;
     PathsAboveOne "paths_above_one" 6 ["scale", "math", "activation", "regime", "records"] None;
     Quantiles "quantiles" 2 ["bins"] None;
-    RowPowers "row_powers" 5 ["scale", "row_scale", "math", "activation", "regime"] None;
-    SampleDirections "sample_directions" 5 ["scale", "row_scale", "math", "records"] None;
+    RowPowers "row_powers" 5 ["scale", "row_scale", "math", "activation", "regime", "slope"] None;
+    SampleDirections "sample_directions" 5 ["scale", "row_scale", "math", "records", "directions"] None;
     WeightGrad "weight_grad" 6
         ["scale", "row_scale", "records", "block", "lanes", "bins", "counting", "moments"] Some([false, false]);
 }
@@ -147,6 +158,12 @@ impl Kernel {
     /// Values of the overrides. `counts`: the kernel also fills histograms, which takes memory of the workgroup.
     pub fn overrides(self, tile: Tile, counts: bool) -> Vec<(&'static str, f64)> {
         let mut list = if counts { vec![("BIN_SPACE", f64::from(BINS))] } else { Vec::new() };
+        if let Tile::Columns(n) = tile {
+            list.push(("LANES", f64::from(n)));
+            if self == Kernel::BackwardSmall {
+                list.push(("OWNED", f64::from((n * n / 1024).max(1))));
+            }
+        }
         let Some([left, right]) = self.row().inner_contiguous else { return list };
         list.extend([("LEFT_INNER", f64::from(u8::from(left))), ("RIGHT_INNER", f64::from(u8::from(right)))]);
         // The samples of delta, which the product sums over, have exponents of their own.
@@ -157,8 +174,11 @@ impl Kernel {
         list
     }
 
-    /// The tiles to build: products have three variants, everything else one.
+    /// The tiles to build: products have three variants, whole networks two, everything else one.
     pub fn tiles(self) -> &'static [Tile] {
+        if matches!(self, Kernel::ForwardSmall | Kernel::BackwardSmall) {
+            return &[Tile::Columns(32), Tile::Columns(64)];
+        }
         match self.row().inner_contiguous {
             Some(_) => &[Tile::Flat, Tile::Square(64), Tile::Square(128)],
             None => &[Tile::Flat],

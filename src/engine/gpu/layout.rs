@@ -7,6 +7,7 @@ pub const NONE: u32 = u32::MAX;
 
 pub const FLAG_HISTOGRAM: u32 = 2;
 pub const FLAG_CENTRE: u32 = 8;
+pub const FLAG_COSINES: u32 = 16;
 pub const FLAG_PATHS: u32 = 32;
 pub const FLAG_SPREAD: u32 = 64;
 pub const FLAG_ROWS: u32 = 128;
@@ -51,6 +52,12 @@ pub struct Params {
     pub readout_rows: u32,
     pub readout_row_pad: u32,
     pub slots: u32,
+    pub stacked: u32,
+    pub last_layer: u32,
+    pub source_columns: u32,
+    pub biases: u32,
+    pub preacts: u32,
+    pub acts: u32,
 }
 
 impl Default for Params {
@@ -177,7 +184,8 @@ mod tests {
     fn mirrors_equal_the_shaders_structures() {
         same!(Params: networks, first, layer, flags, rows, columns, row_pad, column_pad, inner, draw, repeat_rows,
             source_head, other_head, weight_head, bias_head, old_head, target_head, branch_head, record, record_stride,
-            other_record, histogram, path_layer, path_stride, stamp, readout_rows, readout_row_pad, slots);
+            other_record, histogram, path_layer, path_stride, stamp, readout_rows, readout_row_pad, slots, stacked,
+            last_layer, source_columns, biases, preacts, acts);
         same!(Head: exponent, max_bits, row_top, tail_bits, grown, written);
         same!(Network: seed_low, seed_high, depth, activation, param, at_zero, slope_below, slope_above,
             far_slope_below, far_slope_above, far_intercept_below, far_intercept_above, saturation, knee_below,

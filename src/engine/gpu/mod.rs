@@ -14,6 +14,8 @@ mod layout;
 mod memory;
 mod probe;
 mod schedule;
+mod small;
+mod small_layers;
 mod tensors;
 
 use std::collections::VecDeque;
@@ -24,6 +26,7 @@ pub use describe::{Drawn, LayerSlot};
 pub use device::{AdapterDescription, adapters};
 pub use execute::Commands;
 pub use kernels::{Kernel, Products, Tile};
+pub use small::Small;
 
 use super::{BATCH_ROWS, Batch, Engine, EngineError, EngineInfo, LayerSelection, Precision, ResultSink};
 use crate::network::{Activation, Loss, NetworkSpec};
@@ -35,7 +38,7 @@ use layout::Params;
 use schedule::{Request, Schedule};
 
 /// Changes whenever results of this engine may change.
-pub const NUMERICS: u32 = 8;
+pub const NUMERICS: u32 = 9;
 
 /// How long a submission may take: desktops redraw between two, and drivers reset a graphics card that is busy for 2 s.
 const SUBMISSION_SECONDS: f64 = 0.1;
@@ -49,28 +52,31 @@ pub struct GpuEngine {
     device: Device,
     executor: Executor,
     products: Products,
+    small: Small,
     in_flight: VecDeque<InFlight>,
 }
 
 impl GpuEngine {
     /// Opens an adapter of [`adapters`], with the matrix products that suit it.
     pub fn open(adapter: &AdapterDescription) -> Result<Self, EngineError> {
-        Self::open_with(adapter, Products::of(adapter))
+        Self::open_with(adapter, Products::of(adapter), Small::of(adapter))
     }
 
     /// The same, ready for [`GpuEngine::time_kernels`] where the adapter has timestamps.
     pub fn open_timed(adapter: &AdapterDescription) -> Result<Self, EngineError> {
-        Self::start(adapter, Products::of(adapter), true)
+        Self::start(adapter, Products::of(adapter), Small::of(adapter), true)
     }
 
-    /// Opens an adapter with a given kind of matrix products (tests run both on every adapter).
-    pub fn open_with(adapter: &AdapterDescription, products: Products) -> Result<Self, EngineError> {
-        Self::start(adapter, products, false)
+    /// Opens an adapter with a given kind of matrix products, and of networks that run whole in a workgroup (tests run all
+    /// on every adapter).
+    pub fn open_with(adapter: &AdapterDescription, products: Products, small: Small) -> Result<Self, EngineError> {
+        Self::start(adapter, products, small, false)
     }
 
-    fn start(adapter: &AdapterDescription, products: Products, timed: bool) -> Result<Self, EngineError> {
+    fn start(adapter: &AdapterDescription, products: Products, small: Small, timed: bool) -> Result<Self, EngineError> {
         let mut device = Device::open(adapter, timed)?;
         let products = products.within(device.workgroup_memory());
+        let small = small.within(device.workgroup_memory());
         let loops = probe::loops(&mut device)?;
         let (submission_flops, batch_flops) = if adapter.software {
             // Nobody resets a processor.
@@ -84,7 +90,7 @@ impl GpuEngine {
             label: format!("{} ({})", adapter.name, adapter.backend),
             precision: Precision::F32,
             fingerprint: format!(
-                "gpu f32 {} {} {} {products:?} numerics {NUMERICS}",
+                "gpu f32 {} {} {} {products:?} {small:?} numerics {NUMERICS}",
                 adapter.backend, adapter.name, adapter.driver
             ),
             memory_budget: device.budget,
@@ -92,7 +98,7 @@ impl GpuEngine {
             batch_rows: BATCH_ROWS,
             notes: vec![loops],
         };
-        Ok(GpuEngine { info, device, executor, products, in_flight: VecDeque::new() })
+        Ok(GpuEngine { info, device, executor, products, small, in_flight: VecDeque::new() })
     }
 
     /// The adapter.
@@ -207,8 +213,8 @@ impl GpuEngine {
         layers: &LayerSelection,
         rewrites: bool,
     ) -> Schedule {
-        let (limits, products) = (self.device.limits, self.products);
-        Schedule::new(Request { key, depths, mask, layers, limits, products, rewrites })
+        let (limits, products, small) = (self.device.limits, self.products, self.small);
+        Schedule::new(Request { key, depths, mask, layers, limits, products, small, rewrites })
     }
 
     /// phi, and phi' as (factor, decay), on the device: what `doctor` and the tests compare with the table.

@@ -5,6 +5,8 @@ use super::describe::{Drawn, LayerSlot};
 use super::kernels::{Kernel, Products, Tile};
 use super::layout::{FLAG_HISTOGRAM, FLAG_MOMENTS, Params, SLOT_TARGET, SLOT_WORDS};
 use super::memory::{MemoryLimits, Region};
+use super::small::Small;
+use super::small_layers::SmallPlan;
 use super::tensors::{Ledger, RowSlot, Tensor, What, padded, slots};
 use crate::engine::LayerSelection;
 use crate::network::{Loss, Norm, Residual, bias_precedes_batch_norm};
@@ -51,6 +53,7 @@ pub struct Request<'a> {
     pub layers: &'a LayerSelection,
     pub limits: MemoryLimits,
     pub products: Products,
+    pub small: Small,
     /// How some network's h is written depends on the whole of its u (`describe::rewrites`).
     pub rewrites: bool,
 }
@@ -108,6 +111,8 @@ pub(super) struct Builder<'a> {
     /// Memory for tensors that are done with inside their layer, by purpose.
     pub scratch: Vec<(&'static str, Region)>,
     pub directions: Region,
+    /// The layers that ran whole in a workgroup.
+    pub small: Option<SmallPlan>,
 }
 
 impl Dispatch {
@@ -187,6 +192,7 @@ impl<'a> Builder<'a> {
             final_grad,
             scratch: Vec::new(),
             directions,
+            small: None,
             request,
         }
     }

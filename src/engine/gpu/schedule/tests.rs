@@ -26,7 +26,8 @@ fn key() -> ProgramKey {
 
 fn schedule(key: &ProgramKey, depths: &[u32], products: Products) -> Schedule {
     let layers = &LayerSelection::All;
-    Schedule::new(Request { key, depths, mask: RecordMask::FULL, layers, limits: LIMITS, products, rewrites: true })
+    let (mask, small) = (RecordMask::FULL, Small(0));
+    Schedule::new(Request { key, depths, mask, layers, limits: LIMITS, products, small, rewrites: true })
 }
 
 fn keys() -> Vec<ProgramKey> {
@@ -69,6 +70,53 @@ fn memory_grows_with_networks_and_depth() {
     }
 }
 
+/// The same with small networks run whole, basic statistics.
+fn small_schedule(key: &ProgramKey, depths: &[u32]) -> Schedule {
+    let (layers, products, small) = (&LayerSelection::All, Products::Tiled, Small(64));
+    let mask = RecordMask::BASIC;
+    Schedule::new(Request { key, depths, mask, layers, limits: LIMITS, products, small, rewrites: true })
+}
+
+#[test]
+fn small_networks_take_a_few_dispatches_for_all_their_layers() {
+    let of = |kernel: Kernel, schedule: &Schedule| schedule.dispatches.iter().filter(|d| d.kernel == kernel).count();
+    for loss in [Loss::Mse, Loss::CrossEntropy, Loss::Cotangent] {
+        let output_size = if loss.has_readout() { 3 } else { 0 };
+        let key = ProgramKey { loss, output_size, ..key() };
+        let schedule = small_schedule(&key, &[40; 9]);
+        assert_eq!(of(Kernel::ForwardSmall, &schedule), 3, "sixteen layers a dispatch");
+        assert_eq!(of(Kernel::BackwardSmall, &schedule), 3);
+        assert!(schedule.dispatches.len() < 40, "{}", schedule.dispatches.len());
+        assert_eq!(small_schedule(&key, &[40; 90]).dispatches.len(), schedule.dispatches.len());
+        // Layer 1 stays with the others where the input has another size.
+        let wide = small_schedule(&ProgramKey { input_size: 100, ..key }, &[40; 9]);
+        assert_eq!(
+            (of(Kernel::ForwardSmall, &wide), of(Kernel::WeightGrad, &wide)),
+            (3, 1 + usize::from(output_size > 0))
+        );
+    }
+}
+
+#[test]
+fn small_networks_are_whole_at_any_depth() {
+    for depths in [vec![1], vec![16], vec![17], vec![33, 16, 16, 2, 1]] {
+        for input_size in [12, 100] {
+            let key = ProgramKey { input_size, ..key() };
+            let schedule = small_schedule(&key, &depths);
+            let others = u32::from(input_size == 100);
+            for kernel in [Kernel::ForwardSmall, Kernel::BackwardSmall] {
+                let of = schedule.dispatches.iter().filter(|d| d.kernel == kernel).map(|d| &d.params);
+                let layers: Vec<u32> = of.flat_map(|p| p.layer..=p.last_layer).collect();
+                let mut want: Vec<u32> = (1 + others..=depths[0]).collect();
+                let mut got = layers.clone();
+                got.sort_unstable();
+                want.sort_unstable();
+                assert_eq!(got, want, "{kernel:?} {depths:?} {input_size}");
+            }
+        }
+    }
+}
+
 /// An upper bound of the iterations of one invocation, all its loops together.
 fn iterations(d: &Dispatch) -> u32 {
     let p = &d.params;
@@ -105,6 +153,29 @@ fn no_invocation_comes_near_the_cap_of_65_535_iterations() {
             }
         }
     }
+}
+
+#[test]
+fn no_invocation_of_a_small_network_comes_near_the_cap() {
+    let mut served = 0;
+    for width in [1, 8, 9, 16, 31, 32, 33, 48, 64] {
+        for batch_size in [1, 3, 8, 33, 100, 128, 512, 1024, 2048, 4096] {
+            let key = ProgramKey { width, input_size: width, batch_size, ..key() };
+            let Some(lanes) = Small(64).lanes(&key, RecordMask::BASIC) else { continue };
+            for dispatch in &small_schedule(&key, &[100]).dispatches {
+                let layers = dispatch.params.last_layer + 1 - dispatch.params.layer.min(dispatch.params.last_layer + 1);
+                if matches!(dispatch.kernel, Kernel::ForwardSmall | Kernel::BackwardSmall) {
+                    let count = layers * super::super::small::iterations(batch_size, width, lanes);
+                    assert!(layers >= 1 && count < LOOP_BOUND, "{width} {batch_size}: {count}");
+                    served += 1;
+                } else {
+                    assert!(iterations(dispatch) < LOOP_BOUND, "{:?}", dispatch.kernel);
+                }
+                assert!(dispatch.groups.iter().all(|&g| g <= 65_535), "{:?}: {:?}", dispatch.kernel, dispatch.groups);
+            }
+        }
+    }
+    assert!(served > 300, "{served}");
 }
 
 #[test]
