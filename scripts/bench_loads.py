@@ -39,6 +39,14 @@ init = ["he_normal", "xavier_normal", "lecun_normal", "pytorch_default", "orthog
 loss = "cotangent"
 """
 
+# The axes of the sweep below.
+MIXED = {
+    "depths": [round(2 * 64 ** (i / 9)) for i in range(10)],
+    "widths": [round(8 * 32 ** (i / 9)) for i in range(10)],
+    "norms": ["none", "batch", "layer", "rms"],
+    "residuals": ["none", "post_act", "pre_act"],
+    "batch_size": 64,
+}
 MIXED_SWEEP = """\
 schema_version = 1
 name = "mixed"
@@ -47,13 +55,13 @@ replicates = {replicates}
 
 [[sweep]]
 name = "mixed"
-depth = {{ logspace = [2, 128], num = 10 }}
-width = {{ logspace = [8, 256], num = 10 }}
-batch_size = 64
+depth = {depths}
+width = {widths}
+batch_size = {batch_size}
 activation = "relu"
 init = "he_normal"
-norm = ["none", "batch", "layer", "rms"]
-residual = ["none", "post_act", "pre_act"]
+norm = {norms}
+residual = {residuals}
 loss = "cotangent"
 """
 

@@ -13,6 +13,7 @@ import os
 import resource
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 QUANTITIES = ["preact", "act", "weight", "preact_grad", "act_grad", "weight_grad", "bias_grad"]
 BASIC = ["mean", "std", "l2", "abs_max", "zero_frac", "nonfinite"]
@@ -21,21 +22,10 @@ DERIVED = ["phi_grad_mean", "phi_grad_rms", "saturated_frac", "active_frac", "pr
            "sample_log10_grad_std", "weight_dot_grad", "path_factor_abs_mean", "path_factor_rms", "path_factor_abs_max"]
 
 
-def jax_peer(name, load):
-    # A device per core, each with its own networks: on CPUs alone.
-    sharded = not load["gpu"] and (name.startswith("jax_sharded") or name == "jax_whole")
-    if sharded:
-        flags = os.environ.get("XLA_FLAGS", "")
-        os.environ["XLA_FLAGS"] = f"{flags} --xla_force_host_platform_device_count={load['threads']}"
-    import jax
+def layer_statistics(light=False):
+    """Functions that give a layer's statistics in the forward and in the backward pass, and those of paths."""
     import jax.numpy as jnp
-    import numpy as np
     from jax import lax
-
-    jax.config.update("jax_default_matmul_precision", "float32")
-    networks, depth, width, batch = (load[k] for k in ["networks", "depth", "width", "batch_size"])
-
-    light = name.endswith("_light")
 
     def statistics(x):
         # XLA fuses the reductions into one pass.
@@ -47,8 +37,72 @@ def jax_peer(name, load):
 
     def cosine(x):
         """Mean cosine over pairs of rows, from the sum of the unit rows."""
+        batch = x.shape[0]
         units = x * lax.rsqrt(jnp.sum(x * x, axis=1, keepdims=True))
         return (jnp.sum(jnp.sum(units, axis=0) ** 2) - batch) / (batch * (batch - 1))
+
+    def of_forward(z, u, after, slope, w):
+        """Moments; unless light, derived columns and what `of_paths` needs."""
+        moments = jnp.stack([statistics(z), statistics(after), statistics(w)])
+        if light:
+            return (moments,)
+        derived = [jnp.mean(slope), jnp.sqrt(jnp.mean(slope * slope)), jnp.mean(slope < 0.01), jnp.mean(u > 0.0),
+                   cosine(z), cosine(after)]
+        # The factors |W_{l+1}[i,j] phi'(u_l[b,j])| separate into sums and maxima per unit j.
+        size = jnp.abs(w)
+        of_slope = jnp.stack([jnp.mean(slope, axis=0), jnp.mean(slope * slope, axis=0), jnp.max(slope, axis=0)])
+        of_weight = jnp.stack([jnp.mean(size, axis=0), jnp.mean(w * w, axis=0), jnp.max(size, axis=0)])
+        return moments, jnp.stack(derived), of_slope, of_weight
+
+    def of_backward(delta, g, w, weight_grad):
+        moments = [statistics(delta), statistics(g), statistics(weight_grad)]
+        if light:
+            return (jnp.stack(moments),)
+        moments.append(statistics(jnp.sum(delta, axis=0)))
+        logs = 0.5 * jnp.log10(jnp.sum(delta * delta, axis=1))
+        derived = [cosine(delta), jnp.std(logs), jnp.sum(w * weight_grad)]
+        return jnp.stack(moments), jnp.stack(derived)
+
+    def of_paths(of_slope, of_weight):
+        product = of_slope * of_weight
+        return jnp.stack([jnp.mean(product[:, 0], axis=1), jnp.sqrt(jnp.mean(product[:, 1], axis=1)),
+                          jnp.max(product[:, 2], axis=1)], axis=1)
+
+    return of_forward, of_backward, of_paths
+
+
+def host_devices(load):
+    """A device per core, each with its own networks: on CPUs alone, before JAX is imported."""
+    if not load["gpu"]:
+        flags = os.environ.get("XLA_FLAGS", "")
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_force_host_platform_device_count={load['threads']}"
+
+
+def block_elements(load):
+    """Small networks go in blocks of so many elements, vectorised inside: a step of the map has a price."""
+    return 2**22 if load["gpu"] else 2**14
+
+
+def about_jax():
+    import jax
+
+    device = jax.devices()[0]
+    return f"jax {jax.__version__}, {device.platform} {getattr(device, 'device_kind', '')}".strip()
+
+
+def jax_peer(name, load):
+    sharded = not load["gpu"] and (name.startswith("jax_sharded") or name == "jax_whole")
+    if sharded:
+        host_devices(load)
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+    from jax import lax
+
+    jax.config.update("jax_default_matmul_precision", "float32")
+    networks, depth, width, batch = (load[k] for k in ["networks", "depth", "width", "batch_size"])
+
+    of_forward, of_backward, of_paths = layer_statistics(name.endswith("_light"))
 
     def network(weights, x, cotangent):
         """weights [depth, width, width], x and cotangent [batch, width] -> moments and derived columns by layer."""
@@ -56,42 +110,22 @@ def jax_peer(name, load):
         def forward(h, w):
             z = h @ w.T
             after = jnp.tanh(z)
-            moments = [statistics(z), statistics(after), statistics(w)]
-            if light:
-                return after, (h, after, jnp.stack(moments))
-            slope = 1.0 - after * after
-            derived = [jnp.mean(slope), jnp.sqrt(jnp.mean(slope * slope)), jnp.mean(slope < 0.01), jnp.mean(z > 0.0),
-                       cosine(z), cosine(after)]
-            # The factors |W_{l+1}[i,j] phi'(u_l[b,j])| separate into sums and maxima per unit j.
-            size = jnp.abs(w)
-            of_slope = jnp.stack([jnp.mean(slope, axis=0), jnp.mean(slope * slope, axis=0), jnp.max(slope, axis=0)])
-            of_weight = jnp.stack([jnp.mean(size, axis=0), jnp.mean(w * w, axis=0), jnp.max(size, axis=0)])
-            return after, (h, after, jnp.stack(moments), jnp.stack(derived), of_slope, of_weight)
+            return after, (h, after, of_forward(z, z, after, 1.0 - after * after, w))
 
         def backward(g, layer):
             w, before, after = layer
             delta = g * (1.0 - after * after)
             weight_grad = delta.T @ before
-            moments = [statistics(delta), statistics(g), statistics(weight_grad)]
-            if light:
-                return delta @ w, (jnp.stack(moments),)
-            moments.append(statistics(jnp.sum(delta, axis=0)))
-            logs = 0.5 * jnp.log10(jnp.sum(delta * delta, axis=1))
-            derived = [cosine(delta), jnp.std(logs), jnp.sum(w * weight_grad)]
-            return delta @ w, (jnp.stack(moments), jnp.stack(derived))
+            return delta @ w, of_backward(delta, g, w, weight_grad)
 
-        _, (before, after, first, *more) = lax.scan(forward, x, weights)
-        _, (second, *rest) = lax.scan(backward, cotangent, (weights, before, after), reverse=True)
-        moments = jnp.concatenate([first, second], axis=1)
-        if light:
+        _, (before, after, first) = lax.scan(forward, x, weights)
+        _, second = lax.scan(backward, cotangent, (weights, before, after), reverse=True)
+        moments = jnp.concatenate([first[0], second[0]], axis=1)
+        if len(first) == 1:
             return moments, jnp.zeros((depth, 1))
-        (first_derived, of_slope, of_weight), (second_derived,) = more, rest
-        product = of_slope * jnp.roll(of_weight, -1, axis=0)
-        paths = jnp.stack([jnp.mean(product[:, 0], axis=1), jnp.sqrt(jnp.mean(product[:, 1], axis=1)),
-                           jnp.max(product[:, 2], axis=1)], axis=1)
         # The last layer has no next one.
-        paths = paths.at[-1].set(jnp.nan)
-        return moments, jnp.concatenate([first_derived, second_derived, paths], axis=1)
+        paths = of_paths(first[2], jnp.roll(first[3], -1, axis=0)).at[-1].set(jnp.nan)
+        return moments, jnp.concatenate([first[1], second[1], paths], axis=1)
 
     def draw_one(key):
         a, b, c = jax.random.split(key, 3)
@@ -99,9 +133,7 @@ def jax_peer(name, load):
         x = jax.random.normal(b, (batch, width), jnp.float32)
         return weights, x, jax.random.normal(c, (batch, width), jnp.float32)
 
-    # Small networks go in blocks, vectorised inside: a step of the map has a price.
-    elements = 2**22 if load["gpu"] else 2**14
-    block = min(elements // (width * batch), networks // (load["threads"] if sharded else 1))
+    block = min(block_elements(load) // (width * batch), networks // (load["threads"] if sharded else 1))
     block = block if block > 1 else None
     mapped = lambda *stacked: lax.map(lambda one: network(*one), stacked, batch_size=block)
     everything = {
@@ -139,9 +171,131 @@ def jax_peer(name, load):
             write_csv(moments, derived, load["folder"])
         return moments, derived
 
-    device = jax.devices()[0]
-    about = f"jax {jax.__version__}, {device.platform} {getattr(device, 'device_kind', '')}".strip()
-    return run, compile_seconds, about
+    return run, compile_seconds, about_jax(), plain_ratios
+
+
+def packed_peer(_, load):
+    """The mixed load. Networks of one width, norm and residual form stand one after another in lanes, a scan goes over all
+    layers of a lane and starts afresh where a network starts: nothing is padded but the ends of the lanes. A program per
+    width, norm and residual form. Weights are ready in memory, and for less of it shared by the norms and residual forms;
+    networks of a lane share their input and cotangent.
+    """
+    host_devices(load)
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+    from jax import lax
+    from jax.sharding import NamedSharding, PartitionSpec
+
+    jax.config.update("jax_default_matmul_precision", "float32")
+    depths, widths, replicates, batch, cores = (load[k] for k in ["depths", "widths", "replicates", "batch_size", "threads"])
+    of_forward, of_backward, of_paths = layer_statistics()
+
+    # Longest first, each in the lane with the most room.
+    count = cores * max(1, replicates * sum(depths) // (2 * max(depths) * cores))
+    lengths, places = [0] * count, {}
+    for depth, replicate in sorted(((d, r) for d in depths for r in range(replicates)), reverse=True):
+        lane = lengths.index(min(lengths))
+        places[depth, replicate] = lane, lengths[lane]
+        lengths[lane] += depth
+    starts, ends = np.zeros((2, count, max(lengths)), bool)
+    for (depth, _), (lane, start) in places.items():
+        starts[lane, start], ends[lane, start + depth - 1] = True, True
+
+    def program(width, norm, residual):
+        axis = 0 if norm == "batch" else 1
+
+        def normalise(v):
+            if norm == "none":
+                return v, jnp.ones(())
+            if norm != "rms":
+                v = v - jnp.mean(v, axis, keepdims=True)
+            scale = lax.rsqrt(jnp.mean(v * v, axis, keepdims=True) + 1e-5)
+            return v * scale, scale
+
+        def before_norm(g, u, scale):
+            if norm == "none":
+                return g
+            inner = g - u * jnp.mean(g * u, axis, keepdims=True)
+            return scale * (inner if norm == "rms" else inner - jnp.mean(g, axis, keepdims=True))
+
+        def lane(weights, x, cotangent, starts, ends):
+            """weights [layers, width, width], x and cotangent [batch, width], starts and ends [layers]."""
+            if norm == "none" and residual != "none":
+                # Gradients grow by up to 30 decades, their squares beyond float32.
+                cotangent = cotangent * 2.0**-46
+
+            def forward(h, layer):
+                w, start = layer
+                before = h = jnp.where(start, x, h)
+                if residual == "pre_act":
+                    u, scale = normalise(h)
+                    before = jnp.maximum(u, 0.0)
+                z = before @ w.T
+                if residual == "pre_act":
+                    after = h + z
+                else:
+                    u, scale = normalise(z)
+                    after = jnp.maximum(u, 0.0) + (h if residual == "post_act" else 0.0)
+                return after, (before, u, scale, of_forward(z, u, after, (u > 0.0).astype(jnp.float32), w))
+
+            def backward(g, layer):
+                w, end, before, u, scale = layer
+                g = jnp.where(end, cotangent, g)
+                delta = g if residual == "pre_act" else before_norm(jnp.where(u > 0.0, g, 0.0), u, scale)
+                into = delta @ w
+                if residual == "pre_act":
+                    into = before_norm(jnp.where(u > 0.0, into, 0.0), u, scale)
+                if residual != "none":
+                    into += g
+                return into, of_backward(delta, g, w, delta.T @ before)
+
+            _, (*stored, first) = lax.scan(forward, x, (weights, starts))
+            _, second = lax.scan(backward, cotangent, (weights, ends, *stored), reverse=True)
+            of_slope, of_weight = first[2:]
+            if residual == "pre_act":
+                paths = of_paths(of_slope, of_weight)
+            else:
+                paths = jnp.where(ends[:, None], jnp.nan, of_paths(of_slope, jnp.roll(of_weight, -1, axis=0)))
+            return jnp.concatenate([first[0], second[0]], axis=1), jnp.concatenate([first[1], second[1], paths], axis=1)
+
+        block = min(block_elements(load) // (width * batch), count // cores)
+        lanes = lambda *stacked: lax.map(lambda one: lane(*one), stacked, batch_size=block if block > 1 else None)
+        return jax.jit(jax.shard_map(lanes, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False))
+
+    mesh, spec = jax.make_mesh((len(jax.devices()),), ("core",)), PartitionSpec("core")
+    sharding = NamedSharding(mesh, spec)
+    where = tuple(jax.device_put(a, sharding) for a in (starts, ends))
+
+    def draw(width):
+        a, b, c = jax.random.split(jax.random.key(width), 3)
+        shapes = [(count, max(lengths), width, width), (count, batch, width), (count, batch, width)]
+        scales = [(2.0 / width) ** 0.5, 1.0, 1.0]
+        drawn = [jax.random.normal(key, shape, jnp.float32) * scale for key, shape, scale in zip((a, b, c), shapes, scales)]
+        return *jax.device_put(drawn, sharding), *where
+
+    kinds = [(width, norm, residual) for width in widths for norm in load["norms"] for residual in load["residuals"]]
+    arguments = {width: draw(width) for width in widths}
+    jax.block_until_ready(arguments)
+    started = time.perf_counter()
+    with ThreadPoolExecutor(cores) as pool:
+        programs = list(pool.map(lambda kind: program(*kind).lower(*arguments[kind[0]]).compile(), kinds))
+    compile_seconds = time.perf_counter() - started
+
+    def run():
+        # The calls are queued and fetched together.
+        results = jax.device_get([call(*arguments[width]) for call, (width, *_) in zip(programs, kinds)])
+        return tuple(zip(*results))
+
+    def ratios(moments):
+        groups = {}
+        for depth in depths:
+            for (_, norm, residual), lanes in zip(kinds, moments):
+                own = [lanes[lane, start : start + depth] for lane, start in (places[depth, r] for r in range(replicates))]
+                groups.setdefault(f"{norm} {residual}", []).extend(total_log10_ratios(np.stack(own)))
+        return groups
+
+    return run, compile_seconds, about_jax(), ratios
 
 
 def matmul_rate(load):
@@ -213,7 +367,7 @@ def torch_peer(name, load):
         with torch.no_grad():
             return call(weights, x, cotangent).cpu().numpy(), None
 
-    return run, compile_seconds, f"torch {torch.__version__}, {device}"
+    return run, compile_seconds, f"torch {torch.__version__}, {device}", plain_ratios
 
 
 def write_csv(moments, derived, folder):
@@ -232,7 +386,12 @@ def total_log10_ratios(moments):
     import numpy as np
 
     norms = np.asarray(moments)[:, :, QUANTITIES.index("preact_grad"), LIGHT.index("l2")].astype(np.float64)
-    return (2.0 * np.log10(norms[:, 0] / norms[:, -1])).tolist()
+    with np.errstate(all="ignore"):
+        return (2.0 * np.log10(norms[:, 0] / norms[:, -1])).tolist()
+
+
+def plain_ratios(moments):
+    return {"none none": total_log10_ratios(moments)}
 
 
 def say(**values):
@@ -243,16 +402,15 @@ def main():
     name, load = sys.argv[1], json.loads(sys.argv[2])
     if name == "matmul":
         rate, size, about = matmul_rate(load)
-        say(compile_seconds=0.0, about=about, ratios=[], flops_per_second=rate, size=size)
+        say(compile_seconds=0.0, about=about, ratios={}, flops_per_second=rate, size=size)
         return
     try:
-        make = jax_peer if name.startswith("jax") else torch_peer
-        run, compile_seconds, about = make(name, load)
+        make = packed_peer if name == "jax_packed" else jax_peer if name.startswith("jax") else torch_peer
+        run, compile_seconds, about, ratios = make(name, load)
     except ImportError as error:
         say(error=str(error))
         return
-    ratios = total_log10_ratios(run()[0])
-    say(compile_seconds=compile_seconds, about=about, ratios=ratios)
+    say(compile_seconds=compile_seconds, about=about, ratios=ratios(run()[0]))
     for _ in sys.stdin:
         before, started = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
         run()
