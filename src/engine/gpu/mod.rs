@@ -59,12 +59,12 @@ pub struct GpuEngine {
 impl GpuEngine {
     /// Opens an adapter of [`adapters`], with the matrix products that suit it.
     pub fn open(adapter: &AdapterDescription) -> Result<Self, EngineError> {
-        Self::open_with(adapter, Products::of(adapter), Small::of(adapter))
+        Self::open_with(adapter, Products::of(adapter), Small::STANDARD)
     }
 
     /// The same, ready for [`GpuEngine::time_kernels`] where the adapter has timestamps.
     pub fn open_timed(adapter: &AdapterDescription) -> Result<Self, EngineError> {
-        Self::start(adapter, Products::of(adapter), Small::of(adapter), true)
+        Self::start(adapter, Products::of(adapter), Small::STANDARD, true)
     }
 
     /// Opens an adapter with a given kind of matrix products, and of networks that run whole in a workgroup (tests run all

@@ -1,7 +1,6 @@
 //! Which networks run whole in a workgroup: small plain ones, through a range of layers a dispatch, with W in workgroup memory.
 //! This is decided here alone, by shape, mask and adapter, so that a network's numbers do not depend on its batch.
 
-use super::device::AdapterDescription;
 use super::probe::LOOP_BOUND;
 use super::tensors::padded;
 use crate::network::{Architecture, Norm, Residual};
@@ -18,11 +17,10 @@ const MOST_BYTES: u64 = 4 << 20;
 pub struct Small(pub u32);
 
 impl Small {
-    /// What suits an adapter. Processors that emulate one run a network's workgroup on one core; for them the dispatches
-    /// are cheap.
-    pub fn of(adapter: &AdapterDescription) -> Small {
-        Small(if adapter.software { 0 } else { 64 })
-    }
+    /// What engines use: none, until these kernels have been held against the others on a graphics card, for speed and
+    /// for numbers at the end of float32's range. Processors that emulate a card run a network's workgroup on one core,
+    /// and dispatches are cheap for them.
+    pub const STANDARD: Small = Small(0);
 
     /// The same, where a workgroup has so many bytes of memory: W, eight rows a lane, the lanes' parts of a sum, norms.
     pub fn within(self, workgroup_memory: u32) -> Small {
