@@ -179,7 +179,8 @@ fn weights_of_small_networks_are_the_samplers() {
                 };
                 let spec = NetworkSpec { init, width, input_size, depth: 18, seed: 0x1f_ffff_0000_0123, ..spec() };
                 let mut seen = 0;
-                for (tensor, values, _) in engine.forward_tensors(Arc::new(basic(&[spec.clone()]))).unwrap() {
+                for (tensor, values, _) in engine.forward_tensors(Arc::new(basic(std::slice::from_ref(&spec)))).unwrap()
+                {
                     let layer = tensor.strip_suffix(".weight").and_then(|t| t.strip_prefix("layers.")?.parse().ok());
                     let Some(layer) = layer else { continue };
                     let mut want = vec![0.0; (spec.fan_in(layer) * spec.fan_out(layer)) as usize];
