@@ -285,6 +285,21 @@ mod tests {
     }
 
     #[test]
+    fn large_matrices_have_the_same_unit_statistics_with_any_number_of_threads() {
+        let columns = 2 * UNIT_SHARE + 37;
+        let x: Vec<f32> = sample(SHARED / columns + 1, columns).iter().map(|&v| v as f32).collect();
+        let of = |threads: usize| {
+            let mut stats = UnitStats::default();
+            stats.matrix(&Team::new(threads), Scalar::new(), &x, columns);
+            (stats.abs, stats.square, stats.max)
+        };
+        let mut whole = UnitStats::default();
+        whole.fill(Scalar::new(), &x, columns);
+        assert_eq!(of(0), (whole.abs, whole.square, whole.max));
+        assert_eq!(of(0), of(3));
+    }
+
+    #[test]
     fn unit_statistics_equal_the_direct_sums() {
         let (rows, columns) = (70, 5);
         let x = sample(rows, columns);

@@ -65,7 +65,8 @@ struct InFlight {
 pub enum SimdLevel {
     /// The best that the processor has.
     Auto,
-    /// No run-time choice: what the compiler emits for the target's baseline.
+    /// No run-time choice: what the compiler emits for the target's baseline (draws, whose bits are the same at every
+    /// level, still take the best).
     Portable,
 }
 

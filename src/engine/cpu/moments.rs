@@ -93,46 +93,46 @@ impl Accumulator {
         other: Option<&[T]>,
         squares: &mut Vec<f64>,
     ) -> f64 {
-        let block = block_rows(columns) * columns;
-        let of = |blocks: std::ops::Range<usize>| blocks.start * block..(blocks.end * block).min(x.len());
-        let count = x.len().div_ceil(block);
+        let rows = block_rows(columns);
+        let block = rows * columns;
         if x.len() < SHARED {
             return T::dispatch(
                 simd,
                 #[inline(always)]
                 || {
-                    self.rows(simd, x, columns, squares);
-                    let Some(other) = other else { return 0.0 };
-                    x.chunks(block).zip(other.chunks(block)).map(|(x, y)| T::dot(simd, x, y)).sum()
+                    let mut products = 0.0;
+                    for (i, x) in x.chunks(block).enumerate() {
+                        self.rows(simd, x, columns, squares);
+                        products += product(simd, x, other, i * block);
+                    }
+                    products
                 },
             );
         }
         self.start(simd, &x[..columns]);
         let shift = T::from_f64(self.shift);
-        squares.clear();
-        squares.resize(x.len() / columns, 0.0);
-        let mut sums = vec![(RowReduction::ZERO, 0.0); count];
-        let rows = block / columns;
-        let shares = sums.chunks_mut(SHARE).zip(squares.chunks_mut(SHARE * rows)).enumerate();
-        team.each(shares, |(i, (sums, squares))| {
+        let first = squares.len();
+        squares.resize(first + x.len() / columns, 0.0);
+        let squares = &mut squares[first..];
+        let mut sums = vec![(RowReduction::ZERO, 0.0); x.len().div_ceil(block)];
+        let shares = x.chunks(SHARE * block).zip(sums.chunks_mut(SHARE)).zip(squares.chunks_mut(SHARE * rows));
+        team.each(shares.enumerate(), |(share, ((x, sums), squares))| {
             T::dispatch(
                 simd,
                 #[inline(always)]
                 || {
-                    for (j, (sum, squares)) in sums.iter_mut().zip(squares.chunks_mut(rows)).enumerate() {
-                        let at = of(i * SHARE + j..i * SHARE + j + 1);
-                        *sum = (
-                            T::reduce_rows(simd, &x[at.clone()], columns, shift, squares),
-                            other.map_or(0.0, |other| T::dot(simd, &x[at.clone()], &other[at])),
-                        );
+                    let blocks = x.chunks(block).zip(sums).zip(squares.chunks_mut(rows));
+                    for (i, ((x, sum), squares)) in blocks.enumerate() {
+                        let at = (share * SHARE + i) * block;
+                        *sum = (T::reduce_rows(simd, x, columns, shift, squares), product(simd, x, other, at));
                     }
                 },
             );
         });
         let mut products = 0.0;
-        for ((x, (sums, product)), squares) in x.chunks(block).zip(&sums).zip(squares.chunks_mut(rows)) {
+        for ((x, (sums, part)), squares) in x.chunks(block).zip(&sums).zip(squares.chunks_mut(rows)) {
             self.take(simd, x, columns, sums, squares);
-            products += product;
+            products += part;
         }
         products
     }
@@ -252,6 +252,15 @@ impl Accumulator {
     }
 }
 
+/// Sum of the products of `x` with the elements of `other` from `at` on; a function, because its inlining can be forced.
+#[inline(always)]
+fn product<T: Real, S: Simd>(simd: S, x: &[T], other: Option<&[T]>, at: usize) -> f64 {
+    match other {
+        Some(other) => T::dot(simd, x, &other[at..at + x.len()]),
+        None => 0.0,
+    }
+}
+
 /// Elements from which threads share a matrix, and blocks that one of them takes at a time.
 pub const SHARED: usize = 1 << 18;
 const SHARE: usize = 32;
@@ -279,7 +288,7 @@ fn higher<T: Real>(x: &[T], shift: f64) -> (f64, f64) {
 
 #[cfg(test)]
 mod tests {
-    use pulp::Scalar;
+    use pulp::{Arch, Scalar, WithSimd};
 
     use super::*;
 
@@ -316,6 +325,42 @@ mod tests {
         for columns in [1, 5, 8, 50, 125, 1000] {
             check(&x, columns, 1e-5);
         }
+    }
+
+    struct Shared;
+
+    impl WithSimd for Shared {
+        type Output = ();
+        fn with_simd<S: Simd>(self, simd: S) {
+            for columns in [3, 700, 2048] {
+                let rows = SHARED / columns + 5;
+                let mut x: Vec<f32> = (0..rows * columns).map(|i| ((i * 7919) % 1013) as f32 * 0.01 - 3.0).collect();
+                let y: Vec<f32> = x.iter().rev().copied().collect();
+                // Rows that are taken one by one.
+                x[5 * columns..6 * columns].fill(1e-30);
+                x[40 * columns + 1] = f32::NAN;
+                let of = |team: Team| {
+                    let (mut acc, mut squares) = (Accumulator::new(ALL), Vec::new());
+                    let products = acc.matrix(&team, simd, &x, columns, Some(&y), &mut squares);
+                    (
+                        format!("{:?}", acc.finish(0)),
+                        squares.iter().map(|s| s.to_bits()).collect::<Vec<_>>(),
+                        products.to_bits(),
+                    )
+                };
+                let alone = of(Team::new(0));
+                assert_eq!(alone, of(Team::new(3)), "{columns} columns");
+                let (mut acc, mut squares) = (Accumulator::new(ALL), Vec::new());
+                acc.rows(simd, &x, columns, &mut squares);
+                assert_eq!(alone.0, format!("{:?}", acc.finish(0)), "{columns} columns, in one piece");
+                assert_eq!(alone.1, squares.iter().map(|s| s.to_bits()).collect::<Vec<_>>());
+            }
+        }
+    }
+
+    #[test]
+    fn large_matrices_have_the_same_moments_with_any_number_of_threads() {
+        Arch::new().dispatch(Shared);
     }
 
     #[test]
