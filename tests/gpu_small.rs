@@ -81,7 +81,8 @@ fn mate(key: &NetworkSpec, activation: usize, dice: &mut Dice) -> NetworkSpec {
         init: Init {
             kind,
             param: 0.0,
-            // Where a deep network explodes, values far down a tail are zeros in float32 alone.
+            // Where a deep network explodes, values far down a tail are zeros in float32 alone: on SwiftShader, in the
+            // other kernels just as many.
             gain: if depth > 7 { f64::min(gain, 1.0) } else { gain },
             sigma_w: 1.0,
             sigma_b: Some(f64::from(dice.below(3)) * 0.2),

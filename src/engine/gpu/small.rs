@@ -17,9 +17,8 @@ const MOST_BYTES: u64 = 4 << 20;
 pub struct Small(pub u32);
 
 impl Small {
-    /// What engines use: none, until these kernels have been held against the others on a graphics card, for speed and
-    /// for numbers at the end of float32's range. Processors that emulate a card run a network's workgroup on one core,
-    /// and dispatches are cheap for them.
+    /// What engines use: none, until these kernels have been held against the others on a graphics card. Processors that
+    /// emulate a card run a network's workgroup on one core, and dispatches are cheap for them.
     pub const STANDARD: Small = Small(0);
 
     /// The same, where a workgroup has so many bytes of memory: W, eight rows a lane, the lanes' parts of a sum, norms.
