@@ -8,18 +8,6 @@ const THREADS: u32 = 256u;
 var<workgroup> partial: array<vec4<f32>, THREADS>;
 var<workgroup> largest: atomic<u32>;
 
-// Sum over the slices of a column; the same value in each of them.
-fn sum_column(thread: u32, v: vec4<f32>) -> vec4<f32> {
-    partial[thread] = v;
-    workgroupBarrier(); // all parts are stored
-    var total = vec4<f32>(0.0);
-    for (var s = 0u; s < SLICES; s += 1u) {
-        total += partial[s * LANES + thread % LANES];
-    }
-    workgroupBarrier(); // the parts are read before `partial` is used again
-    return total;
-}
-
 // Smallest of the first and largest of the second over the slices of a column.
 fn bounds_column(thread: u32, v: vec2<f32>) -> vec2<f32> {
     partial[thread] = vec4<f32>(v, 0.0, 0.0);
@@ -31,18 +19,6 @@ fn bounds_column(thread: u32, v: vec2<f32>) -> vec2<f32> {
     }
     workgroupBarrier(); // the parts are read before `partial` is used again
     return bounds;
-}
-
-// Largest over the slices of a column.
-fn max_column(thread: u32, v: f32) -> f32 {
-    partial[thread].x = v;
-    workgroupBarrier(); // all parts are stored
-    var top = partial[thread % LANES].x;
-    for (var s = 1u; s < SLICES; s += 1u) {
-        top = max(top, partial[s * LANES + thread % LANES].x);
-    }
-    workgroupBarrier(); // the parts are read before `partial` is used again
-    return top;
 }
 
 // Sum over all lanes; the same value in each of them.

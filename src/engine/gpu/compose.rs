@@ -28,6 +28,7 @@ sources!(
     "common/counting.wgsl",
     "common/uncounted.wgsl",
     "common/strip.wgsl",
+    "common/column.wgsl",
     "common/row.wgsl",
     "common/norm.wgsl",
     "common/block.wgsl",

@@ -93,40 +93,45 @@ pub struct KernelRow {
 
 kernels! {
     Activation "activation" 6
-        ["scale", "math", "activation", "regime", "phi", "records", "strip", "bins", "counting", "moments", "strip_moments"]
-        None;
+        ["scale", "math", "activation", "regime", "phi", "records", "strip", "column", "bins", "counting", "moments",
+         "strip_moments"] None;
     ActivationBack "activation_back" 8
-        ["scale", "row_scale", "math", "activation", "regime", "slope", "records", "strip", "bins", "counting", "moments",
-        "phi_record"] None;
+        ["scale", "row_scale", "math", "activation", "regime", "slope", "records", "strip", "column", "bins",
+         "counting", "moments", "phi_record"] None;
     ActivationRewrite "activation_rewrite" 6
-        ["scale", "math", "activation", "regime", "phi", "records", "strip", "bins", "counting", "moments"] None;
+        ["scale", "math", "activation", "regime", "phi", "records", "strip", "column", "bins", "counting",
+         "moments"] None;
     ActivationTable "activation_table" 2 ["math", "activation"] None;
-    Add "add" 7 ["scale", "records", "strip", "bins", "counting", "moments", "strip_moments"] None;
+    Add "add" 7 ["scale", "records", "strip", "column", "bins", "counting", "moments", "strip_moments"] None;
     AddBack "add_back" 7 ["scale", "row_scale", "records", "row", "lanes", "bins", "counting", "moments"] None;
     BackwardSmall "backward_small" 8
-        ["scale", "row_scale", "math", "activation", "regime", "slope", "records", "whole", "uncounted", "moments",
-        "phi_record", "directions", "unit_vectors"] None;
-    Centre "centre" 4 ["scale", "math", "activation", "regime", "norm", "strip"] None;
+        ["scale", "row_scale", "math", "activation", "regime", "slope", "records", "whole", "column", "uncounted",
+         "moments", "phi_record", "directions", "unit_vectors"] None;
+    Centre "centre" 4 ["scale", "math", "activation", "regime", "norm", "strip", "column"] None;
     Copy "copy" 5 ["scale", "row_scale", "records", "lanes", "bins", "counting", "moments"] None;
-    Cosines "cosines" 4 ["strip", "unit_vectors"] None;
+    Cosines "cosines" 4 ["strip", "column", "unit_vectors"] None;
     CrossEntropy "cross_entropy" 7
         ["scale", "row_scale", "math", "regime", "records", "lanes", "bins", "counting", "moments"] None;
     CrossEntropyRows "cross_entropy_rows" 6 ["scale", "row_scale", "math", "regime"] None;
     Draw "draw" 7 ["scale", "row_scale", "rng", "drawing", "records", "lanes", "bins", "counting", "moments"] None;
-    DrawWeights "draw_weights" 8 ["scale", "rng", "drawing", "records", "strip", "bins", "counting", "moments"] None;
+    DrawWeights "draw_weights" 8
+        ["scale", "rng", "drawing", "records", "strip", "column", "bins", "counting", "moments"] None;
     ForwardSmall "forward_small" 5
-        ["scale", "math", "activation", "regime", "phi", "affine", "records", "whole", "uncounted", "moments", "directions",
-        "unit_vectors"] None;
+        ["scale", "math", "activation", "regime", "phi", "affine", "records", "whole", "column", "uncounted", "moments",
+         "directions", "unit_vectors"] None;
     Linear "linear" 7
-        ["scale", "row_scale", "affine", "records", "block", "lanes", "bins", "counting", "moments", "tile_moments"] Some([true, true]);
+        ["scale", "row_scale", "affine", "records", "block", "lanes", "bins", "counting", "moments",
+         "tile_moments"] Some([true, true]);
     LinearBack "linear_back" 6
-        ["scale", "row_scale", "records", "block", "lanes", "bins", "counting", "moments", "tile_moments"] Some([true, false]);
+        ["scale", "row_scale", "records", "block", "lanes", "bins", "counting", "moments",
+         "tile_moments"] Some([true, false]);
     LoopProbe "loop_probe" 1 [] None;
-    Mse "mse" 6 ["scale", "row_scale", "records", "strip", "bins", "counting", "moments", "strip_moments"] None;
+    Mse "mse" 6
+        ["scale", "row_scale", "records", "strip", "column", "bins", "counting", "moments", "strip_moments"] None;
     MultiplyAddRate "multiply_add_rate" 1 [] None;
-    NormColumns "norm_columns" 5 ["scale", "norm", "strip"] None;
+    NormColumns "norm_columns" 5 ["scale", "norm", "strip", "column"] None;
     NormColumnsBack "norm_columns_back" 8
-        ["scale", "row_scale", "norm", "records", "strip", "bins", "counting", "moments"] None;
+        ["scale", "row_scale", "norm", "records", "strip", "column", "bins", "counting", "moments"] None;
     NormRows "norm_rows" 5 ["scale", "norm", "row"] None;
     NormRowsBack "norm_rows_back" 8
         ["scale", "row_scale", "norm", "records", "row", "lanes", "bins", "counting", "moments"] None;
