@@ -124,7 +124,7 @@ fn available_memory() -> Option<u64> {
 
 /// Version of the tool's arithmetic: raised whenever a change moves any bit of any result. Part of every fingerprint
 /// and of a run's identity.
-pub const NUMERICS_VERSION: u32 = 11;
+pub const NUMERICS_VERSION: u32 = 12;
 
 /// What an engine is.
 #[derive(Clone, Debug, PartialEq)]

@@ -10,10 +10,10 @@ use crate::program::ProgramKey;
 /// Most work of one chunk, in floating point operations: a chunk that fits the memory is one batch.
 pub const CHUNK_FLOPS: f64 = BATCH_FLOPS;
 /// Most text of one chunk, in bytes of `layers.csv` as estimated.
-pub const CHUNK_BYTES: u64 = 8 << 20;
+pub const CHUNK_BYTES: u64 = 2 << 20;
 /// Most rows of one chunk. A row takes about a kilobyte between an engine and its text, however few columns are written,
 /// and several chunks are on their way at one time.
-pub const CHUNK_ROWS: u64 = 8192;
+pub const CHUNK_ROWS: u64 = 2048;
 
 /// Floating point operations of one forward and backward pass (see `NetworkSpec::flops`).
 pub fn flops(key: &ProgramKey, depth: u32) -> f64 {

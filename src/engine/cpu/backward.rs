@@ -46,15 +46,16 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
 
     /// Adds `scale * grad` into the gradient of `slot`.
     fn give(&mut self, layer: u32, slot: Slot, grad: &mut Tensor<T>, scale: f64) {
+        let simd = self.simd;
         let place = match slot {
             Slot::Act { back } => {
                 let place = &mut self.workspace.act_grads[(layer - back) as usize];
                 if place.data.is_empty() && scale == 1.0 {
                     std::mem::swap(place, grad);
                 } else {
-                    place.know_max();
-                    grad.know_max();
-                    accumulate(place, grad, scale);
+                    place.know_max(simd);
+                    grad.know_max(simd);
+                    accumulate(simd, place, grad, scale);
                 }
                 return;
             }
@@ -68,7 +69,7 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
             std::mem::swap(place, grad);
         } else {
             place.data.clear();
-            accumulate(place, grad, scale);
+            accumulate(simd, place, grad, scale);
         }
     }
 
@@ -88,12 +89,12 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         match op {
             Op::Add { skip, branch, dst } => {
                 let mut grad = self.take_grad(layer, dst);
-                grad.know_max();
+                grad.know_max(simd);
                 let scale = self.spec.residual_scale;
                 // The branch takes a copy, the skip the tensor itself.
                 let mut copy = self.spare();
                 copy.data.clear();
-                accumulate(&mut copy, &grad, scale);
+                accumulate(simd, &mut copy, &grad, scale);
                 self.give(layer, branch, &mut copy, 1.0);
                 self.recycle(copy);
                 self.give(layer, skip, &mut grad, 1.0);
@@ -107,7 +108,7 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
             Op::Activation { src, dst } => self.activation_backward(layer, src, dst),
             Op::Norm { src, dst } => {
                 let mut grad = self.take_grad(layer, dst);
-                grad.know_max();
+                grad.know_max(simd);
                 grad.normalise();
                 let spec = self.spec;
                 let columns = spec.width as usize;
@@ -132,7 +133,7 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
     fn activation_backward(&mut self, layer: u32, src: Slot, dst: Slot) {
         let simd = self.simd;
         let mut grad = self.take_grad(layer, dst);
-        grad.know_max();
+        grad.know_max(simd);
         let mut out = self.spare();
         let phi_grad = &self.workspace.layers[layer as usize].phi_grad;
         let typical = typical_product(&[grad.log2_max(), phi_grad.log2_max()], 1);

@@ -15,10 +15,14 @@ pub struct PhiReduction {
 }
 
 impl PhiReduction {
-    fn join(&mut self, part: &PhiReduction) {
-        self.sum += part.sum;
-        self.saturated += part.saturated;
-        self.active += part.active;
+    const ZERO: PhiReduction = PhiReduction { sum: 0.0, saturated: 0, active: 0 };
+
+    fn join(self, part: PhiReduction) -> PhiReduction {
+        PhiReduction {
+            sum: self.sum + part.sum,
+            saturated: self.saturated + part.saturated,
+            active: self.active + part.active,
+        }
     }
 }
 
@@ -79,7 +83,23 @@ pub fn units<S: Simd>(simd: S, x: &[f32], columns: usize, first: usize, (abs, sq
         unit_vectors::<S, 1>(simd, x, columns, (first, vectors - 1), (abs, square, max));
     }
     let whole = vectors * S::F32_LANES;
-    plain_units(x, columns, first + whole, (&mut abs[whole..], &mut square[whole..], &mut max[whole..]));
+    let (abs, square, max) = (&mut abs[whole..], &mut square[whole..], &mut max[whole..]);
+    if S::F32_LANES < 4 {
+        plain_units(x, columns, first + whole, (abs, square, max));
+    } else if !max.is_empty() {
+        let range = first + whole..first + whole + max.len();
+        let (mut s, mut q) = (simd.splat_f32s(0.0), simd.splat_f32s(0.0));
+        let mut m = simd.partial_load_f32s(max);
+        for row in x.chunks_exact(columns) {
+            let a = simd.abs_f32s(simd.partial_load_f32s(&row[range.clone()]));
+            s = simd.add_f32s(s, a);
+            q = simd.mul_add_e_f32s(a, a, q);
+            m = simd.select_f32s(simd.less_than_f32s(m, a), a, m);
+        }
+        simd.partial_store_f32s(max, m);
+        widen::<S>(s, abs);
+        widen::<S>(q, square);
+    }
 }
 
 /// Adds `K` vectors of columns from vector `vector` of column `first` on.
@@ -112,6 +132,15 @@ fn unit_vectors<S: Simd, const K: usize>(
     }
 }
 
+/// A vector, or the start of one and zeros.
+#[inline(always)]
+fn load<S: Simd>(simd: S, x: &[f32]) -> S::f32s {
+    match S::as_simd_f32s(x).0 {
+        [whole] => *whole,
+        _ => simd.partial_load_f32s(x),
+    }
+}
+
 /// [`plain_phi`] and [`plain_units`] of phi' in one pass over a block of rows of u and phi'.
 #[inline(always)]
 pub fn phi<S: Simd>(
@@ -123,17 +152,26 @@ pub fn phi<S: Simd>(
     (abs, square, max): UnitSums<'_, f32>,
 ) -> PhiReduction {
     let lanes = S::F32_LANES;
-    let vectors = if lanes < 4 { 0 } else { columns / lanes };
+    if lanes < 4 {
+        plain_units(d, columns, 0, (abs, square, max));
+        return u
+            .chunks_exact(columns)
+            .zip(d.chunks_exact(columns))
+            .map(|(u, d)| plain_phi(u, d, threshold, knee))
+            .fold(PhiReduction::ZERO, PhiReduction::join);
+    }
     let (zero, one) = (simd.splat_f32s(0.0), simd.splat_f32s(1.0));
     let (low, high, bound) = (simd.splat_f32s(knee[0]), simd.splat_f32s(knee[1]), simd.splat_f32s(threshold));
     let (mut saturated, mut active) = (zero, zero);
     let mut sums = [0.0; 16];
-    for j in 0..vectors {
-        let range = j * lanes..(j + 1) * lanes;
+    for j in (0..columns).step_by(lanes) {
+        let range = j..columns.min(j + lanes);
+        // Lanes that are not there count for nothing.
+        let one = simd.select_f32s(simd.mask_between_m32s(0, range.len() as u32).mask(), one, zero);
         let (mut sum, mut s, mut q) = (zero, zero, zero);
-        let mut m = S::as_simd_f32s(&max[range.clone()]).0[0];
+        let mut m = load(simd, &max[range.clone()]);
         for (u, d) in u.chunks_exact(columns).zip(d.chunks_exact(columns)) {
-            let (u, d) = (S::as_simd_f32s(u).0[j], S::as_simd_f32s(d).0[j]);
+            let (u, d) = (load(simd, &u[range.clone()]), load(simd, &d[range.clone()]));
             let a = simd.abs_f32s(d);
             let beyond = simd.or_m32s(simd.less_than_or_equal_f32s(u, low), simd.less_than_or_equal_f32s(high, u));
             let flat = simd.and_m32s(beyond, simd.less_than_f32s(a, bound));
@@ -144,24 +182,16 @@ pub fn phi<S: Simd>(
             q = simd.mul_add_e_f32s(a, a, q);
             m = simd.select_f32s(simd.less_than_f32s(m, a), a, m);
         }
-        S::as_mut_simd_f32s(&mut max[range.clone()]).0[0] = m;
+        simd.partial_store_f32s(&mut max[range.clone()], m);
         widen::<S>(sum, &mut sums);
         widen::<S>(s, &mut abs[range.clone()]);
         widen::<S>(q, &mut square[range]);
     }
-    let mut total = PhiReduction {
+    PhiReduction {
         sum: sums.iter().sum(),
         saturated: simd.reduce_sum_f32s(saturated) as u64,
         active: simd.reduce_sum_f32s(active) as u64,
-    };
-    let whole = vectors * lanes;
-    if whole < columns {
-        for (u, d) in u.chunks_exact(columns).zip(d.chunks_exact(columns)) {
-            total.join(&plain_phi(&u[whole..], &d[whole..], threshold, knee));
-        }
-        plain_units(d, columns, whole, (&mut abs[whole..], &mut square[whole..], &mut max[whole..]));
     }
-    total
 }
 
 #[cfg(test)]

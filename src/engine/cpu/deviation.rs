@@ -9,7 +9,7 @@ use pulp::Simd;
 
 use super::kernels::abs_max;
 use super::network::{Runner, typical_product};
-use super::norm::column_means;
+use super::norm::{UnitRanges, column_means};
 use super::real::Real;
 use super::tensor::{Tensor, accumulate, exponent_for, power};
 use crate::network::{Activation, Norm, Residual};
@@ -42,7 +42,7 @@ pub fn from_zero<T: Real>(activation: &Activation, u: &Tensor<T>) -> Option<Tens
 fn centred<T: Real>(x: &Tensor<T>, columns: usize) -> Tensor<T> {
     let mut out = x.clone();
     let mut means = Vec::new();
-    column_means(&x.data, columns, &mut Vec::new(), (&mut Vec::new(), &mut Vec::new()), &mut means);
+    column_means(&x.data, columns, &mut UnitRanges::default(), &mut means);
     for row in out.data.chunks_exact_mut(columns) {
         for (v, m) in row.iter_mut().zip(&means) {
             *v -= *m;
@@ -76,10 +76,11 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
 
     /// What a sum has less the constants of both parts.
     pub(super) fn add_rest(&mut self, layer: u32, skip: Slot, branch: Slot, dst: Slot) {
+        let simd = self.simd;
         let known = |rest: Option<&mut Tensor<T>>| rest.filter(|rest| !rest.data.is_empty()).map(|rest| rest.clone());
         let parts = known(self.rest(layer, skip)).zip(known(self.rest(layer, branch)));
         let sum = parts.map(|(mut sum, branch)| {
-            accumulate(&mut sum, &branch, self.spec.residual_scale);
+            accumulate(simd, &mut sum, &branch, self.spec.residual_scale);
             sum
         });
         self.set_rest(layer, dst, sum);

@@ -94,7 +94,7 @@ impl CpuEngine {
             // Two batches are in flight.
             memory_budget: memory::available() / 2,
             batch_flops: 2e10,
-            batch_rows: 3072,
+            batch_rows: 1024,
             notes: Vec::new(),
         };
         Ok(CpuEngine {
@@ -277,8 +277,11 @@ fn collect(batch: &Batch, slot: usize, outcome: Outcome) -> NetworkResult {
     let depth = batch.networks[slot].depth as usize;
     let delta = |record: &Record| record.moments(Quantity::PreactGrad).sum_of_squares();
     let delta_squares = outcome.records[1..=depth].iter().map(delta).collect();
-    let rows = outcome.records.into_iter().enumerate().filter(|(layer, _)| batch.layers.contains(*layer as u32));
-    let rows = rows.map(|(layer, record)| Row { step: 0, layer: layer as u32, record }).collect();
+    let recorded = |layer: &u32| batch.layers.contains(*layer);
+    // Many of these wait for the disk at a time: no room to spare.
+    let mut rows = Vec::with_capacity((0..outcome.records.len() as u32).filter(recorded).count());
+    let records = (0..).zip(outcome.records).filter(|(layer, _)| recorded(layer));
+    rows.extend(records.map(|(layer, record)| Row { step: 0, layer, record }));
     NetworkResult { slot, rows, delta_squares, loss: outcome.loss, error: None }
 }
 

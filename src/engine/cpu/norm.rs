@@ -1,7 +1,8 @@
 //! Batch, layer and rms normalisation, forward and full backward (through mean and variance), at any exponent: with
 //! z = z' 2^e the root is taken of var' + eps 2^-2e.
 
-use super::kernels::{abs_max, column_sums};
+use super::kernels::abs_max;
+use super::moments::block_rows;
 use super::real::Real;
 use super::tensor::{Tensor, exponent_for, power};
 use crate::network::Norm;
@@ -15,10 +16,19 @@ pub struct NormState<T> {
     /// The true 1/sqrt(var + eps) is inverse * 2^(exponent + rows[b]), `rows` empty as in a [`Tensor`].
     pub exponent: i32,
     rows: Vec<i32>,
-    scratch: Vec<T>,
+    /// mean(g u) of every group.
+    pulls: Vec<T>,
+    units: UnitRanges<T>,
+}
+
+/// Sum, least and largest of each column; NaN counts in the sums alone.
+#[derive(Clone, Debug, Default)]
+pub struct UnitRanges<T> {
     sums: Vec<f64>,
-    products: Vec<f64>,
-    bounds: Vec<[T; 2]>,
+    /// A second list of sums.
+    others: Vec<f64>,
+    least: Vec<T>,
+    most: Vec<T>,
 }
 
 /// A mean lies between the smallest and the largest of its numbers; where rounding leaves that range a constant group would
@@ -33,37 +43,77 @@ pub fn bounded_mean<T: Real>(mean: f64, [least, most]: [T; 2]) -> T {
     }
 }
 
-/// The range from the smallest to the largest number, where it has ordinary ones.
+/// The smaller and the larger of two numbers; a number where `v` is NaN.
 #[inline(always)]
-fn widened<T: Real>([least, most]: [T; 2], v: T) -> [T; 2] {
-    [if v < least { v } else { least }, if v > most { v } else { most }]
+fn lesser<T: Real>(least: T, v: T) -> T {
+    if v < least { v } else { least }
+}
+#[inline(always)]
+fn larger<T: Real>(most: T, v: T) -> T {
+    if v > most { v } else { most }
+}
+
+/// Sums of a row in flight at one time, because each waits for its last addition.
+const LANES: usize = 16;
+
+/// Calls `each(lane, i)` for 0 <= i < length, a lane every [`LANES`]th time.
+#[inline(always)]
+fn in_lanes(length: usize, mut each: impl FnMut(usize, usize)) {
+    let whole = length - length % LANES;
+    for first in (0..whole).step_by(LANES) {
+        for lane in 0..LANES {
+            each(lane, first + lane);
+        }
+    }
+    for i in whole..length {
+        each(i - whole, i);
+    }
 }
 
 #[inline(always)]
-fn bounds<T: Real>(values: &[T]) -> [T; 2] {
-    values.iter().fold([T::INFINITY, -T::INFINITY], |range, &v| widened(range, v))
+fn total(lanes: [f64; LANES]) -> f64 {
+    lanes.iter().sum()
+}
+
+/// The mean of a row, within its range.
+#[inline(always)]
+fn row_mean<T: Real>(x: &[T]) -> T {
+    let (mut sum, mut least, mut most) = ([0.0; LANES], [T::INFINITY; LANES], [-T::INFINITY; LANES]);
+    in_lanes(x.len(), |lane, i| {
+        sum[lane] += x[i].to_f64();
+        least[lane] = lesser(least[lane], x[i]);
+        most[lane] = larger(most[lane], x[i]);
+    });
+    let (least, most) = (least.into_iter().fold(T::INFINITY, lesser), most.into_iter().fold(-T::INFINITY, larger));
+    bounded_mean(total(sum) / x.len() as f64, [least, most])
 }
 
 /// Means over the rows of each column, [columns].
 #[inline(always)]
-pub fn column_means<T: Real>(
-    data: &[T],
-    columns: usize,
-    scratch: &mut Vec<T>,
-    (sums, ranges): (&mut Vec<f64>, &mut Vec<[T; 2]>),
-    means: &mut Vec<T>,
-) {
-    let rows = (data.len() / columns) as f64;
-    column_sums(data, columns, scratch, sums);
-    ranges.clear();
-    ranges.resize(columns, [T::INFINITY, -T::INFINITY]);
+pub fn column_means<T: Real>(data: &[T], columns: usize, units: &mut UnitRanges<T>, means: &mut Vec<T>) {
+    let UnitRanges { sums, least, most, .. } = units;
+    restart(sums, columns, 0.0);
+    restart(least, columns, T::INFINITY);
+    restart(most, columns, -T::INFINITY);
     for row in data.chunks_exact(columns) {
-        for (range, &v) in ranges.iter_mut().zip(row) {
-            *range = widened(*range, v);
+        for (((v, sum), least), most) in row.iter().zip(&mut *sums).zip(&mut *least).zip(&mut *most) {
+            *sum += v.to_f64();
+            *least = lesser(*least, *v);
+            *most = larger(*most, *v);
         }
     }
+    let rows = (data.len() / columns) as f64;
     means.clear();
-    means.extend(sums.iter().zip(ranges.iter()).map(|(s, &range)| bounded_mean(s / rows, range)));
+    means.extend(
+        sums.iter().zip(least).zip(most).map(|((s, &mut least), &mut most)| bounded_mean(s / rows, [least, most])),
+    );
+}
+
+/// `length` times the same value.
+#[inline(always)]
+fn restart<V: Copy>(list: &mut Vec<V>, length: usize, value: V) {
+    list.clear();
+    list.resize(length, value);
 }
 
 /// What a norm takes its means over.
@@ -159,37 +209,48 @@ fn forward_flat<T: Real>(
     let per_unit = group == Group::Unit;
     let groups = if per_unit { columns } else { rows };
     let mut variance = vec![0.0; groups];
+    let mut deviation = 0.0f64;
+    let block = block_rows(columns) * columns;
+    let blocks = z.data.chunks(block).zip(u.data.chunks_mut(block));
     if per_unit {
-        let lists = (&mut state.sums, &mut state.bounds);
-        column_means(&z.data, columns, &mut state.scratch, lists, &mut state.mean);
+        column_means(&z.data, columns, &mut state.units, &mut state.mean);
         // Deviations go to u, their squares are summed from there. The rounding of the mean is taken out below.
-        let (mut square, mut sum) = (vec![0.0; columns], vec![0.0; columns]);
-        for (z, u) in z.data.chunks_exact(columns).zip(u.data.chunks_exact_mut(columns)) {
-            for j in 0..columns {
-                u[j] = z[j] - state.mean[j];
-                let d = u[j].to_f64();
-                sum[j] += d;
-                square[j] += d * d;
+        let (sum, square) = (&mut state.units.sums, &mut state.units.others);
+        restart(sum, columns, 0.0);
+        restart(square, columns, 0.0);
+        for (z, u) in blocks {
+            for (z, u) in z.chunks_exact(columns).zip(u.chunks_exact_mut(columns)) {
+                let sums = sum.iter_mut().zip(&mut *square);
+                for (((u, z), mean), (sum, square)) in u.iter_mut().zip(z).zip(&state.mean).zip(sums) {
+                    *u = *z - *mean;
+                    let d = u.to_f64();
+                    *sum += d;
+                    *square += d * d;
+                }
             }
+            deviation = deviation.max(abs_max(u));
         }
-        for j in 0..columns {
-            let rest = sum[j] / rows as f64;
-            variance[j] = (square[j] / rows as f64 - rest * rest).max(0.0);
+        for ((variance, sum), square) in variance.iter_mut().zip(sum).zip(square) {
+            let rest = *sum / rows as f64;
+            *variance = (*square / rows as f64 - rest * rest).max(0.0);
         }
     } else {
-        state.mean.clear();
-        state.mean.resize(groups, T::ZERO);
-        for (b, (z, u)) in z.data.chunks_exact(columns).zip(u.data.chunks_exact_mut(columns)).enumerate() {
-            if group == (Group::Sample { centred: true }) {
-                let sum: f64 = z.iter().map(|v| v.to_f64()).sum();
-                state.mean[b] = bounded_mean(sum / columns as f64, bounds(z));
+        restart(&mut state.mean, groups, T::ZERO);
+        let mut samples = variance.iter_mut().zip(&mut state.mean);
+        for (z, u) in blocks {
+            for (z, u) in z.chunks_exact(columns).zip(u.chunks_exact_mut(columns)) {
+                let Some((variance, mean)) = samples.next() else { break };
+                if group == (Group::Sample { centred: true }) {
+                    *mean = row_mean(z);
+                }
+                let (mean, mut square) = (*mean, [0.0; LANES]);
+                in_lanes(columns, |lane, j| {
+                    u[j] = z[j] - mean;
+                    square[lane] += u[j].to_f64() * u[j].to_f64();
+                });
+                *variance = total(square) / columns as f64;
             }
-            let mut square = 0.0;
-            for (u, z) in u.iter_mut().zip(z) {
-                *u = *z - state.mean[b];
-                square += u.to_f64() * u.to_f64();
-            }
-            variance[b] = square / columns as f64;
+            deviation = deviation.max(abs_max(u));
         }
     }
     // eps in the stored units of z; beyond float64 the variance is negligible.
@@ -198,7 +259,6 @@ fn forward_flat<T: Real>(
     let inverses: Vec<f64> = variance.iter().map(|&v| inverse_of(v)).collect();
     // With eps = 0 a constant group has no direction: its u is 0 / 0, which stays visible as a non-finite value.
     let largest = inverses.iter().copied().filter(|v| v.is_finite()).fold(0.0, f64::max);
-    let deviation = abs_max(&u.data);
     let size = largest * deviation;
     u.exponent = if eps_stored.is_infinite() {
         z.exponent
@@ -211,17 +271,18 @@ fn forward_flat<T: Real>(
     state.inverse.clear();
     state.inverse.extend(inverses.iter().map(|&v| T::from_f64(libm::scalbn(v, shift))));
     state.exponent = u.exponent - z.exponent;
-    for (b, row) in u.data.chunks_exact_mut(columns).enumerate() {
-        if per_unit {
-            for (u, i) in row.iter_mut().zip(&state.inverse) {
-                *u *= *i;
+    let mut inverses = state.inverse.iter();
+    u.abs_max = 0.0;
+    for block in u.data.chunks_mut(block) {
+        for row in block.chunks_exact_mut(columns) {
+            if per_unit {
+                row.iter_mut().zip(&state.inverse).for_each(|(u, i)| *u *= *i);
+            } else if let Some(&i) = inverses.next() {
+                row.iter_mut().for_each(|u| *u *= i);
             }
-        } else {
-            let i = state.inverse[b];
-            row.iter_mut().for_each(|u| *u *= i);
         }
+        u.abs_max = u.abs_max.max(abs_max(block));
     }
-    u.abs_max = abs_max(&u.data);
 }
 
 /// dLoss/dz from dLoss/du: inverse (g - mean(g) - u mean(g u)), the means over the group; rms has no mean(g). Where the mean
@@ -258,46 +319,51 @@ fn backward_group<T: Real>(
     out.resize(g.data.len());
     // u u mean(g u) carries 2^(2 e_u): nothing to add where u is far below 1 (e_u is never far above).
     let pull = libm::scalbn(1.0, 2 * u.exponent.max(-500));
+    let block = block_rows(columns) * columns;
+    let blocks = g.data.chunks(block).zip(u.data.chunks(block)).zip(out.data.chunks_mut(block));
+    out.abs_max = 0.0;
     if group == Group::Unit {
-        let lists = (&mut state.sums, &mut state.bounds);
-        column_means(&g.data, columns, &mut state.scratch, lists, &mut state.mean);
-        state.products.clear();
-        state.products.resize(columns, 0.0);
+        column_means(&g.data, columns, &mut state.units, &mut state.mean);
+        let products = &mut state.units.others;
+        restart(products, columns, 0.0);
         for (g, u) in g.data.chunks_exact(columns).zip(u.data.chunks_exact(columns)) {
-            for j in 0..columns {
-                state.products[j] += ((g[j] - state.mean[j]) * u[j]).to_f64();
+            for (((product, g), u), mean) in products.iter_mut().zip(g).zip(u).zip(&state.mean) {
+                *product += ((*g - *mean) * *u).to_f64();
             }
         }
         let n = rows as f64;
-        state.scratch.clear();
-        state.scratch.extend(state.products.iter().map(|p| T::from_f64(p / n * pull)));
-        let rows =
-            g.data.chunks_exact(columns).zip(u.data.chunks_exact(columns)).zip(out.data.chunks_exact_mut(columns));
-        for ((g, u), out) in rows {
-            for j in 0..columns {
-                out[j] = state.inverse[j] * (g[j] - state.mean[j] - u[j] * state.scratch[j]);
+        state.pulls.clear();
+        state.pulls.extend(products.iter().map(|p| T::from_f64(p / n * pull)));
+        for ((g, u), out_block) in blocks {
+            let rows = g.chunks_exact(columns).zip(u.chunks_exact(columns)).zip(out_block.chunks_exact_mut(columns));
+            for ((g, u), out) in rows {
+                let units = state.inverse.iter().zip(&state.mean).zip(&state.pulls);
+                for (((out, g), u), ((inverse, mean), pull)) in out.iter_mut().zip(g).zip(u).zip(units) {
+                    *out = *inverse * (*g - *mean - *u * *pull);
+                }
             }
+            out.abs_max = out.abs_max.max(abs_max(out_block));
         }
     } else {
-        let rows =
-            g.data.chunks_exact(columns).zip(u.data.chunks_exact(columns)).zip(out.data.chunks_exact_mut(columns));
-        for (b, ((g, x), out)) in rows.enumerate() {
-            let n = columns as f64;
-            let pull = if u.rows.is_empty() { pull } else { libm::scalbn(1.0, 2 * (u.exponent + u.row(b)).max(-500)) };
-            let mean = if group == (Group::Sample { centred: true }) {
-                bounded_mean(g.iter().map(|v| v.to_f64()).sum::<f64>() / n, bounds(g))
-            } else {
-                T::ZERO
-            };
-            let product: f64 = g.iter().zip(x).map(|(g, u)| ((*g - mean) * *u).to_f64()).sum();
-            let (product, inverse) = (T::from_f64(product / n * pull), state.inverse[b]);
-            for j in 0..columns {
-                out[j] = inverse * (g[j] - mean - x[j] * product);
+        let n = columns as f64;
+        for (i, ((g, u_block), out_block)) in blocks.enumerate() {
+            let rows =
+                g.chunks_exact(columns).zip(u_block.chunks_exact(columns)).zip(out_block.chunks_exact_mut(columns));
+            for (b, ((g, x), out)) in (i * block_rows(columns)..).zip(rows) {
+                let pull =
+                    if u.rows.is_empty() { pull } else { libm::scalbn(1.0, 2 * (u.exponent + u.row(b)).max(-500)) };
+                let mean = if group == (Group::Sample { centred: true }) { row_mean(g) } else { T::ZERO };
+                let mut products = [0.0; LANES];
+                in_lanes(columns, |lane, j| products[lane] += ((g[j] - mean) * x[j]).to_f64());
+                let (product, inverse) = (T::from_f64(total(products) / n * pull), state.inverse[b]);
+                for ((out, g), x) in out.iter_mut().zip(g).zip(x) {
+                    *out = inverse * (*g - mean - *x * product);
+                }
             }
+            out.abs_max = out.abs_max.max(abs_max(out_block));
         }
     }
     out.exponent = g.exponent + state.exponent;
     let given = g.rows.len().max(state.rows.len());
     out.rows.extend((0..given).map(|b| g.row(b) + state.rows.get(b).copied().unwrap_or(0)));
-    out.abs_max = abs_max(&out.data);
 }

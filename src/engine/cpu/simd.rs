@@ -122,6 +122,19 @@ impl<S: Simd> Running<S> {
         self.smallest = simd.min_f32s(a, self.smallest);
         simd.mul_add_e_f32s(v, v, square)
     }
+
+    /// [`Running::add`] of a vector that is zero outside the mask.
+    #[inline(always)]
+    fn add_masked(&mut self, simd: S, v: S::f32s, (shift, mask): (S::f32s, S::m32s), square: S::f32s) -> S::f32s {
+        let d = simd.select_f32s(mask, simd.sub_f32s(v, shift), simd.splat_f32s(0.0));
+        let a = simd.abs_f32s(v);
+        self.deviation = simd.add_f32s(self.deviation, d);
+        self.deviation_square = simd.mul_add_e_f32s(d, d, self.deviation_square);
+        self.largest = simd.max_f32s(a, self.largest);
+        let a = simd.select_f32s(mask, a, simd.splat_f32s(f32::INFINITY));
+        self.smallest = simd.min_f32s(a, self.smallest);
+        simd.mul_add_e_f32s(v, v, square)
+    }
 }
 
 /// [`plain_reduce`] of a block of rows with its sums kept in registers; `squares` has the sum of squares of each row.
@@ -134,7 +147,7 @@ pub fn reduce_rows<S: Simd>(simd: S, x: &[f32], columns: usize, shift: f32, squa
     let k = simd.splat_f32s(shift);
     let zero = simd.splat_f32s(0.0);
     let (mut a, mut b) = (Running::new(simd), Running::new(simd));
-    let mut rest = RowReduction::ZERO;
+    let mask = simd.mask_between_m32s(0, (columns % S::F32_LANES) as u32).mask();
     for (row, square) in x.chunks_exact(columns).zip(squares) {
         let (head, tail) = S::as_simd_f32s(row);
         let (pairs, last) = pulp::as_arrays::<2, _>(head);
@@ -146,35 +159,32 @@ pub fn reduce_rows<S: Simd>(simd: S, x: &[f32], columns: usize, shift: f32, squa
         for &v in last {
             p = a.add(simd, v, k, p);
         }
-        *square = f64::from(simd.reduce_sum_f32s(simd.add_f32s(p, q)));
         if !tail.is_empty() {
-            let part = plain_reduce(tail, shift);
-            *square += part.square;
-            rest.join(&part);
+            q = b.add_masked(simd, simd.partial_load_f32s(tail), (k, mask), q);
         }
+        *square = f64::from(simd.reduce_sum_f32s(simd.add_f32s(p, q)));
     }
     let sum = |a: S::f32s, b: S::f32s| f64::from(simd.reduce_sum_f32s(a)) + f64::from(simd.reduce_sum_f32s(b));
-    rest.deviation += sum(a.deviation, b.deviation);
-    rest.deviation_square += sum(a.deviation_square, b.deviation_square);
-    rest.abs_max = rest.abs_max.max(f64::from(simd.reduce_max_f32s(simd.max_f32s(a.largest, b.largest))));
-    // Counted in a pass of their own, because most tensors have none.
-    if simd.reduce_min_f32s(simd.min_f32s(a.smallest, b.smallest)) == 0.0 {
-        rest.zeros += head_zeros(simd, x, columns);
+    let smallest = simd.reduce_min_f32s(simd.min_f32s(a.smallest, b.smallest));
+    RowReduction {
+        deviation: sum(a.deviation, b.deviation),
+        deviation_square: sum(a.deviation_square, b.deviation_square),
+        square: 0.0,
+        abs_max: f64::from(simd.reduce_max_f32s(simd.max_f32s(a.largest, b.largest))),
+        // Counted in a pass of their own, because most tensors have none.
+        zeros: if smallest == 0.0 { zeros(simd, x) } else { 0 },
     }
-    rest
 }
 
-/// Zeros in the whole vectors of every row.
 #[inline(always)]
-fn head_zeros<S: Simd>(simd: S, x: &[f32], columns: usize) -> u64 {
+fn zeros<S: Simd>(simd: S, x: &[f32]) -> u64 {
     let (zero, one) = (simd.splat_f32s(0.0), simd.splat_f32s(1.0));
+    let (head, tail) = S::as_simd_f32s(x);
     let mut zeros = zero;
-    for row in x.chunks_exact(columns) {
-        for &v in S::as_simd_f32s(row).0 {
-            zeros = simd.add_f32s(zeros, simd.select_f32s(simd.equal_f32s(v, zero), one, zero));
-        }
+    for &v in head {
+        zeros = simd.add_f32s(zeros, simd.select_f32s(simd.equal_f32s(v, zero), one, zero));
     }
-    simd.reduce_sum_f32s(zeros) as u64
+    simd.reduce_sum_f32s(zeros) as u64 + tail.iter().filter(|v| **v == 0.0).count() as u64
 }
 
 /// [`reduce_rows`] in plain code.
@@ -229,6 +239,23 @@ pub fn shifted<S: Simd>(simd: S, a: &[f32], scale: f32, b: &[f32], acc: &mut [f3
     f64::from(simd.reduce_sum_f32s(sum)) + plain_shifted(a_tail, scale, b_tail, acc_tail)
 }
 
+/// Adds four differences k a - b to `acc`, their squares to `sums`.
+#[inline(always)]
+fn add_four<S: Simd>(
+    simd: S,
+    mut d: [S::f32s; 4],
+    k: &[S::f32s; 4],
+    b: S::f32s,
+    acc: S::f32s,
+    sums: &mut [S::f32s; 4],
+) -> S::f32s {
+    for i in 0..4 {
+        d[i] = simd.sub_f32s(simd.mul_f32s(d[i], k[i]), b);
+        sums[i] = simd.mul_add_e_f32s(d[i], d[i], sums[i]);
+    }
+    simd.add_f32s(acc, simd.add_f32s(simd.add_f32s(d[0], d[1]), simd.add_f32s(d[2], d[3])))
+}
+
 /// [`shifted`] of four rows at a time.
 #[inline(always)]
 pub fn shifted_four<S: Simd>(simd: S, a: &[f32], scales: &[f32; 4], b: &[f32], acc: &mut [f32]) -> f64 {
@@ -237,30 +264,28 @@ pub fn shifted_four<S: Simd>(simd: S, a: &[f32], scales: &[f32; 4], b: &[f32], a
     if S::F32_LANES < 4 {
         return (0..4).map(|i| plain_shifted(row(i), scales[i], b, acc)).sum();
     }
-    let (a0, a1) = (S::as_simd_f32s(row(0)).0, S::as_simd_f32s(row(1)).0);
-    let (a2, a3) = (S::as_simd_f32s(row(2)).0, S::as_simd_f32s(row(3)).0);
-    let ((b, b_tail), (acc, acc_tail)) = (S::as_simd_f32s(b), S::as_mut_simd_f32s(acc));
-    let whole = columns - b_tail.len();
     let mut k = [simd.splat_f32s(0.0); 4];
     for i in 0..4 {
         k[i] = simd.splat_f32s(scales[i]);
     }
     let mut sums = [simd.splat_f32s(0.0); 4];
+    let (a0, a1) = (S::as_simd_f32s(row(0)).0, S::as_simd_f32s(row(1)).0);
+    let (a2, a3) = (S::as_simd_f32s(row(2)).0, S::as_simd_f32s(row(3)).0);
+    let ((b, b_tail), (acc, acc_tail)) = (S::as_simd_f32s(b), S::as_mut_simd_f32s(acc));
     let rows = a0.iter().zip(a1).zip(a2).zip(a3);
     for (((((a0, a1), a2), a3), &b), acc) in rows.zip(b).zip(acc) {
-        let mut d = [*a0, *a1, *a2, *a3];
-        for i in 0..4 {
-            d[i] = simd.sub_f32s(simd.mul_f32s(d[i], k[i]), b);
-            sums[i] = simd.mul_add_e_f32s(d[i], d[i], sums[i]);
-        }
-        *acc = simd.add_f32s(*acc, simd.add_f32s(simd.add_f32s(d[0], d[1]), simd.add_f32s(d[2], d[3])));
+        *acc = add_four(simd, [*a0, *a1, *a2, *a3], &k, b, *acc, &mut sums);
+    }
+    if !b_tail.is_empty() {
+        // Zero in the lanes that are not there.
+        let whole = columns - b_tail.len();
+        let part = |x: &[f32]| simd.partial_load_f32s(x);
+        let d = [part(&row(0)[whole..]), part(&row(1)[whole..]), part(&row(2)[whole..]), part(&row(3)[whole..])];
+        let sum = add_four(simd, d, &k, part(b_tail), part(acc_tail), &mut sums);
+        simd.partial_store_f32s(acc_tail, sum);
     }
     let sum = simd.add_f32s(simd.add_f32s(sums[0], sums[1]), simd.add_f32s(sums[2], sums[3]));
-    let mut total = f64::from(simd.reduce_sum_f32s(sum));
-    if !b_tail.is_empty() {
-        total += (0..4).map(|i| plain_shifted(&row(i)[whole..], scales[i], b_tail, acc_tail)).sum::<f64>();
-    }
-    total
+    f64::from(simd.reduce_sum_f32s(sum))
 }
 
 #[cfg(test)]

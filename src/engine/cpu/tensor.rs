@@ -1,5 +1,7 @@
 //! Tensors of the CPU engine: row-major values with a power of two taken out.
 
+use pulp::Simd;
+
 use super::kernels::abs_max;
 use super::real::Real;
 use super::rows::sum_rows;
@@ -27,9 +29,13 @@ impl<T: Real> Tensor<T> {
     pub const UNKNOWN: f64 = f64::NAN;
 
     /// Finds `abs_max` if it is unknown.
-    pub fn know_max(&mut self) {
+    pub fn know_max<S: Simd>(&mut self, simd: S) {
         if self.abs_max.is_nan() {
-            self.abs_max = abs_max(&self.data);
+            self.abs_max = T::dispatch(
+                simd,
+                #[inline(always)]
+                || abs_max(&self.data),
+            );
         }
     }
 
@@ -73,8 +79,11 @@ pub fn exponent_for<T: Real>(t: i32) -> i32 {
     if t.abs() <= T::ORDINARY { 0 } else { t }
 }
 
+/// Elements that stay in the cache from one look to the next.
+const CACHED: usize = 4096;
+
 /// dst (+)= scale * src by powers of two, at the larger exponent; `scale` is the true factor of the new part.
-pub fn accumulate<T: Real>(dst: &mut Tensor<T>, src: &Tensor<T>, scale: f64) {
+pub fn accumulate<T: Real, S: Simd>(simd: S, dst: &mut Tensor<T>, src: &Tensor<T>, scale: f64) {
     let fresh = dst.data.is_empty();
     let apart = !(dst.rows.is_empty() && src.rows.is_empty());
     if apart && !fresh {
@@ -96,18 +105,28 @@ pub fn accumulate<T: Real>(dst: &mut Tensor<T>, src: &Tensor<T>, scale: f64) {
         }
     };
     let factor = T::from_f64(libm::scalbn(scale, src.exponent - exponent));
-    if fresh || old.is_none() {
+    let fresh = fresh || old.is_none();
+    let shift = dst.exponent - exponent;
+    if fresh {
         dst.rows.clone_from(&src.rows);
-        dst.data.clear();
-        dst.data.extend(src.data.iter().map(|v| *v * factor));
-    } else {
-        if exponent != dst.exponent {
-            scale_in_place(&mut dst.data, dst.exponent - exponent);
-        }
-        for (d, s) in dst.data.iter_mut().zip(&src.data) {
-            *d += *s * factor;
-        }
+        dst.data.resize(src.data.len(), T::ZERO);
+    } else if shift != 0 {
+        scale_in_place(&mut dst.data, shift);
     }
+    dst.abs_max = 0.0;
+    T::dispatch(
+        simd,
+        #[inline(always)]
+        || {
+            for (d, s) in dst.data.chunks_mut(CACHED).zip(src.data.chunks(CACHED)) {
+                if fresh {
+                    d.iter_mut().zip(s).for_each(|(d, s)| *d = *s * factor);
+                } else {
+                    d.iter_mut().zip(s).for_each(|(d, s)| *d += *s * factor);
+                }
+                dst.abs_max = dst.abs_max.max(abs_max(d));
+            }
+        },
+    );
     dst.exponent = exponent;
-    dst.abs_max = abs_max(&dst.data);
 }
