@@ -6,9 +6,9 @@ use pulp::Simd;
 
 use super::columns::plain_phi;
 use super::kernels::{UnitStats, abs_max};
-use super::moments::{Accumulator, block_rows};
+use super::moments::block_rows;
 use super::real::Real;
-use super::rows::{reconcile, settle_and_measure};
+use super::samples::Samples;
 use super::tensor::{Tensor, exponent_for, log2_size, power, scale_in_place};
 use crate::network::Activation;
 use crate::network::activation::Parts;
@@ -83,7 +83,7 @@ impl<'a, T: Real> Rule<'a, T> {
     }
 }
 
-/// h = phi(u) and phi'(u), [batch, columns]; slopes of samples below 2^floor are zero; moments of h into `acc` row by row, with `squares[b]` = |h_b|^2.
+/// h = phi(u) and phi'(u), [batch, columns]; slopes of samples below 2^floor are zero; statistics of h into `samples`.
 #[inline(always)]
 pub fn activate<T: Real, S: Simd>(
     simd: S,
@@ -92,13 +92,12 @@ pub fn activate<T: Real, S: Simd>(
     columns: usize,
     (h, phi_grad): (&mut Tensor<T>, &mut Tensor<T>),
     stats: &mut PhiStats<T>,
-    (acc, squares): (&mut Accumulator, &mut Vec<f64>),
+    samples: &mut Samples<T>,
 ) {
     let facts = activation.facts();
     h.resize(u.data.len());
     phi_grad.resize(u.data.len());
     (stats.sum, stats.saturated, stats.active) = (0.0, 0, 0);
-    squares.clear();
     let has_flat = facts.flat.iter().any(|f| f.is_finite());
     // Rows that lie in a tail of phi' or of phi.
     let (mut faint, mut faint_h) = (Vec::new(), Vec::new());
@@ -112,9 +111,9 @@ pub fn activate<T: Real, S: Simd>(
         let block = block_rows(columns) * columns;
         let blocks = u.data.chunks(block).zip(h.data.chunks_mut(block)).zip(phi_grad.data.chunks_mut(block));
         for ((u, h), d) in blocks {
-            let first = squares.len();
+            let first = samples.squares.len();
             rule.evaluate::<S>(u, &mut scratch, h, d);
-            acc.rows(simd, h, columns, squares);
+            samples.rows(simd, h, columns);
             let part = T::phi(simd, (u, d), columns, rule.threshold, rule.knee, stats.units.sums());
             stats.sum += part.sum;
             stats.saturated += part.saturated;
@@ -127,7 +126,7 @@ pub fn activate<T: Real, S: Simd>(
                 }
             }
             for (b, h) in h.chunks_exact(columns).enumerate().filter(|_| has_tail) {
-                if squares[first + b] <= square_bound && abs_max(h) < small {
+                if samples.squares[first + b] <= square_bound && abs_max(h) < small {
                     faint_h.push(first + b);
                 }
             }
@@ -159,9 +158,9 @@ pub fn activate<T: Real, S: Simd>(
         stats.sum = flat.iter().map(|v| v.to_f64()).sum();
     }
     if faint_h.is_empty() && u.rows.is_empty() {
-        reconcile(simd, h, columns, acc, squares);
+        samples.reconcile(simd, h, columns);
     } else {
-        settle_and_measure(simd, h, columns, acc, squares);
+        samples.settle(simd, h, columns);
     }
     stats.dead_units = if has_flat { stats.units.max.iter().filter(|&&m| m == T::ZERO).count() as u64 } else { 0 };
 }

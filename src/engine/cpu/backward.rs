@@ -6,12 +6,13 @@ use std::f64::consts::{LOG10_2, LOG10_E};
 use faer::MatRef;
 use pulp::Simd;
 
-use super::kernels::{column_sums, paths_above};
-use super::moments::Accumulator;
+use super::kernels::paths_above;
+use super::moments::{Accumulator, block_rows};
 use super::network::{Runner, typical_product};
 use super::product::product;
 use super::real::Real;
 use super::rows::for_outer_product;
+use super::samples::{ColumnSums, Samples};
 use super::tensor::{Tensor, accumulate, power};
 use crate::network::Residual;
 use crate::program::{Op, Slot};
@@ -21,10 +22,12 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
     pub(super) fn backward(&mut self) {
         let depth = self.spec.depth;
         for layer in (1..=depth + 1).rev() {
-            if layer <= depth {
+            let Some(block) = self.program.block(layer, depth) else { continue };
+            // An activation takes the statistics of what it reads first and last.
+            let joint = matches!(block.ops.last(), Some(Op::Activation { .. }));
+            if layer <= depth && !joint {
                 self.record_act_grad(layer);
             }
-            let Some(block) = self.program.block(layer, depth) else { continue };
             for op in block.ops.iter().rev() {
                 self.backward_op(layer, *op);
             }
@@ -40,7 +43,7 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         let columns = if layer == 0 { self.spec.input_size } else { self.spec.width } as usize;
         self.recorded(layer, Quantity::ActGrad, columns, &mut grad);
         grad.normalise();
-        self.observe(layer, "act_grad", &[self.spec.batch_size as usize, columns], &grad);
+        self.observe(layer, "act_grad", &[self.batch(), columns], &grad);
         self.workspace.act_grads[layer as usize] = grad;
     }
 
@@ -129,40 +132,81 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         }
     }
 
-    /// dLoss/du = dLoss/dphi * phi'(u).
+    /// dLoss/du = dLoss/dphi * phi'(u), with the statistics of delta_l where u is z_l and of dLoss/dh_l where phi is h_l.
     fn activation_backward(&mut self, layer: u32, src: Slot, dst: Slot) {
-        let simd = self.simd;
-        let mut grad = self.take_grad(layer, dst);
-        grad.know_max(simd);
-        let mut out = self.spare();
-        let phi_grad = &self.workspace.layers[layer as usize].phi_grad;
-        let typical = typical_product(&[grad.log2_max(), phi_grad.log2_max()], 1);
-        let shift = if typical.abs() > T::ORDINARY / 2 { typical } else { 0 };
-        let scale = power::<T>(-shift);
-        out.resize(grad.data.len());
         let columns = self.spec.width as usize;
+        let mut grad = self.take_grad(layer, dst);
+        let phi_grad = std::mem::take(&mut self.workspace.layers[layer as usize].phi_grad);
+        let mut out = self.spare();
+        out.resize(grad.data.len());
+        let sums = self.spec.layer_has_bias(layer).then_some(columns);
+        let mut delta = (src == Slot::Preact).then(|| self.samples(Quantity::PreactGrad, sums));
+        let mut shift = 0;
+        if dst == (Slot::Act { back: 0 }) {
+            let mut samples = self.samples(Quantity::ActGrad, None);
+            // As if nothing had to be scaled, which the statistics then tell.
+            self.times_slope(&grad, &phi_grad, shift, &mut out, (Some(&mut samples), delta.as_mut()));
+            let exponent = grad.exponent;
+            let changed = samples.reconcile(self.simd, &mut grad, columns);
+            self.record_samples(layer, Quantity::ActGrad, samples, grad.exponent);
+            grad.normalise();
+            self.observe(layer, "act_grad", &[self.batch(), columns], &grad);
+            shift = Self::slope_shift(&grad, &phi_grad);
+            if changed || grad.exponent != exponent || shift != 0 {
+                delta.iter_mut().for_each(|delta| delta.restart(columns));
+                self.times_slope(&grad, &phi_grad, shift, &mut out, (None, delta.as_mut()));
+            }
+        } else {
+            grad.know_max(self.simd);
+            shift = Self::slope_shift(&grad, &phi_grad);
+            self.times_slope(&grad, &phi_grad, shift, &mut out, (None, delta.as_mut()));
+        }
+        out.exponent = grad.exponent + phi_grad.exponent + shift;
+        out.rows = grad.joint_rows(&phi_grad);
+        out.abs_max = Tensor::<T>::UNKNOWN;
+        self.delta = delta;
+        self.workspace.layers[layer as usize].phi_grad = phi_grad;
+        self.give(layer, src, &mut out, 1.0);
+        self.recycle(out);
+        self.recycle(grad);
+    }
+
+    /// The power of two that [`Runner::times_slope`] takes out: 0 in the ordinary range.
+    fn slope_shift(grad: &Tensor<T>, phi_grad: &Tensor<T>) -> i32 {
+        let typical = typical_product(&[grad.log2_max(), phi_grad.log2_max()], 1);
+        if typical.abs() > T::ORDINARY / 2 { typical } else { 0 }
+    }
+
+    /// out = grad * phi' 2^-shift, with statistics of `grad` and of `out`, in one pass.
+    fn times_slope(
+        &self,
+        grad: &Tensor<T>,
+        phi_grad: &Tensor<T>,
+        shift: i32,
+        out: &mut Tensor<T>,
+        (mut of_grad, mut of_out): (Option<&mut Samples<T>>, Option<&mut Samples<T>>),
+    ) {
+        let (simd, scale) = (self.simd, power::<T>(-shift));
+        let columns = self.spec.width as usize;
+        let block = block_rows(columns) * columns;
         T::dispatch(
             simd,
             #[inline(always)]
             || {
-                let rows = out
-                    .data
-                    .chunks_exact_mut(columns)
-                    .zip(grad.data.chunks_exact(columns))
-                    .zip(phi_grad.data.chunks_exact(columns));
-                for ((o, g), d) in rows {
-                    for ((o, g), d) in o.iter_mut().zip(g).zip(d) {
+                let blocks = out.data.chunks_mut(block).zip(grad.data.chunks(block)).zip(phi_grad.data.chunks(block));
+                for ((out, grad), slope) in blocks {
+                    if let Some(samples) = &mut of_grad {
+                        samples.rows(simd, grad, columns);
+                    }
+                    for ((o, g), d) in out.iter_mut().zip(grad).zip(slope) {
                         *o = (*g * scale) * *d;
+                    }
+                    if let Some(samples) = &mut of_out {
+                        samples.rows(simd, out, columns);
                     }
                 }
             },
         );
-        out.exponent = grad.exponent + phi_grad.exponent + shift;
-        out.rows = grad.joint_rows(phi_grad);
-        out.abs_max = Tensor::<T>::UNKNOWN;
-        self.give(layer, src, &mut out, 1.0);
-        self.recycle(out);
-        self.recycle(grad);
     }
 
     /// Statistics of delta_l, dW_l and db_l, and the gradient of the layer's input.
@@ -170,14 +214,27 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         let batch = self.spec.batch_size as usize;
         let (fan_in, fan_out) = (self.spec.fan_in(layer) as usize, self.spec.fan_out(layer) as usize);
         let mut delta = self.take_grad(layer, dst);
-        self.recorded(layer, Quantity::PreactGrad, fan_out, &mut delta);
-        self.sample_spread(layer, &delta);
-        self.cosines(layer, Quantity::PreactGrad, fan_out, &delta);
+        let biased = self.spec.layer_has_bias(layer);
+        let mut samples = match self.delta.take() {
+            Some(mut samples) => {
+                samples.reconcile(self.simd, &mut delta, fan_out);
+                samples
+            }
+            None => {
+                let mut samples = self.samples(Quantity::PreactGrad, biased.then_some(fan_out));
+                self.write_samples(fan_out, &mut delta, &mut samples, |_, _| ());
+                samples
+            }
+        };
+        self.sample_spread(layer, &delta, &samples.squares);
+        let exponent = delta.exponent;
         delta.normalise();
-        self.observe(layer, "preact_grad", &[batch, fan_out], &delta);
-        if self.spec.layer_has_bias(layer) {
-            self.bias_grad(layer, fan_out, &delta);
+        if biased {
+            let sums = if delta.exponent == exponent { samples.sums() } else { None };
+            self.bias_grad(layer, fan_out, &delta, sums);
         }
+        self.record_samples(layer, Quantity::PreactGrad, samples, exponent);
+        self.observe(layer, "preact_grad", &[batch, fan_out], &delta);
         match self.centred_source(layer, src) {
             Some(source) => self.weight_grad(layer, fan_out, fan_in, &delta, &source),
             None => {
@@ -205,9 +262,9 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         self.recycle(delta);
     }
 
-    /// Spread over samples of log10 |delta_l(b)|, from the squares of the pass before.
-    fn sample_spread(&mut self, layer: u32, delta: &Tensor<T>) {
-        let squares = self.workspace.squares.iter().enumerate().filter(|(_, s)| **s > 0.0 && s.is_finite());
+    /// Spread over samples of log10 |delta_l(b)|, from the squares of the stored rows.
+    fn sample_spread(&mut self, layer: u32, delta: &Tensor<T>, squares: &[f64]) {
+        let squares = squares.iter().enumerate().filter(|(_, s)| **s > 0.0 && s.is_finite());
         // The natural logarithm is several times faster than the decimal one.
         let logs: Vec<f64> = squares.map(|(b, s)| 0.5 * LOG10_E * s.ln() + f64::from(delta.row(b)) * LOG10_2).collect();
         let count = logs.len();
@@ -217,17 +274,22 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         self.set_count(layer, Count::GradSamples, count as u64);
     }
 
-    fn bias_grad(&mut self, layer: u32, fan_out: usize, delta: &Tensor<T>) {
+    /// dLoss/db, the sums of delta over samples, of which `sums` may be at hand.
+    fn bias_grad(&mut self, layer: u32, fan_out: usize, delta: &Tensor<T>, sums: Option<&[f64]>) {
         let simd = self.simd;
-        let workspace = &mut *self.workspace;
-        let [scratch, buffer] = &mut workspace.rows;
-        let (sums, flat) = (&mut workspace.bias_grad, delta.flat(buffer));
-        T::dispatch(
-            simd,
-            #[inline(always)]
-            || column_sums(flat, fan_out, scratch, sums),
-        );
         let mut acc = Accumulator::new(self.detail(Quantity::BiasGrad));
+        let workspace = &mut *self.workspace;
+        workspace.bias_grad.clear();
+        match sums {
+            Some(sums) => workspace.bias_grad.extend_from_slice(sums),
+            None => {
+                let mut sums = ColumnSums::default();
+                sums.begin(fan_out);
+                let flat = delta.flat(&mut workspace.rows[1]);
+                flat.chunks(block_rows(fan_out) * fan_out).for_each(|rows| sums.rows(rows, fan_out));
+                workspace.bias_grad.extend_from_slice(sums.finish());
+            }
+        }
         acc.row(simd, &self.workspace.bias_grad[..]);
         self.record(layer).moments[Quantity::BiasGrad as usize] = acc.finish(delta.exponent);
         if self.trace.is_some() {

@@ -6,12 +6,11 @@ use pulp::Simd;
 
 use super::activate::{activate, log2_floor};
 use super::deviation;
-use super::moments::{Accumulator, block_rows};
 use super::network::{Runner, typical_product};
 use super::norm;
 use super::product::product;
 use super::real::Real;
-use super::rows::{reconcile, sum_rows};
+use super::rows::sum_rows;
 use super::tensor::{Tensor, exponent_for, power};
 use crate::network::Norm;
 use crate::program::{Op, Slot};
@@ -70,7 +69,6 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
     fn finish_act(&mut self, layer: u32, dst: Slot, act: &mut Tensor<T>) {
         let columns = self.columns(layer, dst);
         self.recorded(layer, Quantity::Act, columns, act);
-        self.cosines(layer, Quantity::Act, columns, act);
         act.normalise();
     }
 
@@ -106,31 +104,20 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         let scale_of = |row: i32| bias.log2_max().map_or(T::ZERO, |_| power::<T>(bias.exponent - z.exponent - row));
         let mut scales = z.rows.iter().map(|&row| scale_of(row)).collect::<Vec<T>>().into_iter();
         let bias_scale = scale_of(0);
-        let mut acc = Accumulator::new(self.detail(Quantity::Preact));
-        let bias = &self.workspace.layers[layer as usize].bias.data;
-        let squares = &mut self.workspace.squares;
-        squares.clear();
-        let biased = bias.iter().any(|b| *b != T::ZERO);
-        T::dispatch(
-            simd,
-            #[inline(always)]
-            || {
-                for block in z.data.chunks_mut(block_rows(fan_out) * fan_out) {
-                    for row in block.chunks_exact_mut(fan_out).filter(|_| biased) {
-                        let bias_scale = scales.next().unwrap_or(bias_scale);
-                        for (z, b) in row.iter_mut().zip(bias) {
-                            *z += *b * bias_scale;
-                        }
-                    }
-                    acc.rows(simd, block, fan_out, squares);
+        let bias = std::mem::take(&mut self.workspace.layers[layer as usize].bias);
+        let biased = bias.data.iter().any(|b| *b != T::ZERO);
+        let mut samples = self.samples(Quantity::Preact, None);
+        self.write_samples(fan_out, &mut z, &mut samples, |_, block| {
+            for row in block.chunks_exact_mut(fan_out).filter(|_| biased) {
+                let bias_scale = scales.next().unwrap_or(bias_scale);
+                for (z, b) in row.iter_mut().zip(&bias.data) {
+                    *z += *b * bias_scale;
                 }
-            },
-        );
-        reconcile(simd, &mut z, fan_out, &mut acc, squares);
+            }
+        });
+        self.workspace.layers[layer as usize].bias = bias;
         self.linear_rest(layer, src, fan_out);
-        let exponent = z.exponent;
-        self.record(layer).moments[Quantity::Preact as usize] = acc.finish(exponent);
-        self.cosines(layer, Quantity::Preact, fan_out, &z);
+        self.record_samples(layer, Quantity::Preact, samples, z.exponent);
         self.observe(layer, "preact", &[batch, fan_out], &z);
         self.put(layer, src, x);
         self.put(layer, dst, z);
@@ -143,24 +130,14 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         let (u, mut h) = (self.take(layer, src), self.take(layer, dst));
         let mut phi_grad = std::mem::take(&mut self.workspace.layers[layer as usize].phi_grad);
         let mut stats = std::mem::take(&mut self.workspace.layers[layer as usize].phi_stats);
-        let mut acc = Accumulator::new(self.detail(Quantity::Act));
-        let squares = &mut self.workspace.squares;
+        let output = dst == (Slot::Act { back: 0 });
+        let mut samples = self.samples(if output { Quantity::Act } else { Quantity::ActGrad }, None);
         let spec = self.spec;
         let (activation, floor) = (&spec.activation, log2_floor(spec.depth));
         T::dispatch(
             simd,
             #[inline(always)]
-            || {
-                activate(
-                    simd,
-                    (activation, floor),
-                    &u,
-                    columns,
-                    (&mut h, &mut phi_grad),
-                    &mut stats,
-                    (&mut acc, squares),
-                )
-            },
+            || activate(simd, (activation, floor), &u, columns, (&mut h, &mut phi_grad), &mut stats, &mut samples),
         );
         let rest = (spec.norm == Norm::Batch).then(|| deviation::from_zero(activation, &u)).flatten();
         let elements = u.data.len() as u64;
@@ -171,10 +148,10 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         self.set_count(layer, Count::DeadUnits, stats.dead_units);
         self.set_sum(layer, Sum::PhiGrad, Scaled::new(stats.sum, phi_grad.exponent));
         self.set_sum(layer, Sum::PhiGradSquare, Scaled::new(stats.units.square.iter().sum(), 2 * phi_grad.exponent));
-        if dst == (Slot::Act { back: 0 }) {
-            let exponent = h.exponent;
-            self.record(layer).moments[Quantity::Act as usize] = acc.finish(exponent);
-            self.cosines(layer, Quantity::Act, columns, &h);
+        if output {
+            self.record_samples(layer, Quantity::Act, samples, h.exponent);
+        } else {
+            self.discard(samples);
         }
         let state = &mut self.workspace.layers[layer as usize];
         (state.phi_grad, state.phi_stats) = (phi_grad, stats);
@@ -209,29 +186,21 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         let branch_scale = T::from_f64(libm::scalbn(a, other.exponent - out.exponent));
         out.resize(from.data.len());
         let (mut skip_square, mut branch_square) = (0.0, 0.0);
-        T::dispatch(
-            simd,
-            #[inline(always)]
-            || {
-                for ((o, s), b) in out
-                    .data
-                    .chunks_exact_mut(columns)
-                    .zip(from.data.chunks_exact(columns))
-                    .zip(other.data.chunks_exact(columns))
-                {
-                    skip_square += T::dot(simd, s, s);
-                    branch_square += T::dot(simd, b, b);
-                    for ((o, s), b) in o.iter_mut().zip(s).zip(b) {
-                        *o = *s * skip_scale + *b * branch_scale;
-                    }
-                }
-            },
-        );
+        let mut samples = self.samples(Quantity::Act, None);
+        self.write_samples(columns, &mut out, &mut samples, |first, out| {
+            let (s, b) = (&from.data[first..first + out.len()], &other.data[first..first + out.len()]);
+            skip_square += T::dot(simd, s, s);
+            branch_square += T::dot(simd, b, b);
+            for ((o, s), b) in out.iter_mut().zip(s).zip(b) {
+                *o = *s * skip_scale + *b * branch_scale;
+            }
+        });
+        self.record_samples(layer, Quantity::Act, samples, out.exponent);
+        out.normalise();
         self.set_sum(layer, Sum::SkipSquare, Scaled::new(skip_square, 2 * from.exponent));
         self.set_sum(layer, Sum::BranchSquare, Scaled::new(branch_square * a * a, 2 * other.exponent));
         self.put(layer, skip, from);
         self.put(layer, branch, other);
-        self.finish_act(layer, dst, &mut out);
         self.put(layer, dst, out);
     }
 }

@@ -17,6 +17,7 @@ mod norm;
 mod product;
 mod real;
 mod rows;
+mod samples;
 mod simd;
 mod team;
 mod tensor;
@@ -239,7 +240,7 @@ impl<T: Real> WithSimd for Job<'_, T> {
     type Output = Outcome;
     fn with_simd<S: Simd>(self, simd: S) -> Outcome {
         let Job { spec, program, mask, data, given, team, workspace, trace } = self;
-        Runner { spec, program, mask, simd, team, workspace, records: Vec::new(), trace, given }.run(data)
+        Runner { spec, program, mask, simd, team, workspace, records: Vec::new(), delta: None, trace, given }.run(data)
     }
 }
 

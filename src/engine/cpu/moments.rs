@@ -265,9 +265,13 @@ fn product<T: Real, S: Simd>(simd: S, x: &[T], other: Option<&[T]>, at: usize) -
 pub const SHARED: usize = 1 << 18;
 const SHARE: usize = 32;
 
-/// Rows whose sums share float32 registers: few enough for their rounding not to show.
+/// Rows whose sums share float32 registers: few enough for their rounding not to show, and whole pairs and fours of samples
+/// where there are so many.
 pub fn block_rows(columns: usize) -> usize {
-    (2048 / columns).clamp(1, 16)
+    match 2048 / columns {
+        0..4 => 2,
+        rows => rows.min(16) / 4 * 4,
+    }
 }
 
 /// Sums of third and fourth powers of x - shift, in float64.

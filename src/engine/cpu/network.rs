@@ -3,11 +3,11 @@
 use pulp::Simd;
 
 use super::activate::log2_floor;
-use super::kernels::{Pairs, abs_max, cosine_gaps};
+use super::kernels::abs_max;
 use super::loss;
-use super::moments::{Accumulator, Detail};
+use super::moments::{Accumulator, Detail, block_rows};
 use super::real::Real;
-use super::rows::reconcile;
+use super::samples::{Pairs, Samples};
 use super::team::Team;
 use super::tensor::Tensor;
 use super::trace::Trace;
@@ -39,6 +39,8 @@ pub struct Runner<'a, T: Real, S: Simd> {
     pub team: &'a Team,
     pub workspace: &'a mut Workspace<T>,
     pub records: Vec<Record>,
+    /// Statistics of delta, from the pass that wrote it.
+    pub delta: Option<Samples<T>>,
     pub trace: Option<&'a mut Trace>,
     /// Weights and biases that replace the drawn ones.
     pub given: Option<&'a GivenTensors>,
@@ -106,7 +108,6 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         input.exponent = 0;
         input.rows.clear();
         self.recorded(0, Quantity::Act, spec.input_size as usize, &mut input);
-        self.cosines(0, Quantity::Act, spec.input_size as usize, &input);
         self.workspace.layers[0].act = input;
         self.workspace.layers[0].act_rest.resize(0);
     }
@@ -161,55 +162,74 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         self.workspace.layers[layer as usize] = state;
     }
 
-    /// Moments of a tensor that no other pass reads row by row; fills `squares` (of the stored rows) and `abs_max`, and
-    /// gives rows that lie far apart exponents of their own.
-    pub(super) fn recorded(&mut self, layer: u32, quantity: Quantity, columns: usize, tensor: &mut Tensor<T>) {
+    /// Statistics of a tensor of samples, ready for its rows: cosines where this quantity has them, and sums over samples
+    /// where `sums` says of how many columns.
+    pub(super) fn samples(&mut self, quantity: Quantity, sums: Option<usize>) -> Samples<T> {
+        let mut samples = self.workspace.samples.pop().unwrap_or_default();
+        let pairs = if self.spec.input == Input::CorrelatedPairs { Pairs::Adjacent } else { Pairs::All };
+        let compared = quantity != Quantity::ActGrad && self.mask.contains(RecordMask::COS);
+        samples.begin(self.detail(quantity), compared.then_some(pairs), sums);
+        samples
+    }
+
+    /// Writes a tensor by `write(first element, block)` and takes its statistics, block by block while it is in the cache;
+    /// gives it its maximum and rows that lie far apart exponents of their own.
+    pub(super) fn write_samples(
+        &mut self,
+        columns: usize,
+        tensor: &mut Tensor<T>,
+        samples: &mut Samples<T>,
+        mut write: impl FnMut(usize, &mut [T]),
+    ) {
         let simd = self.simd;
-        let mut acc = Accumulator::new(self.detail(quantity));
-        let squares = &mut self.workspace.squares;
-        squares.clear();
+        let block = block_rows(columns) * columns;
         T::dispatch(
             simd,
             #[inline(always)]
             || {
-                acc.rows(simd, &tensor.data, columns, squares);
+                for (i, x) in tensor.data.chunks_mut(block).enumerate() {
+                    write(i * block, x);
+                    samples.rows(simd, x, columns);
+                }
             },
         );
-        reconcile(simd, tensor, columns, &mut acc, &mut self.workspace.squares);
-        let exponent = tensor.exponent;
-        self.record(layer).moments[quantity as usize] = acc.finish(exponent);
+        samples.reconcile(simd, tensor, columns);
     }
 
-    /// Cosines between samples, from the row squares of the pass before.
-    pub(super) fn cosines(&mut self, layer: u32, quantity: Quantity, columns: usize, tensor: &Tensor<T>) {
-        let simd = self.simd;
-        if !self.mask.contains(RecordMask::COS) {
-            return;
-        }
-        let pairs = if self.spec.input == Input::CorrelatedPairs { Pairs::Adjacent } else { Pairs::All };
-        let workspace = &mut *self.workspace;
-        let (squares, rows) = (&workspace.squares, &mut workspace.rows);
-        let (gap, count) = T::dispatch(
-            simd,
-            #[inline(always)]
-            || cosine_gaps(simd, &tensor.data, columns, squares, pairs, rows),
-        );
-        let cosine = Scaled::from(count as f64 - gap);
-        match quantity {
-            Quantity::Preact => {
-                self.set_sum(layer, Sum::PreactCos, cosine);
-                self.set_sum(layer, Sum::PreactCosGap, Scaled::from(gap));
-                self.set_count(layer, Count::PreactPairs, count);
-            }
-            Quantity::Act => {
-                self.set_sum(layer, Sum::ActCos, cosine);
-                self.set_count(layer, Count::ActPairs, count);
-            }
-            _ => {
-                self.set_sum(layer, Sum::GradCos, cosine);
-                self.set_count(layer, Count::GradPairs, count);
+    /// [`Runner::write_samples`] of a tensor that is written already, and its record.
+    pub(super) fn recorded(&mut self, layer: u32, quantity: Quantity, columns: usize, tensor: &mut Tensor<T>) {
+        let mut samples = self.samples(quantity, None);
+        self.write_samples(columns, tensor, &mut samples, |_, _| ());
+        self.record_samples(layer, quantity, samples, tensor.exponent);
+    }
+
+    /// Enters the statistics of a tensor stored at `exponent`.
+    pub(super) fn record_samples(&mut self, layer: u32, quantity: Quantity, mut samples: Samples<T>, exponent: i32) {
+        self.record(layer).moments[quantity as usize] = samples.moments.finish(exponent);
+        if let Some((gap, count)) = samples.cosines() {
+            let cosine = Scaled::from(count as f64 - gap);
+            match quantity {
+                Quantity::Preact => {
+                    self.set_sum(layer, Sum::PreactCos, cosine);
+                    self.set_sum(layer, Sum::PreactCosGap, Scaled::from(gap));
+                    self.set_count(layer, Count::PreactPairs, count);
+                }
+                Quantity::Act => {
+                    self.set_sum(layer, Sum::ActCos, cosine);
+                    self.set_count(layer, Count::ActPairs, count);
+                }
+                _ => {
+                    self.set_sum(layer, Sum::GradCos, cosine);
+                    self.set_count(layer, Count::GradPairs, count);
+                }
             }
         }
+        self.discard(samples);
+    }
+
+    /// Keeps the buffers.
+    pub(super) fn discard(&mut self, samples: Samples<T>) {
+        self.workspace.samples.push(samples);
     }
 
     /// A tensor to be overwritten, with a buffer if one is to spare.

@@ -126,7 +126,7 @@ pub fn row_square<T: Real>(row: &[T]) -> f64 {
 }
 
 /// After the pass that took a tensor's moments: where its rows lie far apart they get exponents of their own, or share
-/// one again, and moments and squares are taken once more, from the stored rows.
+/// one again, and moments and squares are taken once more, from the stored rows. Returns whether it came to that.
 #[inline(always)]
 pub fn reconcile<T: Real, S: Simd>(
     simd: S,
@@ -134,12 +134,14 @@ pub fn reconcile<T: Real, S: Simd>(
     columns: usize,
     acc: &mut Accumulator,
     squares: &mut Vec<f64>,
-) {
-    if tensor.rows.is_empty() && !tensor.is_wide(columns, squares) {
-        tensor.abs_max = acc.abs_max();
-    } else {
+) -> bool {
+    let changed = !tensor.rows.is_empty() || tensor.is_wide(columns, squares);
+    if changed {
         settle_and_measure(simd, tensor, columns, acc, squares);
+    } else {
+        tensor.abs_max = acc.abs_max();
     }
+    changed
 }
 
 /// The second half of [`reconcile`].

@@ -3,6 +3,7 @@
 use super::activate::PhiStats;
 use super::kernels::UnitStats;
 use super::norm::NormState;
+use super::samples::Samples;
 use super::tensor::Tensor;
 
 /// State of one layer (index l; 0 is the input, depth + 1 the readout) that the backward pass needs.
@@ -51,7 +52,10 @@ pub struct Workspace<T> {
     pub weight_grad: Tensor<T>,
     /// dLoss/db_l of the layer at hand.
     pub bias_grad: Vec<f64>,
+    /// Sums of squares of a matrix's rows.
     pub squares: Vec<f64>,
+    /// Statistics of samples that wait for another tensor.
+    pub samples: Vec<Samples<T>>,
     pub rows: [Vec<T>; 2],
     pub draws: Vec<f32>,
 }
