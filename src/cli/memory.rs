@@ -25,6 +25,15 @@ unsafe impl GlobalAlloc for Allocator {
     }
 }
 
+/// Returns free memory to the system, between parts of a run that need different things.
+pub fn give_back() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: it may be called at any time, by any thread.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 #[inline]
 fn granted(memory: *mut u8, bytes: usize) -> *mut u8 {
     if memory.is_null() {

@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use super::console::{BOLD, Console, GREEN, NO_JSON, RED, YELLOW};
 use super::exit::{Exit, Failure};
 use super::options::{DeviceArgs, SweepArgs};
-use super::{difference, planning, table};
+use super::{difference, memory, planning, table};
 use crate::engine::Precision;
 use crate::engine::select;
 use crate::plan::Plan;
@@ -91,6 +91,7 @@ pub fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
     let stop = stop_on_signals();
     let (file, text) = args.sweep.parse()?;
     let plan = Arc::new(planning::plan(&file, console)?);
+    memory::give_back();
     console.status("Planned", &describe(&plan));
     plan.notes.iter().for_each(|note| console.note(note));
     check_precision(&plan, args.device.precision.into()).map_err(Failure::usage)?;
@@ -208,6 +209,7 @@ fn directory(
         return Ok(Exit::Interrupted);
     }
     progress.finish(&snapshot, "finished");
+    memory::give_back();
     let (manifest, notes) = directory.finish(&headers, extra)?;
     notes.iter().for_each(|note| console.warning(note));
     finish(args, console, path, &manifest, Some(&pace(&snapshot, begun.elapsed())))

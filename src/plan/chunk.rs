@@ -55,7 +55,10 @@ pub fn bucket_order(members: impl Iterator<Item = Member>, keys: &[ProgramKey]) 
     let mut order: Vec<(u32, Reverse<u32>, u32)> =
         members.enumerate().map(|(i, m)| (rank[m.bucket as usize], Reverse(m.depth), i as u32)).collect();
     order.sort_unstable();
-    order.into_iter().map(|(_, _, i)| i).collect()
+    // Not in place, which would keep three times the room.
+    let mut indices = Vec::with_capacity(order.len());
+    indices.extend(order.into_iter().map(|(_, _, i)| i));
+    indices
 }
 
 /// Cuts the bucket order into chunks.

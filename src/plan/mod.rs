@@ -158,7 +158,8 @@ impl Plan {
             layers,
             columns: expansion.columns.iter().map(|row| row.name.clone()).collect(),
         };
-        let Expansion { entries, keys, varying, known, notes, .. } = expansion;
+        let Expansion { mut entries, keys, varying, known, notes, .. } = expansion;
+        entries.shrink_to_fit();
         let member = |entry: &Entry| Member { bucket: entry.bucket, depth: entry.depth.into() };
         let bucket_order = chunk::bucket_order(entries.iter().map(member), &keys);
         let row_bytes = chunk::row_bytes(varying.len(), &record);

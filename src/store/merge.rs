@@ -10,7 +10,7 @@ use super::part::Part;
 /// Open files at one time.
 const OPEN_FILES: usize = 48;
 /// Bytes copied at one time.
-const BLOCK: usize = 1 << 20;
+const BLOCK: usize = 1 << 18;
 
 /// Which of a part's two tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,35 +27,65 @@ struct Piece {
     length: u64,
 }
 
+/// Where the rows of one network lie: 20 bytes, because all networks have an entry.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Place {
+    /// [`Place::MISSING`] without rows.
+    part: u32,
+    /// Offset and length of the rows of `layers.csv` and of the row of `networks.csv`.
+    tables: [(u32, u32); 2],
+}
+
+impl Place {
+    const MISSING: u32 = u32::MAX;
+
+    fn is_known(&self) -> bool {
+        self.part != Self::MISSING
+    }
+
+    fn piece(&self, table: Table) -> Piece {
+        let (offset, length) = self.tables[table as usize];
+        Piece { part: self.part, offset: offset.into(), length: length.into() }
+    }
+}
+
 /// Where the rows of every network lie.
 #[derive(Debug, Default)]
 pub struct RowIndex {
     parts: Vec<PathBuf>,
-    /// By plan index: rows of `layers.csv`, row of `networks.csv`.
-    pieces: Vec<Option<[Piece; 2]>>,
+    /// By plan index.
+    places: Vec<Place>,
 }
 
 impl RowIndex {
     /// For a plan of `networks` networks.
     pub fn new(networks: u64) -> Self {
-        RowIndex { parts: Vec::new(), pieces: vec![None; networks as usize] }
+        RowIndex {
+            parts: Vec::new(),
+            places: vec![Place { part: Place::MISSING, tables: [(0, 0); 2] }; networks as usize],
+        }
     }
 
-    /// Enters a part. False, and nothing is entered, if it names a network that the plan does not have.
+    /// Enters a part. False, and nothing is entered, if it names a network that the plan does not have, or has more than
+    /// 4 GiB.
     pub fn add(&mut self, part: &Part) -> bool {
         let footer = &part.footer;
-        if footer.index.iter().any(|&i| i >= self.pieces.len() as u64) {
+        let end = footer
+            .layers
+            .iter()
+            .chain(&footer.networks)
+            .try_fold(0u32, |end, &length| u32::try_from(length).ok().and_then(|length| end.checked_add(length)));
+        if end.is_none() || footer.index.iter().any(|&i| i >= self.places.len() as u64) {
             return false;
         }
         let number = self.parts.len() as u32;
         self.parts.push(part.path.clone());
+        // All of it fits, as was seen above.
         let mut layers = 0;
-        let mut networks = footer.layers.iter().sum();
+        let mut networks = footer.layers.iter().sum::<u64>() as u32;
         for ((&index, &a), &b) in footer.index.iter().zip(&footer.layers).zip(&footer.networks) {
-            self.pieces[index as usize] = Some([
-                Piece { part: number, offset: layers, length: a },
-                Piece { part: number, offset: networks, length: b },
-            ]);
+            let (a, b) = (a as u32, b as u32);
+            self.places[index as usize] = Place { part: number, tables: [(layers, a), (networks, b)] };
             layers += a;
             networks += b;
         }
@@ -64,12 +94,12 @@ impl RowIndex {
 
     /// Plan index of the first network without rows.
     pub fn first_missing(&self) -> Option<u64> {
-        self.pieces.iter().position(Option::is_none).map(|i| i as u64)
+        self.places.iter().position(|place| !place.is_known()).map(|i| i as u64)
     }
 
     /// Number of networks, from `start` on, whose rows are all there.
     pub fn ready_from(&self, start: u64) -> u64 {
-        self.pieces[start as usize..].iter().take_while(|p| p.is_some()).count() as u64
+        self.places[start as usize..].iter().take_while(|place| place.is_known()).count() as u64
     }
 
     /// Hands the rows of `networks` (plan indices) to `out`, in order. Networks without rows are left out.
@@ -81,8 +111,8 @@ impl RowIndex {
     ) -> io::Result<()> {
         let mut files = OpenFiles { paths: &self.parts, open: HashMap::new(), clock: 0 };
         let mut buffer = Vec::new();
-        let range = &self.pieces[networks.start as usize..networks.end as usize];
-        let mut pieces = range.iter().flatten().map(|pair| pair[table as usize]).peekable();
+        let range = &self.places[networks.start as usize..networks.end as usize];
+        let mut pieces = range.iter().filter(|place| place.is_known()).map(|place| place.piece(table)).peekable();
         while let Some(mut piece) = pieces.next() {
             // Neighbours in the plan are often neighbours in a part: one read for all of them.
             while let Some(next) = pieces.next_if(|n| n.part == piece.part && n.offset == piece.offset + piece.length) {

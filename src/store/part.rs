@@ -14,7 +14,7 @@ use super::{Attempt, Storage, StoreError, Tally, discard_on_error};
 const MARK: &[u8; 8] = b"gsparts1";
 const TRAILER: u64 = 16;
 /// Bytes written at one time.
-pub const BUFFER: usize = 1 << 20;
+pub const BUFFER: usize = 1 << 18;
 
 /// Finished rows of one network.
 #[derive(Clone, Debug, Default, PartialEq)]

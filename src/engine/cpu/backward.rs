@@ -6,7 +6,7 @@ use std::f64::consts::{LOG10_2, LOG10_E};
 use faer::MatRef;
 use pulp::Simd;
 
-use super::kernels::paths_above;
+use super::kernels::{logarithms, paths_above};
 use super::moments::{Accumulator, block_rows};
 use super::network::{Runner, typical_product};
 use super::product::product;
@@ -264,9 +264,19 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
 
     /// Spread over samples of log10 |delta_l(b)|, from the squares of the stored rows.
     fn sample_spread(&mut self, layer: u32, delta: &Tensor<T>, squares: &[f64]) {
-        let squares = squares.iter().enumerate().filter(|(_, s)| **s > 0.0 && s.is_finite());
-        // The natural logarithm is several times faster than the decimal one.
-        let logs: Vec<f64> = squares.map(|(b, s)| 0.5 * LOG10_E * s.ln() + f64::from(delta.row(b)) * LOG10_2).collect();
+        let (simd, logs) = (self.simd, &mut self.workspace.logs);
+        logs.clear();
+        logs.extend(squares.iter().filter(|&&s| s > 0.0 && s < f64::INFINITY));
+        T::dispatch(
+            simd,
+            #[inline(always)]
+            || logarithms(logs),
+        );
+        logs.iter_mut().for_each(|log| *log *= 0.5 * LOG10_E);
+        if !delta.rows.is_empty() {
+            let valid = squares.iter().enumerate().filter(|(_, s)| **s > 0.0 && **s < f64::INFINITY);
+            logs.iter_mut().zip(valid).for_each(|(log, (b, _))| *log += f64::from(delta.row(b)) * LOG10_2);
+        }
         let count = logs.len();
         let mean = logs.iter().sum::<f64>() / count as f64;
         let deviation = logs.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>();

@@ -79,6 +79,30 @@ pub fn abs_max<T: Real>(x: &[T]) -> f64 {
     lanes.iter().fold(0.0, |m: f64, v| m.max(v.to_f64()))
 }
 
+/// Replaces positive finite numbers by their natural logarithms, to 1e-15: in vectors, where none is subnormal.
+#[inline(always)]
+pub fn logarithms(values: &mut [f64]) {
+    if values.iter().any(|v| *v < f64::MIN_POSITIVE) {
+        values.iter_mut().for_each(|v| *v = v.ln());
+        return;
+    }
+    for v in values {
+        // v = 2^k m with m in [1/sqrt(2), sqrt(2)]; ln m = 2 artanh((m - 1) / (m + 1)).
+        let bits = v.to_bits();
+        let m = f64::from_bits(bits & ((1 << 52) - 1) | 1f64.to_bits());
+        let upper = m > std::f64::consts::SQRT_2;
+        let k = f64::from((bits >> 52) as i32 - if upper { 1022 } else { 1023 });
+        let m = if upper { 0.5 * m } else { m };
+        let t = (m - 1.0) / (m + 1.0);
+        let t2 = t * t;
+        let mut sum = 1.0 / 21.0;
+        for n in [19.0, 17.0, 15.0, 13.0, 11.0, 9.0, 7.0, 5.0, 3.0, 1.0] {
+            sum = sum * t2 + 1.0 / n;
+        }
+        *v = k * std::f64::consts::LN_2 + 2.0 * t * sum;
+    }
+}
+
 /// Number of (i, j, b) with |w[i, j]| |d[b, j]| > `bound`: per unit j, the weights sorted, one binary search a sample.
 pub fn paths_above<T: Real>(w: &[T], d: &[T], columns: usize, bound: f64) -> u64 {
     let mut sorted = vec![0.0; w.len() / columns];
@@ -104,6 +128,22 @@ mod tests {
 
     fn sample(rows: usize, columns: usize) -> Vec<f64> {
         (0..rows * columns).map(|i| ((i * 37 + i * i * 11) % 101) as f64 / 50.0 - 0.97).collect()
+    }
+
+    #[test]
+    fn logarithms_equal_those_of_the_library() {
+        let around_one = (0..2000).map(|i| 0.5 + f64::from(i) / 1000.0);
+        let anywhere = (-1020..1020).map(|k| libm::scalbn(1.0 + f64::from(k + 1020) / 2040.0, k));
+        let values: Vec<f64> = around_one.chain(anywhere).collect();
+        let near = |values: &[f64]| {
+            let mut logs = values.to_vec();
+            logarithms(&mut logs);
+            for (v, log) in values.iter().zip(logs) {
+                assert!((log - v.ln()).abs() <= 1e-15 * v.ln().abs().max(1.0), "{v}: {log}");
+            }
+        };
+        near(&values);
+        near(&[1.0, 3e-320, 2.0]);
     }
 
     #[test]

@@ -95,7 +95,7 @@ impl CpuEngine {
             // Two batches are in flight.
             memory_budget: memory::available() / 2,
             batch_flops: 2e10,
-            batch_rows: 1024,
+            batch_rows: 512,
             notes: Vec::new(),
         };
         Ok(CpuEngine {

@@ -56,6 +56,8 @@ pub struct Workspace<T> {
     pub squares: Vec<f64>,
     /// Statistics of samples that wait for another tensor.
     pub samples: Vec<Samples<T>>,
+    /// Logarithms of the squares of delta's rows.
+    pub logs: Vec<f64>,
     pub rows: [Vec<T>; 2],
     pub draws: Vec<f32>,
 }
