@@ -16,6 +16,8 @@ pub struct NormState<T> {
     /// The true 1/sqrt(var + eps) is inverse * 2^(exponent + rows[b]), `rows` empty as in a [`Tensor`].
     pub exponent: i32,
     rows: Vec<i32>,
+    /// Of every group, in the units of z': the variance, then what it makes of one over its root.
+    variance: Vec<f64>,
     /// mean(g u) of every group.
     pulls: Vec<T>,
     units: UnitRanges<T>,
@@ -208,7 +210,8 @@ fn forward_flat<T: Real>(
     u.resize(z.data.len());
     let per_unit = group == Group::Unit;
     let groups = if per_unit { columns } else { rows };
-    let mut variance = vec![0.0; groups];
+    let mut variance = std::mem::take(&mut state.variance);
+    restart(&mut variance, groups, 0.0);
     let mut deviation = 0.0f64;
     let block = block_rows(columns) * columns;
     let blocks = z.data.chunks(block).zip(u.data.chunks_mut(block));
@@ -256,7 +259,8 @@ fn forward_flat<T: Real>(
     // eps in the stored units of z; beyond float64 the variance is negligible.
     let eps_stored = if z.exponent < -450 { f64::INFINITY } else { libm::scalbn(eps, (-2 * z.exponent).max(-2000)) };
     let inverse_of = |v: f64| if eps_stored.is_infinite() { 1.0 / eps.sqrt() } else { 1.0 / (v + eps_stored).sqrt() };
-    let inverses: Vec<f64> = variance.iter().map(|&v| inverse_of(v)).collect();
+    variance.iter_mut().for_each(|v| *v = inverse_of(*v));
+    let inverses = variance;
     // With eps = 0 a constant group has no direction: its u is 0 / 0, which stays visible as a non-finite value.
     let largest = inverses.iter().copied().filter(|v| v.is_finite()).fold(0.0, f64::max);
     let size = largest * deviation;
@@ -271,6 +275,7 @@ fn forward_flat<T: Real>(
     state.inverse.clear();
     state.inverse.extend(inverses.iter().map(|&v| T::from_f64(libm::scalbn(v, shift))));
     state.exponent = u.exponent - z.exponent;
+    state.variance = inverses;
     let mut inverses = state.inverse.iter();
     u.abs_max = 0.0;
     for block in u.data.chunks_mut(block) {
