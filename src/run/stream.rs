@@ -44,7 +44,7 @@ impl<W: Write> Sink for Stream<W> {
         let last = footer.index.iter().copied().max().unwrap_or(0);
         let part = Part::write(&Scratch, self.waiting.path(), footer, rows, false).map_err(StoreError::of_stream)?;
         if !self.rows.add(&part) {
-            return Err(StoreError::Internal(format!("chunk {chunk}: a network outside the plan")));
+            return Err(StoreError::Internal(format!("chunk {chunk}: a network outside the plan, or rows of 4 GiB")));
         }
         self.parts.push((last, part.path));
         let ready = self.told + self.rows.ready_from(self.told);

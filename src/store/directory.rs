@@ -186,7 +186,10 @@ impl RunDirectory {
                 continue;
             }
             if !self.index.add(&part) {
-                return Err(StoreError::Internal(format!("{}: a network outside the plan", path.display())));
+                return Err(StoreError::Internal(format!(
+                    "{}: a network outside the plan, or rows of 4 GiB",
+                    path.display()
+                )));
             }
             self.tally.add(&part.footer.tally);
         }
@@ -267,7 +270,7 @@ impl RunDirectory {
         let part = Part::write(&*self.storage, &self.path.join(PARTS), footer, rows, lasting)?;
         self.tally.add(&part.footer.tally);
         if !self.index.add(&part) {
-            return Err(StoreError::Internal(format!("chunk {chunk}: a network outside the plan")));
+            return Err(StoreError::Internal(format!("chunk {chunk}: a network outside the plan, or rows of 4 GiB")));
         }
         Ok(())
     }

@@ -23,7 +23,7 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         let depth = self.spec.depth;
         for layer in (1..=depth + 1).rev() {
             let Some(block) = self.program.block(layer, depth) else { continue };
-            // An activation takes the statistics of what it reads first and last.
+            // The step through an activation at the end of a block takes those of dLoss/dh as well.
             let joint = matches!(block.ops.last(), Some(Op::Activation { .. }));
             if layer <= depth && !joint {
                 self.record_act_grad(layer);
@@ -140,10 +140,10 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         let mut out = self.spare();
         out.resize(grad.data.len());
         let sums = self.spec.layer_has_bias(layer).then_some(columns);
-        let mut delta = (src == Slot::Preact).then(|| self.samples(Quantity::PreactGrad, sums));
+        let mut delta = (src == Slot::Preact).then(|| self.samples(Some(Quantity::PreactGrad), sums));
         let mut shift = 0;
         if dst == (Slot::Act { back: 0 }) {
-            let mut samples = self.samples(Quantity::ActGrad, None);
+            let mut samples = self.samples(Some(Quantity::ActGrad), None);
             // As if nothing had to be scaled, which the statistics then tell.
             self.times_slope(&grad, &phi_grad, shift, &mut out, (Some(&mut samples), delta.as_mut()));
             let exponent = grad.exponent;
@@ -221,7 +221,7 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
                 samples
             }
             None => {
-                let mut samples = self.samples(Quantity::PreactGrad, biased.then_some(fan_out));
+                let mut samples = self.samples(Some(Quantity::PreactGrad), biased.then_some(fan_out));
                 self.write_samples(fan_out, &mut delta, &mut samples, |_, _| ());
                 samples
             }

@@ -74,61 +74,50 @@ fn widen<S: Simd>(v: S::f32s, sums: &mut [f64]) {
 /// [`plain_units`] with vectors.
 #[inline(always)]
 pub fn units<S: Simd>(simd: S, x: &[f32], columns: usize, first: usize, (abs, square, max): UnitSums<'_, f32>) {
-    let vectors = if S::F32_LANES < 4 { 0 } else { max.len() / S::F32_LANES };
+    let lanes = S::F32_LANES;
+    if lanes < 4 {
+        return plain_units(x, columns, first, (abs, square, max));
+    }
     // Two at a time, because each sum waits for its last addition.
-    for vector in (0..vectors / 2 * 2).step_by(2) {
-        unit_vectors::<S, 2>(simd, x, columns, (first, vector), (abs, square, max));
-    }
-    if vectors % 2 == 1 {
-        unit_vectors::<S, 1>(simd, x, columns, (first, vectors - 1), (abs, square, max));
-    }
-    let whole = vectors * S::F32_LANES;
-    let (abs, square, max) = (&mut abs[whole..], &mut square[whole..], &mut max[whole..]);
-    if S::F32_LANES < 4 {
-        plain_units(x, columns, first + whole, (abs, square, max));
-    } else if !max.is_empty() {
-        let range = first + whole..first + whole + max.len();
-        let (mut s, mut q) = (simd.splat_f32s(0.0), simd.splat_f32s(0.0));
-        let mut m = simd.partial_load_f32s(max);
-        for row in x.chunks_exact(columns) {
-            let a = simd.abs_f32s(simd.partial_load_f32s(&row[range.clone()]));
-            s = simd.add_f32s(s, a);
-            q = simd.mul_add_e_f32s(a, a, q);
-            m = simd.select_f32s(simd.less_than_f32s(m, a), a, m);
+    let pairs = abs.chunks_mut(2 * lanes).zip(square.chunks_mut(2 * lanes)).zip(max.chunks_mut(2 * lanes));
+    for (i, ((abs, square), max)) in pairs.enumerate() {
+        let first = first + i * 2 * lanes;
+        if max.len() > lanes {
+            unit_vectors::<S, 2>(simd, x, columns, first, (abs, square, max));
+        } else {
+            unit_vectors::<S, 1>(simd, x, columns, first, (abs, square, max));
         }
-        simd.partial_store_f32s(max, m);
-        widen::<S>(s, abs);
-        widen::<S>(q, square);
     }
 }
 
-/// Adds `K` vectors of columns from vector `vector` of column `first` on.
+/// Adds the columns of `K` vectors, of which the last may not be whole.
 #[inline(always)]
 fn unit_vectors<S: Simd, const K: usize>(
     simd: S,
     x: &[f32],
     columns: usize,
-    (first, vector): (usize, usize),
+    first: usize,
     (abs, square, max): UnitSums<'_, f32>,
 ) {
-    let lanes = S::F32_LANES;
-    let range = vector * lanes..(vector + K) * lanes;
+    let (lanes, count) = (S::F32_LANES, max.len());
+    let part = |k: usize| k * lanes..count.min((k + 1) * lanes);
     let (mut s, mut q, mut m) = ([simd.splat_f32s(0.0); K], [simd.splat_f32s(0.0); K], [simd.splat_f32s(0.0); K]);
-    m.copy_from_slice(S::as_simd_f32s(&max[range.clone()]).0);
+    for k in 0..K {
+        m[k] = load(simd, &max[part(k)]);
+    }
     for row in x.chunks_exact(columns) {
-        let row = &S::as_simd_f32s(&row[first..]).0[vector..vector + K];
+        let row = &row[first..first + count];
         for k in 0..K {
-            let a = simd.abs_f32s(row[k]);
+            let a = simd.abs_f32s(load(simd, &row[part(k)]));
             s[k] = simd.add_f32s(s[k], a);
             q[k] = simd.mul_add_e_f32s(a, a, q[k]);
             m[k] = simd.select_f32s(simd.less_than_f32s(m[k], a), a, m[k]);
         }
     }
-    S::as_mut_simd_f32s(&mut max[range.clone()]).0.copy_from_slice(&m);
-    let (abs, square) = (&mut abs[range.clone()], &mut square[range]);
-    for (k, (abs, square)) in abs.chunks_exact_mut(lanes).zip(square.chunks_exact_mut(lanes)).enumerate() {
-        widen::<S>(s[k], abs);
-        widen::<S>(q[k], square);
+    for k in 0..K {
+        simd.partial_store_f32s(&mut max[part(k)], m[k]);
+        widen::<S>(s[k], &mut abs[part(k)]);
+        widen::<S>(q[k], &mut square[part(k)]);
     }
 }
 

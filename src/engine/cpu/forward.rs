@@ -106,7 +106,7 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         let bias_scale = scale_of(0);
         let bias = std::mem::take(&mut self.workspace.layers[layer as usize].bias);
         let biased = bias.data.iter().any(|b| *b != T::ZERO);
-        let mut samples = self.samples(Quantity::Preact, None);
+        let mut samples = self.samples(Some(Quantity::Preact), None);
         self.write_samples(fan_out, &mut z, &mut samples, |_, block| {
             for row in block.chunks_exact_mut(fan_out).filter(|_| biased) {
                 let bias_scale = scales.next().unwrap_or(bias_scale);
@@ -131,7 +131,7 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         let mut phi_grad = std::mem::take(&mut self.workspace.layers[layer as usize].phi_grad);
         let mut stats = std::mem::take(&mut self.workspace.layers[layer as usize].phi_stats);
         let output = dst == (Slot::Act { back: 0 });
-        let mut samples = self.samples(if output { Quantity::Act } else { Quantity::ActGrad }, None);
+        let mut samples = self.samples(output.then_some(Quantity::Act), None);
         let spec = self.spec;
         let (activation, floor) = (&spec.activation, log2_floor(spec.depth));
         T::dispatch(
@@ -186,7 +186,7 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         let branch_scale = T::from_f64(libm::scalbn(a, other.exponent - out.exponent));
         out.resize(from.data.len());
         let (mut skip_square, mut branch_square) = (0.0, 0.0);
-        let mut samples = self.samples(Quantity::Act, None);
+        let mut samples = self.samples(Some(Quantity::Act), None);
         self.write_samples(columns, &mut out, &mut samples, |first, out| {
             let (s, b) = (&from.data[first..first + out.len()], &other.data[first..first + out.len()]);
             skip_square += T::dot(simd, s, s);

@@ -17,6 +17,10 @@ pub struct Detail {
     pub quantiles: bool,
 }
 
+impl Detail {
+    pub const PLAIN: Detail = Detail { kurtosis: false, quantiles: false };
+}
+
 /// Accumulates one tensor.
 #[derive(Clone, Debug)]
 pub struct Accumulator {

@@ -162,13 +162,14 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
         self.workspace.layers[layer as usize] = state;
     }
 
-    /// Statistics of a tensor of samples, ready for its rows: cosines where this quantity has them, and sums over samples
-    /// where `sums` says of how many columns.
-    pub(super) fn samples(&mut self, quantity: Quantity, sums: Option<usize>) -> Samples<T> {
+    /// Statistics of a tensor of samples, ready for its rows: the plain ones where it is no quantity, cosines where the
+    /// quantity has them, and sums over samples where `sums` says of how many columns.
+    pub(super) fn samples(&mut self, quantity: Option<Quantity>, sums: Option<usize>) -> Samples<T> {
         let mut samples = self.workspace.samples.pop().unwrap_or_default();
         let pairs = if self.spec.input == Input::CorrelatedPairs { Pairs::Adjacent } else { Pairs::All };
-        let compared = quantity != Quantity::ActGrad && self.mask.contains(RecordMask::COS);
-        samples.begin(self.detail(quantity), compared.then_some(pairs), sums);
+        let compared = quantity.is_some_and(|q| q != Quantity::ActGrad) && self.mask.contains(RecordMask::COS);
+        let detail = quantity.map_or(Detail::PLAIN, |q| self.detail(q));
+        samples.begin(detail, compared.then_some(pairs), sums);
         samples
     }
 
@@ -198,7 +199,7 @@ impl<T: Real, S: Simd> Runner<'_, T, S> {
 
     /// [`Runner::write_samples`] of a tensor that is written already, and its record.
     pub(super) fn recorded(&mut self, layer: u32, quantity: Quantity, columns: usize, tensor: &mut Tensor<T>) {
-        let mut samples = self.samples(quantity, None);
+        let mut samples = self.samples(Some(quantity), None);
         self.write_samples(columns, tensor, &mut samples, |_, _| ());
         self.record_samples(layer, quantity, samples, tensor.exponent);
     }

@@ -266,7 +266,7 @@ mod tests {
     fn moments_of_far_rows_are_those_of_the_whole_and_squares_those_of_the_rows() {
         use crate::engine::cpu::moments::Detail;
         let mut t = tensor(&[1.0, -1.0, 1.0, 1.0], 0, &[0, -700]);
-        let mut acc = Accumulator::new(Detail { kurtosis: false, quantiles: false });
+        let mut acc = Accumulator::new(Detail::PLAIN);
         let mut squares = Vec::new();
         settle_and_measure(pulp::Scalar::new(), &mut t, 2, &mut acc, &mut squares);
         let moments = acc.finish(t.exponent);

@@ -183,7 +183,7 @@ pub struct Samples<T> {
 impl<T: Real> Default for Samples<T> {
     fn default() -> Self {
         Samples {
-            moments: Accumulator::new(Detail { kurtosis: false, quantiles: false }),
+            moments: Accumulator::new(Detail::PLAIN),
             squares: Vec::new(),
             cosines: Cosines::default(),
             with_cosines: false,
@@ -253,9 +253,15 @@ impl<T: Real> Samples<T> {
         if self.with_cosines {
             self.cosines.begin(self.cosines.pairs);
             let rows = block_rows(columns);
-            for (x, squares) in tensor.data.chunks(rows * columns).zip(self.squares.chunks(rows)) {
-                self.cosines.rows(simd, x, columns, squares);
-            }
+            T::dispatch(
+                simd,
+                #[inline(always)]
+                || {
+                    for (x, squares) in tensor.data.chunks(rows * columns).zip(self.squares.chunks(rows)) {
+                        self.cosines.rows(simd, x, columns, squares);
+                    }
+                },
+            );
         }
     }
 

@@ -84,9 +84,9 @@ const CACHED: usize = 4096;
 
 /// dst (+)= scale * src by powers of two, at the larger exponent; `scale` is the true factor of the new part.
 pub fn accumulate<T: Real, S: Simd>(simd: S, dst: &mut Tensor<T>, src: &Tensor<T>, scale: f64) {
-    let fresh = dst.data.is_empty();
+    let empty = dst.data.is_empty();
     let apart = !(dst.rows.is_empty() && src.rows.is_empty());
-    if apart && !fresh {
+    if apart && !empty {
         let columns = src.data.len() / src.rows.len().max(dst.rows.len());
         let old = std::mem::take(dst);
         sum_rows(&old, src, scale, columns, dst);
@@ -94,7 +94,7 @@ pub fn accumulate<T: Real, S: Simd>(simd: S, dst: &mut Tensor<T>, src: &Tensor<T
     }
     let size =
         |t: &Tensor<T>, a: f64| (a != 0.0).then(|| t.log2_max().map(|m| m + t.exponent + libm::ilogb(a))).flatten();
-    let old = if fresh { None } else { size(dst, 1.0) };
+    let old = if empty { None } else { size(dst, 1.0) };
     let exponent = match (old, size(src, scale)) {
         (Some(_), None) => return,
         (None, None) => src.exponent,
@@ -105,11 +105,10 @@ pub fn accumulate<T: Real, S: Simd>(simd: S, dst: &mut Tensor<T>, src: &Tensor<T
         }
     };
     let factor = T::from_f64(libm::scalbn(scale, src.exponent - exponent));
-    let fresh = fresh || old.is_none();
     let shift = dst.exponent - exponent;
-    if fresh {
+    if old.is_none() {
         dst.rows.clone_from(&src.rows);
-        dst.data.resize(src.data.len(), T::ZERO);
+        dst.data.clear();
     } else if shift != 0 {
         scale_in_place(&mut dst.data, shift);
     }
@@ -118,13 +117,15 @@ pub fn accumulate<T: Real, S: Simd>(simd: S, dst: &mut Tensor<T>, src: &Tensor<T
         simd,
         #[inline(always)]
         || {
-            for (d, s) in dst.data.chunks_mut(CACHED).zip(src.data.chunks(CACHED)) {
-                if fresh {
-                    d.iter_mut().zip(s).for_each(|(d, s)| *d = *s * factor);
+            for (i, s) in src.data.chunks(CACHED).enumerate() {
+                let first = i * CACHED;
+                if old.is_none() {
+                    dst.data.extend(s.iter().map(|s| *s * factor));
                 } else {
+                    let d = &mut dst.data[first..first + s.len()];
                     d.iter_mut().zip(s).for_each(|(d, s)| *d += *s * factor);
                 }
-                dst.abs_max = dst.abs_max.max(abs_max(d));
+                dst.abs_max = dst.abs_max.max(abs_max(&dst.data[first..first + s.len()]));
             }
         },
     );
