@@ -165,14 +165,14 @@ fn tables(plan: &Arc<Plan>, stations: Vec<Station>) -> Result<(Vec<u8>, Vec<u8>)
         panic!("a fresh directory is not complete");
     };
     let engines = [("fake".to_string(), "fake f32".to_string())];
-    let begin = Begin { engines: &engines, mixed: false, sweep_file: SWEEP.as_bytes(), settings: &[] };
-    directory.begin(plan.chunks.len(), begin)?;
     let job = job(plan, stations);
-    let headers = job.tables.headers();
+    let headers = &job.tables.headers();
+    let begin = Begin { engines: &engines, mixed: false, sweep_file: SWEEP.as_bytes(), settings: &[], headers };
+    directory.begin(plan.chunks.len(), begin)?;
     let mut progress = Progress::new(Mode::None, plan.len());
     let (ending, snapshot) = execute(job, &mut *directory, &mut progress)?;
     assert_eq!((ending, snapshot.done), (Ending::Finished, plan.len()));
-    directory.finish(&headers, Vec::new())?;
+    directory.finish(Vec::new())?;
     let read = |name: &str| fs::read(Path::new(&path).join(name)).unwrap();
     Ok((read("layers.csv"), read("networks.csv")))
 }

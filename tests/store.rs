@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use gradsweep::store::{
     Begin, Disk, Extra, Headers, Identity, Manifest, NetworkRows, Opened, RunDirectory, State, Storage, StoreError,
@@ -70,7 +70,8 @@ fn ready(path: &Path, storage: Arc<dyn Storage>, identity: Identity) -> Result<B
 }
 
 fn begin<'a>(engines: &'a [(String, String)], mixed: bool) -> Begin<'a> {
-    Begin { engines, mixed, sweep_file: b"name = 'test'\n", settings: &[] }
+    static HEADERS: LazyLock<Headers> = LazyLock::new(headers);
+    Begin { engines, mixed, sweep_file: b"name = 'test'\n", settings: &[], headers: &HEADERS }
 }
 
 fn engines(fingerprint: &str) -> Vec<(String, String)> {
@@ -89,7 +90,7 @@ fn run(path: &Path, storage: Arc<dyn Storage>, chunks: u32, networks: u64) -> Re
         let rows = rows(chunk, chunks, networks);
         directory.commit(chunk, ENGINE, &rows, tally(&rows))?;
     }
-    directory.finish(&headers(), vec![Extra::bytes("extra.json", b"{}".to_vec())])?;
+    directory.finish(vec![Extra::bytes("extra.json", b"{}".to_vec())])?;
     Ok(missing.len())
 }
 
@@ -201,7 +202,7 @@ fn strangers_among_the_parts_do_not_spoil_a_finished_run() {
         }
         let rows = rows(0, 1, 9);
         directory.commit(0, ENGINE, &rows, tally(&rows)).unwrap();
-        let (manifest, notes) = directory.finish(&headers(), Vec::new()).unwrap_or_else(|e| panic!("{stranger}: {e}"));
+        let (manifest, notes) = directory.finish(Vec::new()).unwrap_or_else(|e| panic!("{stranger}: {e}"));
         assert_eq!(manifest.state, State::Complete);
         assert!(notes.len() == 1 && notes[0].contains("parts stays: "), "{stranger}: {notes:?}");
         assert_eq!(tables(&path), expected_tables(9));
@@ -229,6 +230,116 @@ fn tables_are_in_plan_order_with_more_parts_than_open_files() {
         let bytes = fs::read(path.join(&file.name)).unwrap();
         assert_eq!(file.bytes, bytes.len() as u64, "{}", file.name);
         assert_eq!(file.blake3, blake3::hash(&bytes).to_hex().as_str(), "{}", file.name);
+    }
+}
+
+/// `networks` in four chunks of neighbours, in the order of the plan, each row of 50,000 bytes.
+fn neighbours(chunk: u32, networks: u64) -> Vec<NetworkRows> {
+    let of_chunk = networks / 4;
+    let first = u64::from(chunk) * of_chunk;
+    let row = |index: u64| NetworkRows {
+        index,
+        layers: format!("{index},{}\n", "x".repeat(50_000)).into_bytes(),
+        networks: format!("{index},ok\n").into_bytes(),
+    };
+    (first..first + of_chunk).map(row).collect()
+}
+
+#[test]
+fn tables_grow_as_far_as_all_earlier_rows_are_there() {
+    let networks = 40;
+    let all: Vec<u8> = (0..4).flat_map(|c| neighbours(c, networks)).flat_map(|r| r.layers).collect();
+    for order in [[0, 1, 2, 3], [0, 2, 1, 3], [3, 2, 1, 0], [1, 0, 3, 2]] {
+        let home = TempDir::new().unwrap();
+        let path = home.path().join("run");
+        let mut directory = ready(&path, Arc::new(Disk), identity(networks)).unwrap();
+        directory.begin(4, begin(&engines(ENGINE), false)).unwrap();
+        let mut there = Vec::new();
+        for chunk in order {
+            let rows = neighbours(chunk, networks);
+            directory.commit(chunk, ENGINE, &rows, tally(&rows)).unwrap();
+            there.push(chunk);
+            // All but what waits for a block to be full.
+            let prefix = (0..4).take_while(|c| there.contains(c)).count();
+            let size = fs::metadata(path.join("layers.csv.tmp")).unwrap().len();
+            let whole = (prefix * all.len() / 4) as u64;
+            assert!(size <= whole + 30 && size + (1 << 18) + 60_000 > whole, "{order:?}, {there:?}: {size} of {whole}");
+        }
+        directory.finish(Vec::new()).unwrap();
+        let table = fs::read(path.join("layers.csv")).unwrap();
+        assert!(table == [&headers().layers[..], &all].concat(), "{order:?}");
+        assert_eq!(names(&path), ["layers.csv", "manifest.json", "networks.csv", "sweep.toml"]);
+    }
+}
+
+#[test]
+fn a_stopped_run_leaves_no_half_tables_and_goes_on() {
+    let (home, networks) = (TempDir::new().unwrap(), 40);
+    let path = home.path().join("run");
+    let mut directory = ready(&path, Arc::new(Disk), identity(networks)).unwrap();
+    directory.begin(4, begin(&engines(ENGINE), false)).unwrap();
+    for chunk in [0, 2] {
+        let rows = neighbours(chunk, networks);
+        directory.commit(chunk, ENGINE, &rows, tally(&rows)).unwrap();
+    }
+    directory.pause().unwrap();
+    drop(directory);
+    assert_eq!(names(&path), ["manifest.json", "parts", "sweep.toml"]);
+    let mut directory = ready(&path, Arc::new(Disk), identity(networks)).unwrap();
+    assert_eq!(directory.begin(4, begin(&engines(ENGINE), false)).unwrap(), [true, false, true, false]);
+    for chunk in [3, 1] {
+        let rows = neighbours(chunk, networks);
+        directory.commit(chunk, ENGINE, &rows, tally(&rows)).unwrap();
+    }
+    directory.finish(Vec::new()).unwrap();
+    let all: Vec<u8> = (0..4).flat_map(|c| neighbours(c, networks)).flat_map(|r| r.layers).collect();
+    assert!(fs::read(path.join("layers.csv")).unwrap() == [&headers().layers[..], &all].concat());
+}
+
+/// Has room for parts and not for what is as long as the tables, until it is told otherwise.
+struct Narrow {
+    room: AtomicBool,
+    refused: AtomicUsize,
+}
+
+impl Storage for Narrow {
+    fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
+        let size = file.metadata()?.len();
+        if !self.room.load(Ordering::SeqCst) && size + bytes.len() as u64 > 700_000 {
+            self.refused.fetch_add(1, Ordering::SeqCst);
+            return Err(io::Error::from(io::ErrorKind::StorageFull));
+        }
+        Disk.write(file, bytes)
+    }
+}
+
+#[test]
+fn tables_that_find_no_room_while_the_run_goes_on_are_written_at_its_end() {
+    let networks = 40;
+    let all: Vec<u8> = (0..4).flat_map(|c| neighbours(c, networks)).flat_map(|r| r.layers).collect();
+    for enough_at_last in [true, false] {
+        let home = TempDir::new().unwrap();
+        let path = home.path().join("run");
+        let narrow = Arc::new(Narrow { room: AtomicBool::new(false), refused: AtomicUsize::new(0) });
+        let mut directory = ready(&path, narrow.clone(), identity(networks)).unwrap();
+        directory.begin(4, begin(&engines(ENGINE), false)).unwrap();
+        for chunk in [0, 2, 1, 3] {
+            let rows = neighbours(chunk, networks);
+            directory.commit(chunk, ENGINE, &rows, tally(&rows)).unwrap();
+        }
+        assert_eq!(narrow.refused.load(Ordering::SeqCst), 1, "after the first refusal the tables wait for the end");
+        assert_eq!(names(&path), ["lock", "manifest.json", "parts", "sweep.toml"]);
+        narrow.room.store(enough_at_last, Ordering::SeqCst);
+        let finished = directory.finish(Vec::new());
+        if !enough_at_last {
+            let error = finished.unwrap_err().to_string();
+            assert!(error.contains("layers.csv") && error.contains("run the same command again"), "{error}");
+            assert_eq!(names(&path), ["manifest.json", "parts", "sweep.toml"]);
+            let mut again = ready(&path, Arc::new(Disk), identity(networks)).unwrap();
+            assert_eq!(again.begin(4, begin(&engines(ENGINE), false)).unwrap(), [true; 4]);
+            again.finish(Vec::new()).unwrap();
+        }
+        assert!(fs::read(path.join("layers.csv")).unwrap() == [&headers().layers[..], &all].concat());
     }
 }
 

@@ -172,11 +172,12 @@ fn run_paper(
     let engines: Vec<(String, String)> =
         stations.iter().map(|s| (s.engine.info().label.clone(), s.engine.info().fingerprint.clone())).collect();
     let settings: Vec<String> = set.iter().map(|s| format!("--set {s}")).collect();
-    let begin = Begin { engines: &engines, mixed: false, sweep_file: file.sweep.as_bytes(), settings: &settings };
+    let tables = Tables::new(&plan);
+    let (sweep_file, headers) = (file.sweep.as_bytes(), &tables.headers());
+    let begin = Begin { engines: &engines, mixed: false, sweep_file, settings: &settings, headers };
     let done = directory.begin(plan.chunks.len(), begin)?;
     let before = directory.tally().clone();
-    let tables = Tables::new(&plan);
-    let (headers, extra) = (tables.headers(), tables.extra(&plan));
+    let extra = tables.extra(&plan);
     let job = Job { plan: Arc::clone(&plan), tables, stations, done, before, in_plan_order: false, stop };
     let mut progress = Progress::new(Mode::None, plan.len());
     let (ending, _) = execute(job, &mut *directory, &mut progress)?;
@@ -184,7 +185,7 @@ fn run_paper(
         directory.pause()?;
         return Ok(false);
     }
-    directory.finish(&headers, extra)?;
+    directory.finish(extra)?;
     Ok(true)
 }
 

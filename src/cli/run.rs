@@ -170,8 +170,9 @@ fn directory(
             labels.join(", ")
         )));
     }
-    let begin =
-        Begin { engines: &engines, mixed: args.mixed, sweep_file: text.as_bytes(), settings: &args.sweep.settings() };
+    let tables = Tables::new(&plan);
+    let (settings, headers) = (&args.sweep.settings(), &tables.headers());
+    let begin = Begin { engines: &engines, mixed: args.mixed, sweep_file: text.as_bytes(), settings, headers };
     let done = directory.prepare(plan.chunks.len(), begin)?;
     directory.take_notes().iter().for_each(|note| console.warning(note));
     warn_of_little_space(console, &plan, path);
@@ -185,9 +186,8 @@ fn directory(
     let labels: Vec<&str> = engines.iter().map(|(label, _)| label.as_str()).collect();
     console.status("Running", &format!("on {} into {}{so_far}", labels.join(", "), path.display()));
 
-    let job = job(&plan, stations, done, before, false, stop);
-    let headers = job.tables.headers();
-    let extra = job.tables.extra(&plan);
+    let extra = tables.extra(&plan);
+    let job = Job { plan: Arc::clone(&plan), tables, stations, done, before, in_plan_order: false, stop };
     let mut progress = Progress::new(args.progress.mode(console), networks);
     let outcome = execute(job, &mut *directory, &mut progress);
     let (ending, snapshot) = match outcome {
@@ -210,7 +210,7 @@ fn directory(
     }
     progress.finish(&snapshot, "finished");
     memory::give_back();
-    let (manifest, notes) = directory.finish(&headers, extra)?;
+    let (manifest, notes) = directory.finish(extra)?;
     notes.iter().for_each(|note| console.warning(note));
     finish(args, console, path, &manifest, Some(&pace(&snapshot, begun.elapsed())))
 }
@@ -223,8 +223,10 @@ fn stream(args: &Args, console: &Console, plan: Arc<Plan>, stop: Arc<AtomicBool>
     let stations = stations(&args.device)?;
     stations.iter().try_for_each(|s| check_memory(&plan, &*s.engine))?;
     let networks = plan.bucket_order.len() as u64;
-    let job = job(&plan, stations, vec![false; plan.chunks.len()], Tally::default(), true, stop);
-    let header = job.tables.headers().layers;
+    let tables = Tables::new(&plan);
+    let header = tables.headers().layers;
+    let (done, before) = (vec![false; plan.chunks.len()], Tally::default());
+    let job = Job { plan: Arc::clone(&plan), tables, stations, done, before, in_plan_order: true, stop };
     let mut progress = Progress::new(args.progress.mode(console), networks);
     // Not through `Console::out`: data is never coloured, and the lock would keep the pipe's errors from us.
     let mut sink = match Stream::new(std::io::stdout(), networks, &header) {
@@ -258,17 +260,6 @@ fn stream(args: &Args, console: &Console, plan: Arc<Plan>, stop: Arc<AtomicBool>
         ));
     }
     Ok(exit)
-}
-
-fn job(
-    plan: &Arc<Plan>,
-    stations: Vec<Station>,
-    done: Vec<bool>,
-    before: Tally,
-    in_plan_order: bool,
-    stop: Arc<AtomicBool>,
-) -> Job {
-    Job { plan: Arc::clone(plan), tables: Tables::new(plan), stations, done, before, in_plan_order, stop }
 }
 
 /// What this sitting did and how long it took, with the engines' start and the tables.

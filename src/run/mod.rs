@@ -1,7 +1,8 @@
 //! The loop: plan x engines x store. Engines work on threads of their own, with two batches in flight each; this thread
-//! formats rows on all cores, commits whole chunks, tells the progress and listens for signals. What is written never
-//! depends on how chunks were batched, on the order in which engines finish, or on the number of threads.
+//! formats rows on all cores, hands whole chunks to the sink's thread, tells the progress and listens for signals. What is
+//! written never depends on how chunks were batched, on the order in which engines finish, or on the number of threads.
 
+mod commit;
 pub mod human;
 pub mod progress;
 mod queue;
@@ -10,7 +11,7 @@ mod worker;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -21,12 +22,13 @@ use crate::output::{LayersWriter, NetworksWriter, TheoryWriter, datapackage};
 use crate::plan::{Plan, PlannedNetwork};
 use crate::stats::RecordMask;
 use crate::store::{Extra, Headers, Identity, NetworkRows, RunDirectory, StoreError, SweepIdentity, Tally};
+use commit::{Committer, Formatted};
 use progress::{Progress, Snapshot};
 use queue::Queue;
 use worker::{Done, Finished, Message, Shared};
 pub use worker::{Reopen, Station};
 
-/// Where finished chunks go.
+/// Where finished chunks go. It works on a thread of its own.
 pub trait Sink {
     /// What has to be on the disk before the first chunk: called once engines are at work, so that they need not wait.
     fn ready(&mut self) -> Result<(), StoreError> {
@@ -138,7 +140,11 @@ pub enum RunError {
 const TICK: Duration = Duration::from_millis(50);
 
 /// Runs every chunk that is not done yet. Returns the ending and the progress at that moment.
-pub fn execute(job: Job, sink: &mut dyn Sink, progress: &mut Progress) -> Result<(Ending, Snapshot), RunError> {
+pub fn execute(
+    job: Job,
+    sink: &mut (dyn Sink + Send),
+    progress: &mut Progress,
+) -> Result<(Ending, Snapshot), RunError> {
     let plan = Arc::clone(&job.plan);
     let mut order: Vec<u32> = (0..plan.chunks.len() as u32).filter(|&c| !job.done[c as usize]).collect();
     if job.in_plan_order {
@@ -163,7 +169,7 @@ pub fn execute(job: Job, sink: &mut dyn Sink, progress: &mut Progress) -> Result
         stop: AtomicBool::new(job.stop.load(Ordering::Relaxed)),
         done: Done::default(),
     });
-    let mut working = job.stations.len();
+    let working = job.stations.len();
     let (sender, receiver) = mpsc::sync_channel(2);
     for (number, station) in job.stations.into_iter().enumerate() {
         let (shared, sender) = (Arc::clone(&shared), sender.clone());
@@ -171,49 +177,18 @@ pub fn execute(job: Job, sink: &mut dyn Sink, progress: &mut Progress) -> Result
         std::thread::Builder::new()
             .name(format!("engine {number}"))
             .spawn(move || worker::drive(station, &shared, &sender))
-            .map_err(|e| EngineError::Failed(format!("cannot start a thread: {e}")))?;
+            .map_err(cannot_start)?;
     }
     drop(sender);
-    let mut assembly = Assembly { plan: &plan, tables: &job.tables, open: BTreeMap::new(), committed: HashSet::new() };
-    let mut ending = Ending::Finished;
-    let settled = sink.ready();
-    let outcome = loop {
-        if let Err(error) = settled {
-            break Err(error.into());
-        }
-        if job.stop.load(Ordering::Relaxed) && ending == Ending::Finished {
-            ending = Ending::Interrupted;
-            shared.stop.store(true, Ordering::Relaxed);
-        }
-        let message = match (ending, receiver.recv_timeout(TICK)) {
-            (_, Ok(message)) => message,
-            (Ending::Finished, Err(RecvTimeoutError::Timeout)) => {
-                progress.update(tracker.look(&shared));
-                continue;
-            }
-            (Ending::Finished, Err(RecvTimeoutError::Disconnected)) => {
-                break Err(EngineError::Failed("an engine's thread ended without a word".to_string()).into());
-            }
-            // Interrupted, and everything that was finished is committed.
-            _ => break Ok(()),
-        };
-        match message {
-            Message::Finished(pieces) => {
-                if let Err(error) = assembly.take(pieces, sink, &mut tracker.tally) {
-                    break Err(error);
-                }
-                progress.update(tracker.look(&shared));
-            }
-            Message::Note(text) => progress.note(&format!("warning: {text}")),
-            Message::Failed(error) => break Err(error.into()),
-            Message::Idle => {
-                working -= 1;
-                if working == 0 {
-                    break Ok(());
-                }
-            }
-        }
-    };
+    let assembly = Assembly { plan: &plan, tables: &job.tables, open: BTreeMap::new(), committed: HashSet::new() };
+    let outcome = std::thread::scope(|scope| {
+        let committer = Committer::start(scope, sink).map_err(cannot_start)?;
+        let hub = Hub { shared: &shared, receiver, stop: &job.stop, committer: &committer, working };
+        let outcome = hub.run(assembly, &mut tracker, progress);
+        shared.stop.store(true, Ordering::Relaxed);
+        let rest = committer.finish(&mut tracker.tally);
+        outcome.and_then(|()| Ok(rest?))
+    });
     shared.stop.store(true, Ordering::Relaxed);
     let finished = tracker.tally.networks == tracker.snapshot.networks;
     let snapshot = tracker.last();
@@ -222,6 +197,56 @@ pub fn execute(job: Job, sink: &mut dyn Sink, progress: &mut Progress) -> Result
         Ok(()) => Ok((Ending::Interrupted, snapshot)),
         Err(RunError::Store(error)) if error.is_closed_pipe() => Ok((Ending::Closed, snapshot)),
         Err(error) => Err(error),
+    }
+}
+
+fn cannot_start(error: std::io::Error) -> EngineError {
+    EngineError::Failed(format!("cannot start a thread: {error}"))
+}
+
+/// Between the engines and the sink.
+struct Hub<'a> {
+    shared: &'a Shared,
+    receiver: Receiver<Message>,
+    stop: &'a AtomicBool,
+    committer: &'a Committer,
+    /// Engines that have work.
+    working: usize,
+}
+
+impl Hub<'_> {
+    /// Until all engines are idle, or, after a signal, have nothing more to say for a moment.
+    fn run(mut self, mut assembly: Assembly, tracker: &mut Tracker, progress: &mut Progress) -> Result<(), RunError> {
+        let mut interrupted = false;
+        loop {
+            if self.stop.load(Ordering::Relaxed) && !interrupted {
+                interrupted = true;
+                self.shared.stop.store(true, Ordering::Relaxed);
+            }
+            let message = match self.receiver.recv_timeout(TICK) {
+                Ok(message) => Some(message),
+                // Everything that was finished is handed over.
+                Err(_) if interrupted => return Ok(()),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(EngineError::Failed("an engine's thread ended without a word".to_string()).into());
+                }
+            };
+            match message {
+                Some(Message::Finished(pieces)) => assembly.take(pieces, self.committer),
+                Some(Message::Note(text)) => progress.note(&format!("warning: {text}")),
+                Some(Message::Failed(error)) => return Err(error.into()),
+                Some(Message::Idle) => {
+                    self.working -= 1;
+                    if self.working == 0 {
+                        return Ok(());
+                    }
+                }
+                None => {}
+            }
+            self.committer.hear(&mut tracker.tally)?;
+            progress.update(tracker.look(self.shared));
+        }
     }
 }
 
@@ -268,12 +293,13 @@ struct Assembly<'a> {
     tables: &'a Tables,
     /// Rows by plan index: after a lost device some networks come twice, with the same rows.
     open: BTreeMap<u32, BTreeMap<u64, (NetworkRows, Tally)>>,
+    /// Handed to the sink.
     committed: HashSet<u32>,
 }
 
 impl Assembly<'_> {
-    /// Formats what came and commits every chunk that is complete with it.
-    fn take(&mut self, pieces: Vec<Finished>, sink: &mut dyn Sink, total: &mut Tally) -> Result<(), RunError> {
+    /// Formats what came and hands over every chunk that is complete with it.
+    fn take(&mut self, pieces: Vec<Finished>, committer: &Committer) {
         for piece in pieces {
             if self.committed.contains(&piece.chunk) {
                 continue;
@@ -300,11 +326,9 @@ impl Assembly<'_> {
                     rows.push(network);
                 }
             }
-            sink.commit(piece.chunk, &piece.fingerprint, &rows, tally.clone())?;
-            total.add(&tally);
             self.committed.insert(piece.chunk);
+            committer.hand_over(Formatted { chunk: piece.chunk, fingerprint: piece.fingerprint, rows, tally });
         }
-        Ok(())
     }
 }
 

@@ -15,8 +15,6 @@ pub struct Stream<W: Write> {
     out: W,
     waiting: TempDir,
     rows: RowIndex,
-    /// Networks, in plan order, whose rows are out.
-    told: u64,
     /// Parts on disk, with the last network of each.
     parts: Vec<(u64, PathBuf)>,
 }
@@ -30,7 +28,7 @@ impl<W: Write> Stream<W> {
             source,
         })?;
         out.write_all(header).and_then(|()| out.flush()).map_err(failed)?;
-        Ok(Stream { out, waiting, rows: RowIndex::new(networks), told: 0, parts: Vec::new() })
+        Ok(Stream { out, waiting, rows: RowIndex::new(networks), parts: Vec::new() })
     }
 }
 
@@ -40,17 +38,25 @@ fn failed(source: io::Error) -> StoreError {
 
 impl<W: Write> Sink for Stream<W> {
     fn commit(&mut self, chunk: u32, fingerprint: &str, rows: &[NetworkRows], tally: Tally) -> Result<(), StoreError> {
-        let footer = Footer::new(chunk, "", fingerprint, rows, tally);
-        let last = footer.index.iter().copied().max().unwrap_or(0);
-        let part = Part::write(&Scratch, self.waiting.path(), footer, rows, false).map_err(StoreError::of_stream)?;
-        if !self.rows.add(&part) {
-            return Err(StoreError::Internal(format!("chunk {chunk}: a network outside the plan, or rows of 4 GiB")));
+        let out = &mut self.out;
+        let mut tell = |table, bytes: &[u8]| if table == Table::Layers { out.write_all(bytes) } else { Ok(()) };
+        let before = self.rows.next();
+        self.rows.pass(rows, &mut tell).map_err(failed)?;
+        if self.rows.next() == before {
+            let footer = Footer::new(chunk, "", fingerprint, rows, tally);
+            let last = footer.index.iter().copied().max().unwrap_or(0);
+            let part =
+                Part::write(&Scratch, self.waiting.path(), footer, rows, false).map_err(StoreError::of_stream)?;
+            if !self.rows.add(&part) {
+                return Err(StoreError::Internal(format!(
+                    "chunk {chunk}: a network outside the plan, or rows of 4 GiB"
+                )));
+            }
+            self.parts.push((last, part.path));
         }
-        self.parts.push((last, part.path));
-        let ready = self.told + self.rows.ready_from(self.told);
-        self.rows.copy(Table::Layers, self.told..ready, |bytes| self.out.write_all(bytes)).map_err(failed)?;
+        self.rows.copy(&mut tell).map_err(failed)?;
         self.out.flush().map_err(failed)?;
-        self.told = ready;
+        let ready = self.rows.next();
         self.parts.retain(|(last, path)| {
             let needed = *last >= ready;
             // Space is all that is lost if it cannot be removed.

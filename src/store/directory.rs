@@ -1,18 +1,19 @@
 //! One run directory from opening to completion: which state it is in, what is already done, committing parts, and the
 //! final tables.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::files::{Hashing, Written, buffered, rename, synchronise};
+use super::files::{Written, rename, synchronise};
 use super::lock::Lock;
 use super::manifest::{FileEntry, Identity, MANIFEST_VERSION, Manifest, State, Tally};
-use super::merge::{RowIndex, Table};
+use super::merge::RowIndex;
 use super::part::{Footer, NetworkRows, Part, PartError};
 use super::state::{inspect, list, missing_file, now, remove_parts};
+use super::tables::Tables;
 use super::{Attempt, MANIFEST, PARTS, SWEEP, Storage, StoreError};
 
 /// What was found at a path.
@@ -33,7 +34,12 @@ pub struct RunDirectory {
     manifest: Option<Manifest>,
     /// The sweep file, until it and the manifest are written.
     unsettled: Option<Vec<u8>>,
+    headers: Headers,
     index: RowIndex,
+    /// Begun with the first commit.
+    tables: Option<Tables>,
+    /// Tables are written while rows come in. Where that fails, it is left for the end: parts come first.
+    ahead: bool,
     tally: Tally,
     notes: Vec<String>,
     begun: Instant,
@@ -61,6 +67,7 @@ pub struct Begin<'a> {
     pub sweep_file: &'a [u8],
     /// Settings beside the sweep file, as given: `--set ...`.
     pub settings: &'a [String],
+    pub headers: &'a Headers,
 }
 
 /// A finished file beside the tables that parts hold.
@@ -86,7 +93,7 @@ impl<'a> Extra<'a> {
 type Candidate = (PathBuf, Result<Part, PartError>);
 
 /// First lines of the two tables.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Headers {
     pub layers: Vec<u8>,
     pub networks: Vec<u8>,
@@ -135,7 +142,10 @@ impl RunDirectory {
             seconds_before: manifest.as_ref().filter(|m| m.state == State::Running).map_or(0.0, |m| m.seconds),
             manifest,
             unsettled: None,
+            headers: Headers::default(),
             index: RowIndex::new(networks),
+            tables: None,
+            ahead: true,
             tally: Tally::default(),
             notes,
             begun: Instant::now(),
@@ -218,6 +228,7 @@ impl RunDirectory {
             files: Vec::new(),
         });
         self.unsettled = Some(begin.sweep_file.to_vec());
+        self.headers = begin.headers.clone();
         Ok(done)
     }
 
@@ -226,7 +237,7 @@ impl RunDirectory {
     pub fn settle(&mut self) -> Result<(), StoreError> {
         let Some(sweep_file) = self.unsettled.take() else { return Ok(()) };
         self.write_manifest()?;
-        let sweep = [self.written(SWEEP, |file, storage| storage.write(file, &sweep_file))?];
+        let sweep = [self.written(SWEEP, |out| out(&sweep_file))?];
         synchronise(&*self.storage, &sweep)?;
         rename(&*self.storage, &sweep)?;
         let parts = self.path.join(PARTS);
@@ -269,48 +280,62 @@ impl RunDirectory {
         let lasting = self.tally.networks + footer.tally.networks < self.identity.networks;
         let part = Part::write(&*self.storage, &self.path.join(PARTS), footer, rows, lasting)?;
         self.tally.add(&part.footer.tally);
+        // What is next in plan order needs no entry.
+        let passed = !self.ahead || self.write_tables(|tables, index| tables.pass(index, rows)).is_ok();
         if !self.index.add(&part) {
             return Err(StoreError::Internal(format!("chunk {chunk}: a network outside the plan, or rows of 4 GiB")));
+        }
+        if self.ahead && !(passed && self.write_tables(|tables, index| tables.copy(index)).is_ok()) {
+            self.fall_behind()?;
         }
         Ok(())
     }
 
-    /// Merges the parts into the tables, marks the run as complete and removes the parts. Returns the last manifest, and
-    /// what the user should know.
-    pub fn finish(mut self, headers: &Headers, extra: Vec<Extra>) -> Result<(Manifest, Vec<String>), StoreError> {
-        self.settle()?;
-        if let Some(missing) = self.index.first_missing() {
-            return Err(StoreError::Internal(format!("network {missing} has no rows")));
+    /// Writes to the tables, which are begun if need be.
+    fn write_tables(
+        &mut self,
+        write: impl FnOnce(&mut Tables, &mut RowIndex) -> io::Result<()>,
+    ) -> Result<(), StoreError> {
+        let tables = match &mut self.tables {
+            Some(tables) => tables,
+            none => none.insert(Tables::new(&self.storage, &self.path, &self.headers)?),
+        };
+        write(tables, &mut self.index).attempt("write", &self.path.join("layers.csv"))
+    }
+
+    /// Gives up tables that cannot be written now: the disk is full, perhaps. They are written at the end, from parts alone.
+    fn fall_behind(&mut self) -> Result<(), StoreError> {
+        self.tables = None;
+        self.ahead = false;
+        self.index = RowIndex::new(self.identity.networks);
+        for (path, part) in self.read_parts()? {
+            if !part.is_ok_and(|part| self.index.add(&part)) {
+                return Err(StoreError::Internal(format!("{}: it was good, and cannot be read now", path.display())));
+            }
         }
+        Ok(())
+    }
+
+    /// Completes the tables, marks the run as complete and removes the parts. Returns the last manifest, and what the user
+    /// should know.
+    pub fn finish(mut self, extra: Vec<Extra>) -> Result<(Manifest, Vec<String>), StoreError> {
+        self.settle()?;
+        self.write_tables(|tables, index| tables.copy(index))?;
         let networks = self.identity.networks;
+        let missing = self.index.next();
+        let Some(tables) = self.tables.take().filter(|_| missing == networks) else {
+            return Err(StoreError::Internal(format!("network {missing} has no rows")));
+        };
         let (mut files, mut written) = (Vec::new(), Vec::new());
-        let tables = [
-            ("layers.csv", Table::Layers, &headers.layers, self.tally.rows),
-            ("networks.csv", Table::Networks, &headers.networks, networks),
-        ];
-        for (name, table, header, rows) in tables {
-            let new = self.written(name, |file, storage| {
-                buffered(
-                    |out| {
-                        out(header)?;
-                        self.index.copy(table, 0..networks, out)
-                    },
-                    |bytes| storage.write(file, bytes),
-                )
-            })?;
+        for ((name, new), rows) in tables.close()?.into_iter().zip([self.tally.rows, networks]) {
             files.push(new.entry(name, Some(rows)));
             written.push(new);
         }
         for Extra { name, write } in extra {
             let mut rows = None;
-            let new = self.written(name, |file, storage| {
-                buffered(
-                    |out| {
-                        rows = write(out)?;
-                        Ok(())
-                    },
-                    |bytes| storage.write(file, bytes),
-                )
+            let new = self.written(name, |out| {
+                rows = write(out)?;
+                Ok(())
             })?;
             files.push(new.entry(name, rows));
             written.push(new);
@@ -332,7 +357,7 @@ impl RunDirectory {
         manifest.files = files;
         let text = text_of(manifest);
         let manifest = manifest.clone();
-        written.push(self.written(MANIFEST, |file, storage| storage.write(file, &text))?);
+        written.push(self.written(MANIFEST, |out| out(&text))?);
         synchronise(&*self.storage, &written)?;
         // The tables have their names, for certain, before the manifest says so.
         let tables = written.len() - 1;
@@ -349,6 +374,7 @@ impl RunDirectory {
     /// Writes down how far the run has come; call it when the run stops early.
     pub fn pause(&mut self) -> Result<(), StoreError> {
         self.settle()?;
+        self.tables = None;
         let (seconds, tally) = (self.seconds(), self.tally.clone());
         if let Some(manifest) = &mut self.manifest {
             manifest.seconds = seconds;
@@ -369,11 +395,6 @@ impl RunDirectory {
         &self.tally
     }
 
-    /// Where the committed rows lie.
-    pub fn rows(&self) -> &RowIndex {
-        &self.index
-    }
-
     /// What the user should know about the state in which the directory was found; each is told once.
     pub fn take_notes(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notes)
@@ -386,16 +407,12 @@ impl RunDirectory {
     fn write_manifest(&self) -> Result<(), StoreError> {
         let Some(manifest) = &self.manifest else { return Ok(()) };
         let text = text_of(manifest);
-        self.write_file(MANIFEST, |file, storage| storage.write(file, &text))
+        self.write_file(MANIFEST, &text)
     }
 
     /// Writes `name` so that it appears complete or not at all.
-    fn write_file(
-        &self,
-        name: &str,
-        write: impl FnOnce(&mut File, &Hashing) -> io::Result<()>,
-    ) -> Result<(), StoreError> {
-        let written = [self.written(name, write)?];
+    fn write_file(&self, name: &str, content: &[u8]) -> Result<(), StoreError> {
+        let written = [self.written(name, |out| out(content))?];
         synchronise(&*self.storage, &written)?;
         self.name(&written)
     }
@@ -403,9 +420,9 @@ impl RunDirectory {
     fn written(
         &self,
         name: &str,
-        write: impl FnOnce(&mut File, &Hashing) -> io::Result<()>,
+        produce: impl FnOnce(&mut Output<'_>) -> io::Result<()>,
     ) -> Result<Written, StoreError> {
-        Written::new(&*self.storage, &self.path, name, write)
+        Written::new(&self.storage, &self.path, name, produce)
     }
 
     /// Gives synchronised files their names, which are on the disk when this returns.

@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::directory::Output;
 use super::manifest::FileEntry;
@@ -24,20 +25,85 @@ impl Written {
         FileEntry { name: name.to_string(), bytes: self.bytes, rows, blake3: self.hash.clone() }
     }
 
-    /// Writes `name` in `directory`, under a name that does not count yet.
+    /// Writes `name` in `directory`, under a name that does not count yet. `produce` hands out its bytes.
     pub fn new(
-        storage: &dyn Storage,
+        storage: &Arc<dyn Storage>,
         directory: &Path,
         name: &str,
-        write: impl FnOnce(&mut File, &Hashing) -> io::Result<()>,
+        produce: impl FnOnce(&mut Output<'_>) -> io::Result<()>,
     ) -> Result<Written, StoreError> {
+        let mut growing = Growing::new(storage, directory, name)?;
+        produce(&mut |bytes| growing.write(bytes)).attempt("write", &directory.join(name))?;
+        growing.close()
+    }
+}
+
+/// A file to which bytes are still added. Dropped before it is closed, it is removed.
+pub struct Growing {
+    storage: Arc<dyn Storage>,
+    path: PathBuf,
+    temporary: PathBuf,
+    /// `None` once closed.
+    file: Option<File>,
+    /// Bytes that wait until there are [`BUFFER`] of them.
+    buffer: Vec<u8>,
+    bytes: u64,
+    hasher: blake3::Hasher,
+}
+
+impl Growing {
+    pub fn new(storage: &Arc<dyn Storage>, directory: &Path, name: &str) -> Result<Growing, StoreError> {
         let path = directory.join(name);
         let temporary = directory.join(format!("{name}.tmp"));
-        let hashing = Hashing { storage, state: Default::default() };
-        let written = storage.create(&temporary).and_then(|mut file| write(&mut file, &hashing).map(|()| file));
-        let file = discard_on_error(storage, &temporary, written.attempt("write", &path))?;
-        let (bytes, hasher) = hashing.state.into_inner();
-        Ok(Written { path, temporary, file, bytes, hash: hasher.finalize().to_hex().to_string() })
+        let file = storage.create(&temporary).attempt("write", &path);
+        let file = Some(discard_on_error(&**storage, &temporary, file)?);
+        let (storage, buffer, hasher) = (Arc::clone(storage), Vec::new(), blake3::Hasher::new());
+        Ok(Growing { storage, path, temporary, file, buffer, bytes: 0, hasher })
+    }
+
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.buffer.is_empty() && bytes.len() >= BUFFER {
+            return self.put(bytes);
+        }
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() < BUFFER {
+            return Ok(());
+        }
+        let mut full = std::mem::take(&mut self.buffer);
+        self.put(&full)?;
+        full.clear();
+        self.buffer = full;
+        Ok(())
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        self.bytes += bytes.len() as u64;
+        self.hasher.update(bytes);
+        self.storage.write(file, bytes)
+    }
+
+    /// Writes what still waits.
+    pub fn close(mut self) -> Result<Written, StoreError> {
+        let rest = std::mem::take(&mut self.buffer);
+        self.put(&rest).attempt("write", &self.path)?;
+        let file = self.file.take().ok_or_else(|| StoreError::Internal("a file was closed twice".into()))?;
+        Ok(Written {
+            path: self.path.clone(),
+            temporary: self.temporary.clone(),
+            file,
+            bytes: self.bytes,
+            hash: self.hasher.finalize().to_hex().to_string(),
+        })
+    }
+}
+
+impl Drop for Growing {
+    fn drop(&mut self) {
+        if self.file.take().is_some() {
+            // A half-written file takes space that a full disk does not have.
+            let _ = self.storage.remove(&self.temporary);
+        }
     }
 }
 
@@ -67,40 +133,4 @@ pub fn synchronise(storage: &dyn Storage, files: &[Written]) -> Result<(), Store
 /// Gives synchronised files their names.
 pub fn rename(storage: &dyn Storage, files: &[Written]) -> Result<(), StoreError> {
     files.iter().try_for_each(|new| storage.rename(&new.temporary, &new.path).attempt("rename", &new.temporary))
-}
-
-/// Collects what `produce` hands out into blocks of at least [`BUFFER`] bytes.
-pub fn buffered(
-    produce: impl FnOnce(&mut Output<'_>) -> io::Result<()>,
-    mut write: impl FnMut(&[u8]) -> io::Result<()>,
-) -> io::Result<()> {
-    let mut buffer = Vec::with_capacity(2 * BUFFER);
-    produce(&mut |bytes| {
-        if buffer.is_empty() && bytes.len() >= BUFFER {
-            return write(bytes);
-        }
-        buffer.extend_from_slice(bytes);
-        if buffer.len() < BUFFER {
-            return Ok(());
-        }
-        write(&buffer)?;
-        buffer.clear();
-        Ok(())
-    })?;
-    write(&buffer)
-}
-
-/// Writes through a storage and hashes what goes by.
-pub struct Hashing<'a> {
-    storage: &'a dyn Storage,
-    state: std::cell::RefCell<(u64, blake3::Hasher)>,
-}
-
-impl Hashing<'_> {
-    pub fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
-        let mut state = self.state.borrow_mut();
-        state.0 += bytes.len() as u64;
-        state.1.update(bytes);
-        self.storage.write(file, bytes)
-    }
 }

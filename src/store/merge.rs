@@ -1,11 +1,12 @@
-//! Merging: copies the byte ranges of the parts into one file, in plan order, with a bounded number of open files.
+//! Merging: rows in plan order, from memory where they come so, else as byte ranges of the parts, with a bounded number of
+//! open files.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 
-use super::part::Part;
+use super::part::{NetworkRows, Part};
 
 /// Open files at one time.
 const OPEN_FILES: usize = 48;
@@ -27,7 +28,7 @@ struct Piece {
     length: u64,
 }
 
-/// Where the rows of one network lie: 20 bytes, because all networks have an entry.
+/// Where the rows of one network lie: 20 bytes, because all networks may have an entry.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Place {
     /// [`Place::MISSING`] without rows.
@@ -49,21 +50,26 @@ impl Place {
     }
 }
 
-/// Where the rows of every network lie.
+/// Brings rows into plan order: where those of networks lie that wait for an earlier one.
 #[derive(Debug, Default)]
 pub struct RowIndex {
+    networks: u64,
     parts: Vec<PathBuf>,
-    /// By plan index.
-    places: Vec<Place>,
+    /// Plan index of the network whose rows come next.
+    next: u64,
+    /// From `next` on, as far as any is known.
+    places: VecDeque<Place>,
 }
 
 impl RowIndex {
     /// For a plan of `networks` networks.
     pub fn new(networks: u64) -> Self {
-        RowIndex {
-            parts: Vec::new(),
-            places: vec![Place { part: Place::MISSING, tables: [(0, 0); 2] }; networks as usize],
-        }
+        RowIndex { networks, ..RowIndex::default() }
+    }
+
+    /// Plan index of the first network whose rows have not been handed out.
+    pub fn next(&self) -> u64 {
+        self.next
     }
 
     /// Enters a part. False, and nothing is entered, if it names a network that the plan does not have, or has more than
@@ -75,7 +81,7 @@ impl RowIndex {
             .iter()
             .chain(&footer.networks)
             .try_fold(0u32, |end, &length| u32::try_from(length).ok().and_then(|length| end.checked_add(length)));
-        if end.is_none() || footer.index.iter().any(|&i| i >= self.places.len() as u64) {
+        if end.is_none() || footer.index.iter().any(|&i| i >= self.networks) {
             return false;
         }
         let number = self.parts.len() as u32;
@@ -85,44 +91,58 @@ impl RowIndex {
         let mut networks = footer.layers.iter().sum::<u64>() as u32;
         for ((&index, &a), &b) in footer.index.iter().zip(&footer.layers).zip(&footer.networks) {
             let (a, b) = (a as u32, b as u32);
-            self.places[index as usize] = Place { part: number, tables: [(layers, a), (networks, b)] };
+            if let Some(at) = index.checked_sub(self.next).map(|at| at as usize) {
+                let missing = Place { part: Place::MISSING, tables: [(0, 0); 2] };
+                self.places.resize(self.places.len().max(at + 1), missing);
+                self.places[at] = Place { part: number, tables: [(layers, a), (networks, b)] };
+            }
             layers += a;
             networks += b;
         }
         true
     }
 
-    /// Plan index of the first network without rows.
-    pub fn first_missing(&self) -> Option<u64> {
-        self.places.iter().position(|place| !place.is_known()).map(|i| i as u64)
-    }
-
-    /// Number of networks, from `start` on, whose rows are all there.
-    pub fn ready_from(&self, start: u64) -> u64 {
-        self.places[start as usize..].iter().take_while(|place| place.is_known()).count() as u64
-    }
-
-    /// Hands the rows of `networks` (plan indices) to `out`, in order. Networks without rows are left out.
-    pub fn copy(
-        &self,
-        table: Table,
-        networks: std::ops::Range<u64>,
-        mut out: impl FnMut(&[u8]) -> io::Result<()>,
-    ) -> io::Result<()> {
-        let mut files = OpenFiles { paths: &self.parts, open: HashMap::new(), clock: 0 };
-        let mut buffer = Vec::new();
-        let range = &self.places[networks.start as usize..networks.end as usize];
-        let mut pieces = range.iter().filter(|place| place.is_known()).map(|place| place.piece(table)).peekable();
-        while let Some(mut piece) = pieces.next() {
-            // Neighbours in the plan are often neighbours in a part: one read for all of them.
-            while let Some(next) = pieces.next_if(|n| n.part == piece.part && n.offset == piece.offset + piece.length) {
-                piece.length += next.length;
-            }
-            files.read(piece, &mut buffer, &mut out)?;
+    /// Hands out `rows` if they are the next ones: those of a part that is to be entered after this.
+    pub fn pass(&mut self, rows: &[NetworkRows], out: &mut TablesOut<'_>) -> io::Result<()> {
+        if rows.iter().zip(self.next..).any(|(row, next)| row.index != next) {
+            return Ok(());
         }
+        for row in rows {
+            out(Table::Layers, &row.layers)?;
+            out(Table::Networks, &row.networks)?;
+        }
+        self.advance(rows.len());
         Ok(())
     }
+
+    /// Hands out the rows of all networks that are next, as far as they are there.
+    pub fn copy(&mut self, out: &mut TablesOut<'_>) -> io::Result<()> {
+        let ready = self.places.iter().take_while(|place| place.is_known()).count();
+        for table in [Table::Layers, Table::Networks] {
+            let mut files = OpenFiles { paths: &self.parts, open: HashMap::new(), clock: 0 };
+            let mut buffer = Vec::new();
+            let mut pieces = self.places.iter().take(ready).map(|place| place.piece(table)).peekable();
+            while let Some(mut piece) = pieces.next() {
+                // Neighbours in the plan are often neighbours in a part: one read for all of them.
+                let follows = |n: &Piece, p: &Piece| n.part == p.part && n.offset == p.offset + p.length;
+                while let Some(next) = pieces.next_if(|n| follows(n, &piece)) {
+                    piece.length += next.length;
+                }
+                files.read(piece, &mut buffer, &mut |bytes| out(table, bytes))?;
+            }
+        }
+        self.advance(ready);
+        Ok(())
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.next += count as u64;
+        self.places.drain(..count.min(self.places.len()));
+    }
 }
+
+/// Takes bytes of a table.
+pub type TablesOut<'a> = dyn FnMut(Table, &[u8]) -> io::Result<()> + 'a;
 
 /// The most recently used files.
 struct OpenFiles<'a> {

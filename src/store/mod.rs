@@ -10,6 +10,7 @@ mod merge;
 mod part;
 mod state;
 mod storage;
+mod tables;
 
 use std::io;
 use std::path::{Path, PathBuf};
