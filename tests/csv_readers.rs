@@ -51,10 +51,10 @@ fn planned(network: u32) -> PlannedNetwork {
         index: network.into(),
         sweep: 0,
         replicate: network,
-        configuration_id: format!("c-{network:016x}"),
+        configuration_id: format!("c-{network:016x}").into(),
         network_id: format!("n-{:016x}", !u64::from(network)),
         spec,
-        values,
+        values: values.into(),
     }
 }
 

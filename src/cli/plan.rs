@@ -126,7 +126,7 @@ fn write_networks(plan: &Plan, out: &mut impl Write) -> std::io::Result<()> {
             .filter_map(|(value, key)| Some((key.name().to_string(), super::dump::json_value(value.as_ref()?))))
             .collect();
         let line = json!({
-            "index": network.index, "network": network.network_id, "configuration": network.configuration_id,
+            "index": network.index, "network": network.network_id, "configuration": &*network.configuration_id,
             "sweep": plan.sweeps[network.sweep as usize], "replicate": network.replicate,
             "seed": network.spec.seed, "keys": keys,
         });

@@ -1,6 +1,9 @@
 //! `layers.csv`: one row per network, recorded step and layer. The column order is known from the plan, before the
 //! first network has run.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::fields::Field;
 use super::text::{header, push_cell, push_int, push_text, push_value};
 use crate::config::Key;
@@ -16,6 +19,8 @@ pub struct LayersWriter {
     varying: Vec<Key>,
     layers: LayerSelection,
     columns: Vec<&'static StatisticRow>,
+    /// Of the network formatted last, to reserve memory by; 0 before the first one.
+    row_bytes: Arc<AtomicUsize>,
 }
 
 /// The columns before the varying keys.
@@ -44,6 +49,7 @@ impl LayersWriter {
             varying: varying.to_vec(),
             layers: record.layers.clone(),
             columns: record.columns.iter().map(find).collect(),
+            row_bytes: Arc::default(),
         }
     }
 
@@ -63,11 +69,15 @@ impl LayersWriter {
         catalog::layers_for(&self.columns, &self.layers)
     }
 
-    /// Appends the rows of one network. The rows of `result` are in the order that the engine promises.
-    pub fn append_network(&self, planned: &PlannedNetwork, result: &NetworkResult, out: &mut Vec<u8>) {
+    /// Appends the rows of one network, and returns their number. The rows of `result` are in the order that the engine
+    /// promises.
+    pub fn append_network(&self, planned: &PlannedNetwork, result: &NetworkResult, out: &mut Vec<u8>) -> u64 {
         let (prefix, keys) = self.repeated(planned);
-        // Floats take up to 17 digits, and many cells are shorter.
-        out.reserve(result.rows.len() * (64 + prefix.len() + keys.len() + 15 * self.columns.len()));
+        let start = out.len();
+        let row_bytes = self.row_bytes.load(Ordering::Relaxed);
+        // Floats take up to 17 digits, and many cells are shorter: as the rows before were.
+        out.reserve(result.rows.len() * if row_bytes > 0 { row_bytes } else { 15 * self.columns.len() });
+        let mut rows = 0;
         for (i, row) in result.rows.iter().enumerate() {
             if !self.layers.contains(row.layer) {
                 continue;
@@ -96,7 +106,14 @@ impl LayersWriter {
                 push_cell(out, column.cell(&context));
             }
             out.push(b'\n');
+            rows += 1;
         }
+        if rows > 0 {
+            // With a fiftieth to spare.
+            let mean = (out.len() - start) / rows as usize;
+            self.row_bytes.store(mean + mean / 50 + 1, Ordering::Relaxed);
+        }
+        rows
     }
 
     /// What all rows of a network share: the columns up to `step`, and those of the varying keys.

@@ -33,7 +33,7 @@ const KEPT: usize = 8192;
 impl Theories {
     fn of(&self, planned: &PlannedNetwork) -> NetworkTheory {
         if let Ok(known) = self.0.lock()
-            && let Some(theory) = known.get(&planned.configuration_id)
+            && let Some(theory) = known.get(&*planned.configuration_id)
         {
             return *theory;
         }
@@ -42,7 +42,7 @@ impl Theories {
             if known.len() >= KEPT {
                 known.clear();
             }
-            known.insert(planned.configuration_id.clone(), theory);
+            known.insert(planned.configuration_id.to_string(), theory);
         }
         theory
     }

@@ -46,7 +46,7 @@ fn planned(spec: NetworkSpec) -> PlannedNetwork {
         configuration_id: "c-0123456789abcdef".into(),
         network_id: "n-fedcba9876543210".into(),
         spec: NetworkSpec { seed: (1 << 53) - 1, ..spec },
-        values,
+        values: values.into(),
     }
 }
 

@@ -2,6 +2,7 @@
 //! of the plan.
 
 use std::cmp::Reverse;
+use std::ops::Range;
 
 use super::{Chunk, RecordPlan};
 use crate::engine::{BATCH_FLOPS, LayerSelection};
@@ -44,20 +45,19 @@ pub struct Member {
     pub depth: u32,
 }
 
-/// Plan indices by key, then deeper first, then index.
-pub fn bucket_order(members: impl Iterator<Item = Member>, keys: &[ProgramKey]) -> Vec<u32> {
+/// Plan indices by key, then deeper first, then index. `members`: ranges of them that have the same of both.
+pub fn bucket_order(members: impl Iterator<Item = (Member, Range<u32>)>, keys: &[ProgramKey]) -> Vec<u32> {
     let mut by_key: Vec<u32> = (0..keys.len() as u32).collect();
     by_key.sort_unstable_by_key(|&i| keys[i as usize]);
     let mut rank = vec![0u32; keys.len()];
     for (position, &i) in by_key.iter().enumerate() {
         rank[i as usize] = position as u32;
     }
-    let mut order: Vec<(u32, Reverse<u32>, u32)> =
-        members.enumerate().map(|(i, m)| (rank[m.bucket as usize], Reverse(m.depth), i as u32)).collect();
+    let mut order: Vec<(u32, Reverse<u32>, u32, u32)> =
+        members.map(|(m, range)| (rank[m.bucket as usize], Reverse(m.depth), range.start, range.end)).collect();
     order.sort_unstable();
-    // Not in place, which would keep three times the room.
-    let mut indices = Vec::with_capacity(order.len());
-    indices.extend(order.into_iter().map(|(_, _, i)| i));
+    let mut indices = Vec::with_capacity(order.iter().map(|(_, _, start, end)| (end - start) as usize).sum());
+    indices.extend(order.into_iter().flat_map(|(_, _, start, end)| start..end));
     indices
 }
 

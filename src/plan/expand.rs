@@ -17,6 +17,9 @@ use crate::theory::Known;
 /// What expansion finds out.
 pub struct Expansion {
     pub entries: Vec<Entry>,
+    /// Number of networks, and what is hashed of them: id, replicate, sweep.
+    pub networks: u64,
+    pub digest: blake3::Hasher,
     /// Keys of the buckets, in order of first appearance.
     pub keys: Vec<ProgramKey>,
     pub varying: Vec<Key>,
@@ -87,6 +90,8 @@ pub fn expand(
         reporter: file.reporter(),
         out: Expansion {
             entries: Vec::new(),
+            networks: 0,
+            digest: blake3::Hasher::new(),
             keys: Vec::new(),
             varying: Vec::new(),
             known: Known::default(),
@@ -207,7 +212,7 @@ impl Expander<'_> {
 
     /// As many networks are planned as `--limit` wants.
     fn is_full(&self) -> bool {
-        self.file.limit.is_some_and(|limit| self.out.entries.len() as u64 >= limit)
+        self.file.limit.is_some_and(|limit| self.out.networks >= limit)
     }
 
     fn emptied(&mut self, sweep: &Sweep, last_filter: usize) {
@@ -251,18 +256,24 @@ impl Expander<'_> {
         }
         let bucket = self.buckets.of(candidate.key);
         let all = std::iter::once(identity::short(candidate.hash)).chain(later.iter().copied());
+        self.out.entries.push(Entry {
+            first: self.out.networks as u32,
+            replicate: first,
+            point: candidate.point,
+            bucket,
+            sweep: number as u16,
+            depth: candidate.depth,
+        });
         for (replicate, network) in (0u32..).zip(all).skip(first as usize) {
             if self.is_full() {
                 return;
             }
-            self.out.entries.push(Entry {
-                network,
-                point: candidate.point,
-                replicate,
-                bucket,
-                sweep: number as u16,
-                depth: candidate.depth,
-            });
+            self.out.networks += 1;
+            let mut word = [0; 16];
+            word[..8].copy_from_slice(&network.to_le_bytes());
+            word[8..12].copy_from_slice(&replicate.to_le_bytes());
+            word[12..].copy_from_slice(&(number as u32).to_le_bytes());
+            self.out.digest.update(&word);
         }
     }
 

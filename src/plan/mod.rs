@@ -1,5 +1,6 @@
 //! The plan: a sweep file expanded into networks, with identities, seeds, costs, buckets and chunks. Pure and
-//! deterministic: it touches no file, clock or device. One network takes 24 bytes; everything else is decoded on demand.
+//! deterministic: it touches no file, clock or device. A configuration takes 20 bytes and each of its networks 4; everything
+//! else is decoded on demand.
 
 mod chunk;
 mod expand;
@@ -34,12 +35,12 @@ pub struct PlannedNetwork {
     pub sweep: u32,
     pub replicate: u32,
     /// `c-` + 16 hex.
-    pub configuration_id: String,
+    pub configuration_id: Arc<str>,
     /// `n-` + 16 hex.
     pub network_id: String,
     pub spec: NetworkSpec,
     /// Value of every key that applies to this network, in the order of [`Key`]; `None` where it does not apply.
-    pub values: Vec<Option<Value>>,
+    pub values: Arc<[Option<Value>]>,
 }
 
 impl PlannedNetwork {
@@ -100,23 +101,34 @@ pub struct Plan {
     pub notes: Vec<String>,
     /// Networks in plan order.
     entries: Vec<Entry>,
+    /// Their number, and the hash of their ids, replicates and sweeps.
+    networks: u64,
+    digest: blake3::Hash,
     /// What [`Entry::bucket`] points into.
     keys: Vec<ProgramKey>,
     /// Decodes entries.
     file: Arc<SweepFile>,
 }
 
-/// A network as the plan stores it: 24 bytes, from which everything else is decoded.
+/// Replicates of a configuration as the plan stores them: 20 bytes, from which everything else is decoded. They end where the
+/// next entry begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Entry {
-    /// The hex digits of the network's id.
-    network: u64,
+    /// Plan index of the first of them, and its replicate.
+    first: u32,
+    replicate: u32,
     /// Index of the point in its sweep, before filters.
     point: u32,
-    replicate: u32,
     bucket: u32,
     sweep: u16,
     depth: u16,
+}
+
+impl Entry {
+    /// The replicate of network `index`, one of its own.
+    fn replicate_of(&self, index: u64) -> u32 {
+        self.replicate + (index - u64::from(self.first)) as u32
+    }
 }
 
 impl Plan {
@@ -158,12 +170,15 @@ impl Plan {
             layers,
             columns: expansion.columns.iter().map(|row| row.name.clone()).collect(),
         };
-        let Expansion { mut entries, keys, varying, known, notes, .. } = expansion;
+        let Expansion { mut entries, networks, digest, keys, varying, known, notes, .. } = expansion;
         entries.shrink_to_fit();
         let member = |entry: &Entry| Member { bucket: entry.bucket, depth: entry.depth.into() };
-        let bucket_order = chunk::bucket_order(entries.iter().map(member), &keys);
+        let ends = entries.iter().skip(1).map(|entry| entry.first).chain([networks as u32]);
+        let ranges = entries.iter().zip(ends).map(|(entry, end)| (member(entry), entry.first..end));
+        let bucket_order = chunk::bucket_order(ranges, &keys);
         let row_bytes = chunk::row_bytes(varying.len(), &record);
-        let chunks = chunk::chunks(&bucket_order, |i| member(&entries[i as usize]), &keys, row_bytes, &record.layers);
+        let of_index = |i: u32| member(entry_of(&entries, i.into()));
+        let chunks = chunk::chunks(&bucket_order, of_index, &keys, row_bytes, &record.layers);
         Ok(Plan {
             name: file.name.clone(),
             seed: file.seed,
@@ -176,6 +191,8 @@ impl Plan {
             chunks,
             notes,
             entries,
+            networks,
+            digest: digest.finalize(),
             keys,
             file: Arc::new(file.clone()),
         })
@@ -183,46 +200,42 @@ impl Plan {
 
     /// Number of networks.
     pub fn len(&self) -> u64 {
-        self.entries.len() as u64
+        self.networks
     }
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.networks == 0
     }
 
     /// Decodes network `index < len()`.
     pub fn network(&self, index: u64) -> PlannedNetwork {
-        let entry = &self.entries[index as usize];
-        let mut resolved = self.resolve(entry);
-        let (mut configuration, mut start) = (String::new(), String::new());
-        resolved.write_canonical(&mut configuration, false);
-        resolved.write_canonical(&mut start, true);
-        resolved.spec.seed = identity::seed(&start, self.seed, entry.replicate, self.file.seeding, &mut String::new());
-        PlannedNetwork {
-            index,
-            sweep: entry.sweep.into(),
-            replicate: entry.replicate,
-            configuration_id: identity::configuration_id(&configuration),
-            network_id: identity::network_id(entry.network),
-            values: Key::ALL.iter().map(|&key| resolved.shown(key).map(|setting| setting.value())).collect(),
-            spec: resolved.spec,
-        }
+        self.decoder().network(index)
+    }
+
+    /// Decodes several networks: quickly where they are replicates of one configuration.
+    pub fn decoder(&self) -> Decoder<'_> {
+        Decoder { plan: self, last: None, buffer: String::new() }
     }
 
     /// Indices of the configurations in plan order: of the first replicate of each.
     pub fn configurations(&self) -> impl Iterator<Item = u64> {
-        let first = self.entries.iter().enumerate().filter(|(_, entry)| entry.replicate == 0);
-        first.map(|(index, _)| index as u64)
+        self.entries.iter().filter(|entry| entry.replicate == 0).map(|entry| entry.first.into())
     }
 
     /// The depth of network `index`, without decoding it.
     pub fn depth(&self, index: u64) -> u32 {
-        self.entries[index as usize].depth.into()
+        entry_of(&self.entries, index).depth.into()
+    }
+
+    /// The entries, with the number of networks of each.
+    fn counted(&self) -> impl Iterator<Item = (&Entry, u64)> {
+        let ends = self.entries.iter().skip(1).map(|entry| entry.first.into()).chain([self.networks]);
+        self.entries.iter().zip(ends).map(|(entry, end)| (entry, end - u64::from(entry.first)))
     }
 
     /// The canonical configuration of network `index`, as JSON.
     pub fn configuration(&self, index: u64) -> String {
         let mut configuration = String::new();
-        self.resolve(&self.entries[index as usize]).write_canonical(&mut configuration, false);
+        self.resolve(entry_of(&self.entries, index)).write_canonical(&mut configuration, false);
         configuration
     }
 
@@ -236,8 +249,11 @@ impl Plan {
     /// The index of a network by its id (`n-...`) or by its index in the plan.
     pub fn find(&self, name: &str) -> Option<u64> {
         if let Some(hex) = name.strip_prefix("n-") {
-            let hash = u64::from_str_radix(hex, 16).ok().filter(|_| hex.len() == 16)?;
-            return self.entries.iter().position(|entry| entry.network == hash).map(|i| i as u64);
+            if hex.len() != 16 {
+                return None;
+            }
+            let mut decoder = self.decoder();
+            return (0..self.len()).find(|&index| decoder.network_id(index) == name);
         }
         name.parse().ok().filter(|&index| index < self.len())
     }
@@ -250,7 +266,7 @@ impl Plan {
             hasher.update(&(bytes.len() as u64).to_le_bytes());
             hasher.update(bytes);
         };
-        part(b"gradsweep plan 1");
+        part(b"gradsweep plan 2");
         part(self.name.as_bytes());
         self.sweeps.iter().for_each(|name| part(name.as_bytes()));
         part(b"varying");
@@ -262,13 +278,7 @@ impl Plan {
             LayerSelection::Only(list) => list.iter().for_each(|layer| part(&layer.to_le_bytes())),
         }
         part(&self.verdict_decades.to_le_bytes());
-        let mut networks = Vec::with_capacity(16 * self.entries.len());
-        for entry in &self.entries {
-            networks.extend(entry.network.to_le_bytes());
-            networks.extend(entry.replicate.to_le_bytes());
-            networks.extend(u32::from(entry.sweep).to_le_bytes());
-        }
-        part(&networks);
+        part(self.digest.as_bytes());
         hasher.finalize().to_hex().to_string()
     }
 
@@ -286,17 +296,17 @@ impl Plan {
     }
     /// Networks of sweep `sweep`.
     pub fn networks_of_sweep(&self, sweep: u32) -> u64 {
-        self.entries.iter().filter(|entry| u32::from(entry.sweep) == sweep).count() as u64
+        self.counted().filter(|(entry, _)| u32::from(entry.sweep) == sweep).map(|(_, count)| count).sum()
     }
     /// What each sweep amounts to.
     pub fn totals_of_sweeps(&self) -> Vec<Totals> {
         let mut totals = vec![Totals::default(); self.sweeps.len()];
-        for entry in &self.entries {
+        for (entry, count) in self.counted() {
             let (key, depth) = (&self.keys[entry.bucket as usize], entry.depth.into());
             let of_sweep = &mut totals[entry.sweep as usize];
-            of_sweep.networks += 1;
-            of_sweep.rows += chunk::rows(key, depth, &self.record.layers);
-            of_sweep.flops += chunk::flops(key, depth);
+            of_sweep.networks += count;
+            of_sweep.rows += count * chunk::rows(key, depth, &self.record.layers);
+            of_sweep.flops += count as f64 * chunk::flops(key, depth);
         }
         totals
     }
@@ -304,7 +314,7 @@ impl Plan {
     pub fn buckets(&self) -> Vec<(ProgramKey, u64, u32)> {
         let mut buckets: Vec<(ProgramKey, u64, u32)> = Vec::new();
         for &index in &self.bucket_order {
-            let entry = &self.entries[index as usize];
+            let entry = entry_of(&self.entries, index.into());
             let key = self.keys[entry.bucket as usize];
             match buckets.last_mut() {
                 Some(last) if last.0 == key => last.1 += 1,
@@ -312,6 +322,82 @@ impl Plan {
             }
         }
         buckets
+    }
+}
+
+/// The entry of network `index`.
+fn entry_of(entries: &[Entry], index: u64) -> &Entry {
+    &entries[entries.partition_point(|entry| u64::from(entry.first) <= index) - 1]
+}
+
+/// Decodes networks and remembers the last one's configuration.
+#[derive(Debug)]
+pub struct Decoder<'a> {
+    plan: &'a Plan,
+    last: Option<Decoded>,
+    buffer: String,
+}
+
+/// A configuration.
+#[derive(Debug)]
+struct Decoded {
+    sweep: u16,
+    point: u32,
+    id: Arc<str>,
+    /// The canonical configuration, and what seeds are made of.
+    configuration: String,
+    start: String,
+    values: Arc<[Option<Value>]>,
+    /// Without its seed.
+    spec: NetworkSpec,
+}
+
+impl Decoded {
+    fn new(plan: &Plan, entry: &Entry) -> Self {
+        let resolved = plan.resolve(entry);
+        let (mut configuration, mut start) = (String::with_capacity(256), String::with_capacity(256));
+        resolved.write_canonical(&mut configuration, false);
+        resolved.write_canonical(&mut start, true);
+        Decoded {
+            sweep: entry.sweep,
+            point: entry.point,
+            id: identity::configuration_id(&configuration).into(),
+            configuration,
+            start,
+            values: Key::ALL.iter().map(|&key| resolved.shown(key).map(|setting| setting.value())).collect(),
+            spec: resolved.spec,
+        }
+    }
+}
+
+impl Decoder<'_> {
+    /// Decodes network `index < len()`.
+    pub fn network(&mut self, index: u64) -> PlannedNetwork {
+        let (plan, network_id) = (self.plan, self.network_id(index));
+        let entry = entry_of(&plan.entries, index);
+        let decoded = self.last.get_or_insert_with(|| Decoded::new(plan, entry));
+        let replicate = entry.replicate_of(index);
+        let seed = identity::seed(&decoded.start, plan.seed, replicate, plan.file.seeding, &mut self.buffer);
+        PlannedNetwork {
+            index,
+            sweep: entry.sweep.into(),
+            replicate,
+            configuration_id: Arc::clone(&decoded.id),
+            network_id,
+            values: Arc::clone(&decoded.values),
+            spec: NetworkSpec { seed, ..decoded.spec.clone() },
+        }
+    }
+
+    /// The id of network `index < len()`.
+    fn network_id(&mut self, index: u64) -> String {
+        let plan = self.plan;
+        let entry = entry_of(&plan.entries, index);
+        let last = self.last.take().filter(|last| (last.sweep, last.point) == (entry.sweep, entry.point));
+        let decoded = self.last.insert(last.unwrap_or_else(|| Decoded::new(plan, entry)));
+        let (configuration, replicate) = (&decoded.configuration, entry.replicate_of(index));
+        let hash = identity::network_hash(configuration, plan.seed, replicate, plan.file.seeding, &mut self.buffer);
+        identity::network_id(identity::short(hash))
     }
 }
 

@@ -70,8 +70,32 @@ fn a_plan_does_not_depend_on_how_its_points_are_spread() {
 }
 
 #[test]
-fn an_index_entry_takes_24_bytes() {
-    assert_eq!(size_of::<Entry>(), 24);
+fn a_configuration_takes_20_bytes_however_many_replicates_it_has() {
+    assert_eq!(size_of::<Entry>(), 20);
+    let text = "replicates = 1000\n[[sweep]]\nname = \"a\"\ndepth = [1, 2, 3]";
+    assert_eq!((plan(text).len(), plan(text).entries.len()), (3000, 3));
+}
+
+#[test]
+fn networks_are_found_by_what_they_are() {
+    // The second sweep has more replicates of what the first has already.
+    let text = "[[sweep]]\nname = \"a\"\ndepth = [3, 1]\nreplicates = 2\n[[sweep]]\nname = \"b\"\ndepth = [1, 2]\nreplicates = 5";
+    let plan = plan(text);
+    let (mut decoder, mut seen) = (plan.decoder(), Vec::new());
+    for index in 0..plan.len() {
+        let network = plan.network(index);
+        assert_eq!(network, decoder.network(index));
+        assert_eq!(plan.find(&network.network_id), Some(index));
+        assert_eq!(u64::from(network.spec.depth), u64::from(plan.depth(index)));
+        seen.push((network.sweep, network.spec.depth, network.replicate));
+    }
+    let later = (2..5).map(|r| (1, 1, r)).chain((0..5).map(|r| (1, 2, r)));
+    let want: Vec<_> = [(0, 3, 0), (0, 3, 1), (0, 1, 0), (0, 1, 1)].into_iter().chain(later).collect();
+    assert_eq!(seen, want);
+    assert_eq!([plan.networks_of_sweep(0), plan.networks_of_sweep(1)], [4, 8]);
+    assert_eq!(plan.configurations().collect::<Vec<_>>(), [0, 2, 7]);
+    assert_eq!(plan.find("n-0000000000000000"), None);
+    assert_eq!((plan.find("11"), plan.find("12")), (Some(11), None));
 }
 
 #[test]

@@ -8,8 +8,8 @@ use std::thread::{Builder, Scope};
 use super::Sink;
 use crate::store::{NetworkRows, StoreError, Tally};
 
-/// Chunks that wait for their turn: one, so that few are in memory.
-const WAITING: usize = 1;
+/// Chunks that wait for their turn: none beside the one that was formatted meanwhile, so that few are in memory.
+const WAITING: usize = 0;
 
 /// The rows of one chunk, in the order of its members.
 pub struct Formatted {

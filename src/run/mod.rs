@@ -21,6 +21,7 @@ use crate::engine::{Engine, EngineError, LayerSelection, NUMERICS_VERSION, Netwo
 use crate::output::{LayersWriter, NetworksWriter, TheoryWriter, datapackage};
 use crate::plan::{Plan, PlannedNetwork};
 use crate::stats::RecordMask;
+use crate::stats::summary::{Status, Summary, Verdict};
 use crate::store::{Extra, Headers, Identity, NetworkRows, RunDirectory, StoreError, SweepIdentity, Tally};
 use commit::{Committer, Formatted};
 use progress::{Progress, Snapshot};
@@ -87,19 +88,22 @@ impl Tables {
         self.layers.recorded_layers()
     }
 
-    fn format(&self, network: &PlannedNetwork, result: &NetworkResult) -> (NetworkRows, Tally) {
+    fn format(&self, network: &PlannedNetwork, result: &NetworkResult) -> Told {
         let mut rows = NetworkRows { index: network.index, ..NetworkRows::default() };
-        self.layers.append_network(network, result, &mut rows.layers);
-        let summary = self.networks.append_network(network, result, &mut rows.networks);
-        let tally = Tally {
-            networks: 1,
-            rows: rows.layers.iter().filter(|&&byte| byte == b'\n').count() as u64,
-            flops: network.spec.flops(),
-            status: BTreeMap::from([(summary.status.name().to_string(), 1)]),
-            verdict: summary.verdict.map(|v| (v.name().to_string(), 1)).into_iter().collect(),
-        };
-        (rows, tally)
+        let lines = self.layers.append_network(network, result, &mut rows.layers);
+        let Summary { status, verdict, .. } = self.networks.append_network(network, result, &mut rows.networks);
+        Told { rows, lines, flops: network.spec.flops(), status, verdict }
     }
+}
+
+/// The rows of one network, and what counts of them.
+struct Told {
+    rows: NetworkRows,
+    /// Of `layers.csv`.
+    lines: u64,
+    flops: f64,
+    status: Status,
+    verdict: Option<Verdict>,
 }
 
 /// What a run needs.
@@ -292,7 +296,7 @@ struct Assembly<'a> {
     plan: &'a Plan,
     tables: &'a Tables,
     /// Rows by plan index: after a lost device some networks come twice, with the same rows.
-    open: BTreeMap<u32, BTreeMap<u64, (NetworkRows, Tally)>>,
+    open: BTreeMap<u32, BTreeMap<u64, Told>>,
     /// Handed to the sink.
     committed: HashSet<u32>,
 }
@@ -306,13 +310,13 @@ impl Assembly<'_> {
             }
             let tables = self.tables;
             let format = |(network, result): &(PlannedNetwork, NetworkResult)| tables.format(network, result);
-            let formatted: Vec<(NetworkRows, Tally)> = match &piece.networks[..] {
+            let formatted: Vec<Told> = match &piece.networks[..] {
                 // Handing it to another thread would take longer.
                 [one] => vec![format(one)],
                 several => several.par_iter().map(format).collect(),
             };
             let mut open = self.open.remove(&piece.chunk).unwrap_or_default();
-            open.extend(formatted.into_iter().map(|pair| (pair.0.index, pair)));
+            open.extend(formatted.into_iter().map(|told| (told.rows.index, told)));
             let members = self.plan.chunks[piece.chunk as usize].members.clone();
             if open.len() < members.len() {
                 self.open.insert(piece.chunk, open);
@@ -321,9 +325,9 @@ impl Assembly<'_> {
             let mut tally = Tally::default();
             let mut rows = Vec::with_capacity(open.len());
             for index in &self.plan.bucket_order[members] {
-                if let Some((network, count)) = open.remove(&u64::from(*index)) {
-                    tally.add(&count);
-                    rows.push(network);
+                if let Some(told) = open.remove(&u64::from(*index)) {
+                    tally.add_network(told.lines, told.flops, told.status.name(), told.verdict.map(Verdict::name));
+                    rows.push(told.rows);
                 }
             }
             self.committed.insert(piece.chunk);

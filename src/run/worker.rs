@@ -150,8 +150,9 @@ impl Worker<'_> {
         while !shared.stop.load(Ordering::Relaxed) && self.wants_more(flights) {
             let Some(work) = self.next_work() else { break };
             let plan = &shared.plan;
+            let mut decoder = plan.decoder();
             let networks: Vec<PlannedNetwork> =
-                work.members().map(|at| plan.network(u64::from(plan.bucket_order[at]))).collect();
+                work.members().map(|at| decoder.network(u64::from(plan.bucket_order[at]))).collect();
             let batch = Arc::new(Batch {
                 key: work.key,
                 networks: networks.iter().map(|n| n.spec.clone()).collect(),

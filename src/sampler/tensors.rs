@@ -188,15 +188,15 @@ pub enum TargetData<F = f32> {
 }
 
 impl<F: Copy> NetworkData<F> {
-    /// The same data in another float type.
-    pub fn map<G>(&self, convert: impl Fn(F) -> G) -> NetworkData<G> {
-        let all = |v: &[F]| v.iter().map(|&x| convert(x)).collect();
-        let target = match &self.target {
+    /// The same data in another float type; in place where that has the same size.
+    pub fn map<G>(self, convert: impl Fn(F) -> G) -> NetworkData<G> {
+        let all = |v: Vec<F>| v.into_iter().map(&convert).collect();
+        let target = match self.target {
             TargetData::Dense(d) => TargetData::Dense(all(d)),
-            TargetData::Labels(labels) => TargetData::Labels(labels.clone()),
+            TargetData::Labels(labels) => TargetData::Labels(labels),
             TargetData::Cotangent(g) => TargetData::Cotangent(all(g)),
         };
-        NetworkData { input: all(&self.input), target }
+        NetworkData { input: all(self.input), target }
     }
 }
 

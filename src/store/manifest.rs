@@ -114,6 +114,22 @@ impl Tally {
         }
     }
 
+    /// Adds one network with its rows of `layers.csv`.
+    pub fn add_network(&mut self, rows: u64, flops: f64, status: &str, verdict: Option<&str>) {
+        self.networks += 1;
+        self.rows += rows;
+        self.flops += flops;
+        for (counts, word) in [(&mut self.status, Some(status)), (&mut self.verdict, verdict)] {
+            let Some(word) = word else { continue };
+            match counts.get_mut(word) {
+                Some(count) => *count += 1,
+                None => {
+                    counts.insert(word.to_string(), 1);
+                }
+            }
+        }
+    }
+
     pub fn failed(&self) -> u64 {
         self.status.get("failed").copied().unwrap_or(0)
     }

@@ -268,7 +268,7 @@ fn run_network<T: Real>(
     workspace: &mut Workspace<T>,
 ) -> Outcome {
     let data = match given {
-        Some(given) => given.data.map(T::from_f64),
+        Some(given) => given.data.clone().map(T::from_f64),
         None => arch.dispatch(DrawData { spec, dataset: batch.dataset.as_deref() }).map(T::from_f32),
     };
     T::launch(arch, Job { spec, program, mask: batch.mask, data: &data, given, team, workspace, trace: None })
@@ -311,7 +311,7 @@ fn layer_tensors<T: Real>(
 ) -> Vec<NamedTensor> {
     let program = Program::new(ProgramKey::of(spec));
     let (mut workspace, mut trace) = (Workspace::<T>::default(), Trace::default());
-    let (mask, data) = (RecordMask::BASIC, data.map(T::from_f64));
+    let (mask, data) = (RecordMask::BASIC, data.clone().map(T::from_f64));
     let (workspace, watch, team) = (&mut workspace, Some(&mut trace), &Team::new(rayon::current_num_threads()));
     T::launch(Arch::new(), Job { spec, program: &program, mask, data: &data, given, team, workspace, trace: watch });
     trace.tensors

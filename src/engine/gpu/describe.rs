@@ -195,7 +195,7 @@ pub fn host_tensor(batch: &Batch, slot: usize, drawn: Drawn, data: &NetworkData)
 /// Inputs and targets of a network, drawn on the host or given.
 pub fn host_data(batch: &Batch, slot: usize) -> NetworkData {
     match &batch.given {
-        Some(given) => given[slot].data.map(|x| x as f32),
+        Some(given) => given[slot].data.clone().map(|x| x as f32),
         None => network_data(&batch.networks[slot], batch.dataset.as_deref()),
     }
 }

@@ -64,7 +64,7 @@ fn ids_are_hashes_of_the_canonical_configuration() {
     let canonical = r#"{"bias":false,"depth":50,"gain":0.1,"init":"xavier_normal"}"#;
     assert_eq!(plan.configuration(0), canonical);
     let hex = |text: &str| blake3::hash(text.as_bytes()).to_hex()[..16].to_string();
-    assert_eq!(n.configuration_id, format!("c-{}", hex(canonical)));
+    assert_eq!(n.configuration_id[..], format!("c-{}", hex(canonical)));
     assert_eq!(n.network_id, format!("n-{}", hex(&format!("[{canonical},7,0]"))));
     assert_eq!(n.spec.seed, u64::from_str_radix(&hex(&format!("[7,{canonical},0]")), 16).unwrap() >> 11);
 }
