@@ -1,15 +1,13 @@
-//! Normal draws with AVX-512: the same bits as `normal_integers`, in three fifths of the time. Compilers neither keep
-//! Philox's 64-bit products in place nor find the instruction that counts leading zeros.
+//! Normal draws with AVX-512: the same bits as `normal_integers`. Compilers neither keep Philox's 64-bit products in place
+//! nor find the instruction that counts leading zeros, and they gather where single loads are faster.
 
 use std::arch::x86_64::*;
 
 use super::normal::{CELLS, Steps};
 use super::philox::{MULTIPLIER, round_keys};
 
-/// Draws of one call of [`words`]: 16 Philox blocks, as two chains of instructions that do not wait for each other.
-const DRAWS: usize = 64;
-/// Vectors of words in them.
-const VECTORS: usize = DRAWS / 16;
+/// Draws of one chain of instructions: 8 Philox blocks. Several chains do not wait for each other.
+const CHAIN: usize = 32;
 
 /// Whether the processor has what [`fill_normal`] needs.
 pub fn available() -> bool {
@@ -22,25 +20,60 @@ pub fn available() -> bool {
 pub fn fill_normal(out: &mut [f32], counter: [u32; 4], key: [u32; 2], unit: f32, steps: &Steps) -> usize {
     let keys = round_keys(key).map(|key| key.map(u64::from));
     let unit = _mm512_set1_ps(unit);
-    let groups = out.as_chunks_mut::<DRAWS>().0;
-    let filled = groups.len() * DRAWS;
-    for (group, out) in groups.iter_mut().enumerate() {
-        let block = counter[0].wrapping_add((group * DRAWS / 4) as u32);
-        let words = words([block, counter[1], counter[2], counter[3]], &keys);
-        for (words, out) in words.into_iter().zip(out.as_chunks_mut::<16>().0) {
-            let values = normals(words, unit, steps);
-            // SAFETY: `out` has room for 16 values.
-            unsafe { _mm512_storeu_ps(out.as_mut_ptr(), values) };
-        }
+    let (groups, rest) = out.as_chunks_mut::<{ 4 * CHAIN }>();
+    let mut first = 0;
+    let counter_at = |draw: usize| [counter[0].wrapping_add((draw / 4) as u32), counter[1], counter[2], counter[3]];
+    for out in groups {
+        fill::<4>(out, counter_at(first), &keys, unit, steps);
+        first += out.len();
     }
-    filled
+    for out in rest.as_chunks_mut::<{ 2 * CHAIN }>().0 {
+        fill::<2>(out, counter_at(first), &keys, unit, steps);
+        first += out.len();
+    }
+    first
 }
 
-/// The words of 16 consecutive blocks, in the order of their elements.
+/// The draws of `CHAINS` chains.
+#[inline]
+#[target_feature(enable = "avx512f,avx512cd")]
+fn fill<const CHAINS: usize>(out: &mut [f32], counter: [u32; 4], keys: &[[u64; 2]; 10], unit: __m512, steps: &Steps) {
+    let words = words::<CHAINS>(counter, keys);
+    let (mut fractions, mut cells, mut found) = (words, [[[0; 16]; 2]; CHAINS], [[[0; 16]; 2]; CHAINS]);
+    for ((words, fractions), cells) in words.iter().zip(&mut fractions).zip(&mut cells) {
+        for ((words, fraction), cells) in words.iter().zip(fractions).zip(cells) {
+            let (cell, frac) = places(*words);
+            *fraction = frac;
+            // SAFETY: `cells` has room for 16 values.
+            unsafe { _mm512_storeu_si512(cells.as_mut_ptr().cast(), cell) };
+        }
+    }
+    look_up(cells.as_flattened().as_flattened(), found.as_flattened_mut().as_flattened_mut(), steps);
+    let vectors = words.iter().flatten().zip(fractions.iter().flatten()).zip(found.iter().flatten());
+    for (((words, fraction), found), out) in vectors.zip(out.as_chunks_mut::<16>().0) {
+        let found: *const u64 = found.as_ptr();
+        // SAFETY: there are 16 values.
+        let (a, b) = unsafe { (_mm512_loadu_si512(found.cast()), _mm512_loadu_si512(found.add(8).cast())) };
+        let values = normals(*words, *fraction, a, b, unit);
+        // SAFETY: `out` has room for 16 values.
+        unsafe { _mm512_storeu_ps(out.as_mut_ptr(), values) };
+    }
+}
+
+/// The steps of cells. Single loads and stores are faster than the instruction that gathers, which the compiler would take
+/// otherwise, and leave free the ports that vectors need.
+#[inline(always)]
+fn look_up(cells: &[u32], found: &mut [u64], steps: &Steps) {
+    for (cell, found) in cells.iter().zip(found) {
+        // SAFETY: a reference is read.
+        *found = unsafe { std::ptr::read_volatile(&steps[*cell as usize % steps.len()]) };
+    }
+}
+
+/// The words of `8 CHAINS` consecutive blocks, in the order of their elements.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn words(counter: [u32; 4], keys: &[[u64; 2]; 10]) -> [__m512i; VECTORS] {
-    const CHAINS: usize = VECTORS / 2;
+fn words<const CHAINS: usize>(counter: [u32; 4], keys: &[[u64; 2]; 10]) -> [[__m512i; 2]; CHAINS] {
     let wide = |v: u32| _mm512_set1_epi64(i64::from(v));
     let multiplier = MULTIPLIER.map(wide);
     let lane = _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0);
@@ -62,23 +95,22 @@ fn words(counter: [u32; 4], keys: &[[u64; 2]; 10]) -> [__m512i; VECTORS] {
             (c1[k], c3[k]) = (p1, p0);
         }
     }
-    let mut words = [low; VECTORS];
+    let mut words = [[low; 2]; CHAINS];
     let first = _mm512_set_epi64(11, 3, 10, 2, 9, 1, 8, 0);
     let second = _mm512_set_epi64(15, 7, 14, 6, 13, 5, 12, 4);
     for k in 0..CHAINS {
         // Words 0 and 1, and words 2 and 3, of every block.
         let a = _mm512_mask_blend_epi32(0xaaaa, c0[k], _mm512_slli_epi64::<32>(c1[k]));
         let b = _mm512_mask_blend_epi32(0xaaaa, c2[k], _mm512_slli_epi64::<32>(c3[k]));
-        words[2 * k] = _mm512_permutex2var_epi64(a, first, b);
-        words[2 * k + 1] = _mm512_permutex2var_epi64(a, second, b);
+        words[k] = [_mm512_permutex2var_epi64(a, first, b), _mm512_permutex2var_epi64(a, second, b)];
     }
     words
 }
 
-/// `normal_integer` of 16 words, times `unit`.
+/// The cells of 16 words, and the places inside them.
 #[inline]
 #[target_feature(enable = "avx512f,avx512cd")]
-fn normals(words: __m512i, unit: __m512, steps: &Steps) -> __m512 {
+fn places(words: __m512i) -> (__m512i, __m512i) {
     let number = |v: i32| _mm512_set1_epi32(v);
     let t = _mm512_max_epu32(_mm512_and_si512(words, number(i32::MAX)), number(1));
     let zeros = _mm512_lzcnt_epi32(t);
@@ -89,32 +121,21 @@ fn normals(words: __m512i, unit: __m512, steps: &Steps) -> __m512 {
         _mm512_slli_epi32::<{ CELLS.trailing_zeros() }>(octave),
         _mm512_srli_epi32::<{ 32 - CELLS.trailing_zeros() }>(aligned),
     );
-    let frac = _mm512_and_si512(_mm512_srli_epi32::<8>(aligned), number(0xffff));
-    let mut cells = [0u32; 16];
-    // SAFETY: `cells` has room for 16 values.
-    unsafe { _mm512_storeu_si512(cells.as_mut_ptr().cast(), cell) };
-    // Single loads are faster than the instruction that gathers.
-    let step = |i: usize| steps[cells[i] as usize % steps.len()] as i64;
-    let eight = |i: usize| {
-        _mm512_set_epi64(
-            step(i + 7),
-            step(i + 6),
-            step(i + 5),
-            step(i + 4),
-            step(i + 3),
-            step(i + 2),
-            step(i + 1),
-            step(i),
-        )
-    };
-    let (a, b) = (eight(0), eight(8));
+    (cell, _mm512_and_si512(_mm512_srli_epi32::<8>(aligned), number(0xffff)))
+}
+
+/// `normal_integer` of 16 words, times `unit`, by the steps `a` and `b` of the first and the last eight.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn normals(words: __m512i, frac: __m512i, a: __m512i, b: __m512i, unit: __m512) -> __m512 {
     let even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
     let node = _mm512_permutex2var_epi32(a, even, b);
-    let distance = _mm512_permutex2var_epi32(a, _mm512_add_epi32(even, number(1)), b);
+    let distance = _mm512_permutex2var_epi32(a, _mm512_add_epi32(even, _mm512_set1_epi32(1)), b);
     let magnitude = _mm512_sub_epi32(node, _mm512_srli_epi32::<16>(_mm512_mullo_epi32(distance, frac)));
     let value = _mm512_mul_ps(_mm512_cvtepi32_ps(magnitude), unit);
     // 0x78: the sign bit of the word changes that of the value.
-    _mm512_castsi512_ps(_mm512_ternarylogic_epi32::<0x78>(_mm512_castps_si512(value), words, number(i32::MIN)))
+    let sign = _mm512_set1_epi32(i32::MIN);
+    _mm512_castsi512_ps(_mm512_ternarylogic_epi32::<0x78>(_mm512_castps_si512(value), words, sign))
 }
 
 #[cfg(test)]
@@ -134,10 +155,12 @@ mod tests {
         }
         let unit = 0.3 * 2f32.powi(-NORMAL_SCALE_LOG2);
         for (counter, key) in [([0, 3, 0, 0], [7, 9]), ([u32::MAX - 20, 1024, 4, 1], [u32::MAX, 0x1f_ffff])] {
-            let mut out = vec![f32::NAN; 2 * DRAWS + 60];
+            // Two groups of four chains, one of two, and a rest.
+            let whole = (4 + 4 + 2) * CHAIN;
+            let mut out = vec![f32::NAN; whole + 60];
             // SAFETY: the processor has the instructions.
             let filled = unsafe { fill_normal(&mut out, counter, key, unit, &STEPS) };
-            assert_eq!(filled, 2 * DRAWS);
+            assert_eq!(filled, whole);
             for (i, got) in out[..filled].iter().enumerate() {
                 let block = counter[0].wrapping_add(i as u32 / 4);
                 let word = philox4x32([block, counter[1], counter[2], counter[3]], key)[i % 4];
@@ -160,7 +183,13 @@ mod tests {
             // SAFETY: the processor has the instructions, and both arrays hold 16 values.
             unsafe {
                 let loaded = _mm512_loadu_si512(words.as_ptr().cast());
-                _mm512_storeu_ps(got.as_mut_ptr(), normals(loaded, _mm512_set1_ps(1.0), &STEPS));
+                let (cell, fraction) = places(loaded);
+                let mut cells = [0; 16];
+                _mm512_storeu_si512(cells.as_mut_ptr().cast(), cell);
+                let mut found = [0; 16];
+                look_up(&cells, &mut found, &STEPS);
+                let half = |i: usize| _mm512_loadu_si512(found[i..i + 8].as_ptr().cast());
+                _mm512_storeu_ps(got.as_mut_ptr(), normals(loaded, fraction, half(0), half(8), _mm512_set1_ps(1.0)));
             }
             assert_eq!(got, words.map(|word| normal_integer(word, &TABLE) as f32), "{words:x?}");
         }
